@@ -1,0 +1,1 @@
+"""The language model under study: its corpus, its training, its residual stream."""

@@ -1,0 +1,1 @@
+"""Sparse autoencoders: models, kernels, training, files."""

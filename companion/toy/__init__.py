@@ -1,0 +1,1 @@
+"""Toy models of superposition: data, models, training, closed forms, measures."""
