@@ -150,12 +150,15 @@ class Page:
             raise ValueError(f"claim {id!r}: the control's band {control_band} meets the claim's {band}, so the control could pass")
 
     def save_figure(self, figure, name: str, numbers: dict[str, Any]) -> None:
-        """Keep a matplotlib figure as figures/<notebook>/<name>.png with its numbers and provenance as <name>.json.
+        """Show a matplotlib figure, and keep it as figures/<notebook>/<name>.png with its numbers and provenance in <name>.json.
 
-        At the quick profile the picture is drawn, so that drawing is tested, and nothing is written.
+        At the quick profile the picture is shown and nothing is written.
         """
+        from IPython.display import Image, display
+
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
+        display(Image(buffer.getvalue(), width=figure.get_size_inches()[0] * 96))
         record = json.dumps({"figure": name, "numbers": numbers} | self._provenance(), indent=1, default=_plain)
         if self._figures is None:
             return
