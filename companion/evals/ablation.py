@@ -1,0 +1,107 @@
+"""How sparse is the effect of removing one latent on the logits downstream (Gao et al. 2024, section 4.5).
+
+One ablation subtracts a vector from the residual stream at position t (variant A) or at every position >= t (B). Its
+effect v is the change of the logits at positions t .. t+T-1, less its median over the vocabulary at each position:
+a constant shift does not change the softmax. Smaller scores are sparser effects.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from companion.lm.subject import Subject
+from companion.sae.models import TopK, normalise
+
+GAUSSIAN = 2 / torch.pi
+"""Score of i.i.d. Gaussian effects: (E|x|)^2 / E[x^2]. Nothing that is called sparse should come near it."""
+
+
+class Sparsity(NamedTuple):
+    """score = vocabulary * position, exactly."""
+
+    score: Float[Tensor, " A"]
+    """(|v|_1 / |v|_2)^2 / (T V): the effective share of (position, token) pairs that an ablation changes."""
+    vocabulary: Float[Tensor, " A"]
+    """Squared mean of sqrt(score of position t alone), weighted by the norms |v_t|_2: sparsity over the vocabulary."""
+    position: Float[Tensor, " A"]
+    """(|n|_1 / |n|_2)^2 / T of the norms n_t = |v_t|_2: how far along the text the effect travels."""
+    first: Float[Tensor, " A"]
+    """Score of position t alone (T = 1)."""
+
+
+def sparsity(effects: Float[Tensor, "A T V"]) -> Sparsity:
+    """Scores of A effects on T positions and V tokens; the median over the vocabulary is taken off here.
+
+    With r_t = |v_t|_1 / (|v_t|_2 sqrt V) and n_t = |v_t|_2,
+        score = (sum_t n_t r_t)^2 / (T sum n_t^2) = (sum n_t r_t / sum n_t)^2 * (sum n_t)^2 / (T sum n_t^2).
+
+    Raises:
+        ValueError: an effect that is zero everywhere (no score is defined: drop identity patches first).
+    """
+    v = effects - effects.median(dim=-1, keepdim=True).values
+    norms = v.norm(dim=-1)
+    if (norms.sum(-1) == 0).any():
+        raise ValueError("an effect is zero everywhere and has no sparsity; drop ablations that change nothing")
+    vocab = v.shape[-1]
+    roots = v.abs().sum(-1) / (norms * vocab**0.5).clamp_min(torch.finfo(v.dtype).tiny)
+    mean_root = (norms * roots).sum(-1) / norms.sum(-1)
+    position = norms.sum(-1) ** 2 / (norms.square().sum(-1) * v.shape[1])
+    return Sparsity(mean_root**2 * position, mean_root**2, position, roots[:, 0] ** 2)
+
+
+def effects(
+    subject: Subject, resid: Float[Tensor, "T D"], removed: Float[Tensor, "A T D"], layer: int, t: int, span: int
+) -> Float[Tensor, "A span V"]:
+    """Change of the logits at positions t .. t+span-1 when `removed` is subtracted from the residual stream after `layer`.
+
+    The clean run goes through in the same batch, so that rounding is the same for both.
+
+    Raises:
+        ValueError: the window leaves the context.
+    """
+    if not 0 <= t <= len(resid) - span:
+        raise ValueError(f"positions {t} to {t + span - 1} do not lie in a context of {len(resid)}")
+    batch = torch.cat([resid[None], resid - removed])
+    logits = subject.logits_from(batch, layer, slice(t, t + span))
+    return logits[1:] - logits[:1]
+
+
+def rounding_floor(subject: Subject, resid: Float[Tensor, "T D"], count: int, layer: int, t: int, span: int) -> float:
+    """|v|_2 of patches that remove a millionth of the stream's last bit: what arithmetic alone does to the logits."""
+    tiny = torch.finfo(resid.dtype).eps * resid.abs() * torch.randn(count, *resid.shape, generator=torch.Generator().manual_seed(0)).to(resid)
+    return effects(subject, resid, tiny, layer, t, span).flatten(1).norm(dim=1).max().item()
+
+
+def latent_removals(sae: TopK, resid: Float[Tensor, "T D"], t: int, persist: bool) -> Float[Tensor, "A T D"]:
+    """For each latent active at t, its contribution to the stream: std * z_i * d_i, at t only or (`persist`) at all positions >= t.
+
+    The factor std returns from the normalised space in which the autoencoder works; without it the ablation is a nudge.
+    """
+    inputs = normalise(resid)
+    code = sae.encode(inputs.x)
+    removed = []
+    for latent in code.indices[t][code.values[t] > 0]:
+        z = (code.values * (code.indices == latent)).sum(-1, keepdim=True)
+        removed.append(_from(t, z * sae.W_dec[latent] * inputs.std, persist))
+    return torch.stack(removed) if removed else resid.new_zeros(0, *resid.shape)
+
+
+def channel_removals(resid: Float[Tensor, "T D"], channels: list[int], t: int, persist: bool) -> Float[Tensor, "A T D"]:
+    """For each channel, its value in the stream, at t only or (`persist`) at all positions >= t."""
+    eye = torch.eye(resid.shape[1], dtype=resid.dtype, device=resid.device)
+    return torch.stack([_from(t, resid * eye[channel], persist) for channel in channels])
+
+
+def random_removals(like: Float[Tensor, "A T D"], generator: torch.Generator) -> Float[Tensor, "A T D"]:
+    """One random direction per ablation, with the norm of `like` at every position: what any vector of that size does."""
+    directions = torch.randn(len(like), 1, like.shape[-1], generator=generator).to(like)
+    return directions / directions.norm(dim=-1, keepdim=True) * like.norm(dim=-1, keepdim=True)
+
+
+def _from(t: int, vectors: Float[Tensor, "T D"], persist: bool) -> Float[Tensor, "T D"]:
+    end = len(vectors) if persist else t + 1
+    kept = torch.zeros_like(vectors)
+    kept[t:end] = vectors[t:end]
+    return kept

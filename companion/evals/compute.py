@@ -1,0 +1,91 @@
+"""What a loss is worth in pre-training compute: the step of the subject's own training at which it had that loss.
+
+Gao et al. 2024, section 4.1, states the result and gives no procedure; this one is ours. With a constant batch the
+compute up to step s is proportional to s, so the fraction of compute is s / s_final.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.optimize import isotonic_regression
+
+
+class ComputeFraction(NamedTuple):
+    """Share of the subject's pre-training compute, with a 95 % bootstrap interval."""
+
+    fraction: float
+    low: float
+    high: float
+    below_first: bool
+    """The loss is worse than at the first kept step: `fraction` is that step's share, an upper bound."""
+
+
+def monotone(curve: Float[np.ndarray, " S"]) -> Float[np.ndarray, " S"]:
+    """The non-increasing curve nearest to `curve` in squared error (isotonic regression)."""
+    return isotonic_regression(curve, increasing=False).x
+
+
+def invert(loss: float, steps: Int[np.ndarray, " S"], curve: Float[np.ndarray, " S"]) -> float:
+    """The earliest step at which a non-increasing loss curve is down to `loss`, interpolated linearly in (log step, loss).
+
+    A loss above the whole curve gives the first step, one below it the last.
+
+    Raises:
+        ValueError: steps that are not positive and increasing, or a curve that rises.
+    """
+    if steps[0] <= 0 or np.any(np.diff(steps) <= 0):
+        raise ValueError("steps must be positive and increasing (step 0 has no logarithm: leave it out)")
+    if np.any(np.diff(curve) > 0):
+        raise ValueError("the curve rises somewhere; pass it through monotone() first")
+    reached = np.flatnonzero(curve <= loss)
+    if len(reached) == 0:
+        return float(steps[-1])
+    after = reached[0]
+    if after == 0:
+        return float(steps[0])
+    before = after - 1
+    share = (curve[before] - loss) / (curve[before] - curve[after])
+    return float(np.exp((1 - share) * np.log(steps[before]) + share * np.log(steps[after])))
+
+
+def compute_fraction(
+    spliced: Float[torch.Tensor, " N"],
+    curve: Float[torch.Tensor, "S N"],
+    steps: Int[np.ndarray, " S"],
+    generator: torch.Generator,
+    resamples: int = 500,
+) -> ComputeFraction:
+    """Fraction of pre-training compute that a model with loss `spliced` is worth.
+
+    Everything is paired: column j of `curve` and entry j of `spliced` are mean losses on the same context j, and the
+    bootstrap resamples contexts, so the noise they share cancels.
+
+    Args:
+        spliced: loss per context with the reconstruction in place.
+        curve: loss per context at each kept step, last row the finished model.
+        steps: the kept steps, positive and increasing.
+
+    Raises:
+        ValueError: the contexts do not pair, or `steps` is not as said.
+    """
+    if curve.shape != (len(steps), len(spliced)):
+        raise ValueError(f"losses do not pair: curve {tuple(curve.shape)}, steps {len(steps)}, contexts {len(spliced)}")
+    everything = torch.cat([curve, spliced[None]]).double()
+    draws = torch.randint(len(spliced), (resamples, len(spliced)), generator=generator)
+    means = torch.stack([everything.mean(1), *(everything[:, draw].mean(1) for draw in draws)]).numpy()
+    fractions = [invert(row[-1], steps, monotone(row[:-1])) / steps[-1] for row in means]
+    low, high = np.quantile(fractions[1:], [0.025, 0.975])
+    return ComputeFraction(fractions[0], float(low), float(high), bool(means[0, -1] > means[0, 0]))
+
+
+def recovered(clean: float, spliced: float, ablated: float) -> float:
+    """The score this fraction is meant to replace: (ablated - spliced) / (ablated - clean), 1 for a perfect reconstruction.
+
+    Raises:
+        ValueError: the ablation does no harm, so there is nothing to recover.
+    """
+    if ablated <= clean:
+        raise ValueError(f"ablating does not raise the loss ({ablated:.4f} against {clean:.4f}): nothing can be recovered")
+    return (ablated - spliced) / (ablated - clean)

@@ -1,0 +1,155 @@
+"""Train the offline subject: a GPT-2 of a few layers on this machine's own Python library, its checkpoints kept."""
+
+import json
+import math
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Int
+from safetensors.torch import save_file
+from torch import Tensor
+from tqdm.std import trange
+
+from companion.lm import corpus
+
+
+@dataclass(frozen=True)
+class SubjectConfig:
+    """A subject model and its training, in steps and tokens. Defaults are the laptop's model."""
+
+    layers: int = 4
+    d_model: int = 128
+    heads: int = 4
+    context: int = 128
+    vocab: int = 4096
+    activation: str = "relu"
+    steps: int = 2200
+    batch: int = 16
+    """Contexts per step."""
+    lr: float = 4e-3
+    warmup: float = 0.04
+    """Share of the steps with a rising learning rate; a cosine to a tenth of it fills the rest."""
+    weight_decay: float = 0.1
+    checkpoints: int = 32
+    """Log-spaced steps at which weights are kept, the untrained and the last included."""
+    characters: int = 100_000_000
+    """Most characters of source to read."""
+    seed: int = 0
+    python: str = field(default_factory=platform.python_version)
+    """The corpus is the library of this version, so the version is part of the model's identity."""
+
+
+SMALL = SubjectConfig()
+TINY = SubjectConfig(layers=2, d_model=32, heads=2, context=32, vocab=512, steps=120, batch=16, lr=1e-2, checkpoints=12, characters=600_000)
+"""For tests: trains in seconds and knows little more than token frequencies."""
+
+
+def train(folder: Path, config: SubjectConfig) -> None:
+    """Train the subject and fill `folder` with what `transformers` and `transformer_lens` open:
+
+        model.safetensors, config.json, tokenizer files    the trained model
+        checkpoint-<step>/                                 the same model along the way
+        tokens.safetensors                                 train and heldout contexts, (N, T) int32
+        training.json                                      configuration and training loss per step
+
+    Raises:
+        corpus.EmptyCorpusError: no Python sources on this machine.
+    """
+    tokens = prepare_tokens(folder, config)
+    model = new_model(config)
+    kept = set(checkpoint_steps(config.steps, config.checkpoints))
+    losses = []
+    batches = context_batches(tokens["train"], config.batch, config.steps, torch.Generator().manual_seed(config.seed))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: learning_rate_factor(step, config))
+    bar = trange(config.steps, desc="subject model", unit="step", mininterval=2)
+    for step, batch in zip(bar, batches, strict=True):
+        if step in kept:
+            model.save_pretrained(folder / f"checkpoint-{step}")
+        losses.append(_step(model, optimiser, batch))
+        schedule.step()
+        if step % 20 == 0:
+            bar.set_postfix(loss=f"{losses[-1]:.2f}", tokens=f"{(step + 1) * batch.numel():,}", refresh=False)
+    model.save_pretrained(folder / f"checkpoint-{config.steps}")
+    model.save_pretrained(folder)
+    (folder / "training.json").write_text(json.dumps({"config": asdict(config), "loss": losses}))
+
+
+def _step(model, optimiser, batch: Int[Tensor, "B T"]) -> float:
+    loss = next_token_loss(model, batch).mean()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimiser.step()
+    optimiser.zero_grad()
+    return loss.item()
+
+
+def next_token_loss(model, batch: Int[Tensor, "B T"]) -> Tensor:
+    """Cross-entropy in nats of each token given those before it, (B, T-1)."""
+    hidden = model.transformer(batch, use_cache=False).last_hidden_state[:, :-1]
+    return F.cross_entropy(model.lm_head(hidden).transpose(1, 2), batch[:, 1:], reduction="none")
+
+
+def prepare_tokens(folder: Path, config: SubjectConfig) -> dict[str, Int[Tensor, "N T"]]:
+    """Read the corpus, train the tokenizer on the training files, and keep both in `folder`."""
+    from transformers import PreTrainedTokenizerFast
+
+    split = corpus.split_by_file(corpus.library_texts(), config.characters)
+    tokenizer = corpus.train_tokenizer(split["train"], config.vocab)
+    end = corpus.END_OF_TEXT
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=end, eos_token=end).save_pretrained(folder)
+    tokens = {name: corpus.contexts(tokenizer, texts, config.context) for name, texts in split.items()}
+    save_file({name: value.int() for name, value in tokens.items()}, folder / "tokens.safetensors")
+    return tokens
+
+
+def new_model(config: SubjectConfig):
+    """An untrained GPT-2 of the configured shape. Leaves torch's global random state as it was."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # its bars for writing a file are stored as widgets that never show again
+    shape = GPT2Config(
+        vocab_size=config.vocab,
+        n_positions=config.context,
+        n_embd=config.d_model,
+        n_layer=config.layers,
+        n_head=config.heads,
+        activation_function=config.activation,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return GPT2LMHeadModel(shape)
+
+
+def checkpoint_steps(total: int, count: int) -> list[int]:
+    """0, then `count` - 1 steps spaced evenly in log step up to `total`; those that round to one step count once."""
+    spaced = [round(math.exp(math.log(total) * i / (count - 2))) for i in range(count - 1)]
+    return sorted({0, *spaced})
+
+
+def learning_rate_factor(step: int, config: SubjectConfig) -> float:
+    """Share of the peak learning rate: linear warm-up, then a cosine from 1 to 0.1."""
+    warm = max(1, round(config.warmup * config.steps))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.55 + 0.45 * math.cos(math.pi * (step - warm) / (config.steps - warm))
+
+
+def context_batches(contexts: Int[Tensor, "N T"], size: int, steps: int, generator: torch.Generator) -> Iterator[Int[Tensor, "B T"]]:
+    """`steps` batches of `size` contexts, each epoch in a new order."""
+    order = torch.randperm(len(contexts), generator=generator)
+    for _ in range(steps):
+        while len(order) < size:
+            order = torch.cat([order, torch.randperm(len(contexts), generator=generator)])
+        yield contexts[order[:size]]
+        order = order[size:]

@@ -1,0 +1,60 @@
+"""A dictionary of the subject model, as the notebooks of part two use it: one recipe, trained once, shared by its memo.
+
+The only module that joins `lm` and `sae`. Notebooks import it; nothing in the package does.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from companion import run
+from companion.lm import subject
+from companion.lm.subject import HubConfig, Subject
+from companion.lm.training import SubjectConfig
+from companion.sae.models import TopK
+from companion.sae.train import TrainConfig, fit, shuffled
+
+
+@dataclass(frozen=True)
+class DictionaryConfig:
+    """Which residual stream, how much of it, and how the autoencoder is trained on it."""
+
+    subject: SubjectConfig | HubConfig
+    train: TrainConfig
+    layer: int = 2
+    """Block after which the residual stream is taken, from 0; the paper takes three quarters of the depth."""
+    contexts: int = 8000
+    """Training contexts whose activations make the pool, all positions."""
+    seed: int = 0
+
+    @property
+    def site(self) -> str:
+        """TransformerLens name of the site."""
+        return f"blocks.{self.layer}.hook_resid_post"
+
+
+def open_subject(config: SubjectConfig | HubConfig, step: int | None = None) -> Subject:
+    """The memoised subject model, trained first if need be."""
+    return subject.open_subject(run.memo_folder(subject.prepare, config), step, run.device())
+
+
+def train_dictionary(config: DictionaryConfig) -> dict[str, Any]:
+    """Collect activations, train, and return the weights with the training's history (for `run.memo`)."""
+    sub = open_subject(config.subject)
+    pool = sub.pool(sub.tokens("train")[: config.contexts], config.site, run.stream(config.seed, "pool"))
+    batches = shuffled(pool, config.train.batch, config.train.steps, run.stream(config.seed, "order"))
+    trained = fit(batches, config.train, pool[: config.train.median_sample], run.stream(config.seed, "start", device=run.device()))
+    history = {f"history.{name}": torch.from_numpy(values) for name, values in trained.history.items()}
+    return trained.sae.tensors() | history
+
+
+def dictionary(config: DictionaryConfig) -> TopK:
+    """The trained autoencoder of this configuration, from the memo or trained now."""
+    return TopK.from_tensors(run.memo(train_dictionary, config), config.train.k).to(run.device()).requires_grad_(False)
+
+
+def variants(config: DictionaryConfig, *, n: int | None = None, k: int | None = None, seed: int | None = None) -> DictionaryConfig:
+    """The same study with another number of latents, of kept latents, or another seed."""
+    train = replace(config.train, n=n or config.train.n, k=k or config.train.k)
+    return replace(config, train=train, seed=config.seed if seed is None else seed)

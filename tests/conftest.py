@@ -1,0 +1,33 @@
+"""One small subject model for every test that needs one, and a cache folder of the tests' own."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("COMPANION_PROFILE", "quick")
+os.environ.setdefault("COMPANION_CACHE", str(Path(tempfile.gettempdir()) / f"companion-tests-{os.getuid()}"))
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports from Hugging Face: a test that asks the hub must fail at once
+
+
+@pytest.fixture(scope="session")
+def tiny_home() -> Path:
+    """The folder of the subject that the quick notebooks use as well."""
+    from companion import run
+    from companion.lm import subject, training
+
+    return run.memo_folder(subject.prepare, training.TINY)
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_home):
+    from companion.lm import subject
+
+    return subject.open_subject(tiny_home)
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("COMPANION_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+import torch
+
+from companion.evals import compute
+
+STEPS = np.array([1, 10, 100, 1000])
+CURVE = np.array([4.0, 3.0, 2.0, 1.0])
+
+
+def contexts(means, n=40, noise=0.0, seed=0):
+    shared = noise * torch.randn(n, generator=torch.Generator().manual_seed(seed))
+    return torch.tensor(means)[:, None] + shared
+
+
+def test_invert_returns_the_step_of_every_kept_loss():
+    assert [compute.invert(loss, STEPS, CURVE) for loss in CURVE] == pytest.approx(STEPS)
+
+
+def test_invert_is_linear_in_log_step_and_loss():
+    assert compute.invert(2.5, STEPS, CURVE) == pytest.approx(10**1.5)
+
+
+def test_invert_recovers_the_step_of_a_power_law():
+    steps = np.unique(np.geomspace(1, 1e4, 200).round()).astype(int)
+    curve = 1.5 + 3 * steps**-0.3
+    assert compute.invert(1.5 + 3 * 777.0**-0.3, steps, curve) == pytest.approx(777, rel=0.01)
+
+
+def test_losses_off_the_curve_give_its_ends():
+    assert compute.invert(5.0, STEPS, CURVE) == 1
+    assert compute.invert(0.5, STEPS, CURVE) == 1000
+
+
+def test_a_plateau_gives_the_earliest_step():
+    assert compute.invert(2.0, STEPS, np.array([4.0, 2.0, 2.0, 1.0])) == pytest.approx(10)
+
+
+def test_monotone_pools_what_rises():
+    assert compute.monotone(np.array([3.0, 1.0, 2.0, 0.5])) == pytest.approx([3.0, 1.5, 1.5, 0.5])
+
+
+@pytest.mark.parametrize(("steps", "curve"), [([0, 1], [2.0, 1.0]), ([2, 1], [2.0, 1.0]), ([1, 2], [1.0, 2.0])])
+def test_bad_curves_are_refused(steps, curve):
+    with pytest.raises(ValueError, match=r"positive and increasing|rises"):
+        compute.invert(1.5, np.array(steps), np.array(curve))
+
+
+def test_fraction_is_one_for_the_finished_model_and_falls_with_the_loss():
+    fractions = [compute.compute_fraction(contexts([loss])[0], contexts(CURVE), STEPS, torch.Generator()).fraction for loss in (1.0, 1.5, 2.0)]
+    assert fractions == pytest.approx([1.0, 10**-0.5, 0.1])
+
+
+def test_noise_that_contexts_share_cancels_and_unpaired_noise_does_not():
+    paired = compute.compute_fraction(contexts([1.5], noise=1.0)[0], contexts(CURVE, noise=1.0), STEPS, torch.Generator())
+    unpaired = compute.compute_fraction(contexts([1.5], noise=1.0, seed=1)[0], contexts(CURVE, noise=1.0), STEPS, torch.Generator())
+    assert paired.high - paired.low < 1e-6
+    assert unpaired.high - unpaired.low > 0.1
+
+
+def test_worse_than_the_first_step_is_said():
+    assert compute.compute_fraction(contexts([9.0])[0], contexts(CURVE), STEPS, torch.Generator()) == (0.001, 0.001, 0.001, True)
+
+
+def test_contexts_that_do_not_pair_are_refused():
+    with pytest.raises(ValueError, match="do not pair"):
+        compute.compute_fraction(torch.zeros(3), contexts(CURVE), STEPS, torch.Generator())
+
+
+def test_recovered_at_its_anchors():
+    assert compute.recovered(2.0, 2.0, 5.0) == 1
+    assert compute.recovered(2.0, 5.0, 5.0) == 0
+    with pytest.raises(ValueError, match="does not raise the loss"):
+        compute.recovered(2.0, 2.0, 1.9)
