@@ -161,7 +161,7 @@ def memo_folder(build: Callable[[Path, Config], None], config: Config, key_of: C
 
 def _is_storage_trouble(error: Exception) -> bool:
     """Full or read-only. safetensors reports a full disk as an error type of its own, with the number in its text."""
-    trouble = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+    trouble = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
     return getattr(error, "errno", None) in trouble or f"os error {errno.ENOSPC}" in str(error)
 
 
