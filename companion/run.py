@@ -220,7 +220,7 @@ def _reach(thing: Any, reached: dict[str, str]) -> None:
         known = {n: function.__globals__[n] for n in names & function.__globals__.keys()}
         for module in [m for m in known.values() if inspect.ismodule(m) and _ours(m.__name__)]:
             known |= {f"{module.__name__}.{n}": getattr(module, n) for n in names if hasattr(module, n)}
-        for at, value in known.items():
+        for at, value in ((at, inspect.unwrap(value) if callable(value) else value) for at, value in known.items()):
             if (inspect.isfunction(value) or inspect.isclass(value)) and _ours(value.__module__):
                 _reach(value, reached)
             elif isinstance(value, (int, float, str, tuple)):

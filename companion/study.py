@@ -4,9 +4,12 @@ The only module that joins `lm` and `sae`. Notebooks import it; nothing in the p
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from companion import run
 from companion.lm import subject
@@ -24,7 +27,7 @@ class DictionaryConfig:
     train: TrainConfig
     layer: int = 2
     """Block after which the residual stream is taken, from 0; the paper takes three quarters of the depth."""
-    contexts: int = 8000
+    contexts: int = 6000
     """Training contexts whose activations make the pool, all positions."""
     seed: int = 0
 
@@ -39,10 +42,21 @@ def open_subject(config: SubjectConfig | HubConfig, step: int | None = None) -> 
     return subject.open_subject(run.memo_folder(subject.prepare, config), step, run.device())
 
 
+@lru_cache(maxsize=1)
+def _pool(config: SubjectConfig | HubConfig, site: str, contexts: int) -> Float[Tensor, "N D"]:
+    """Kept from one dictionary to the next: several are trained on one stream."""
+    sub = open_subject(config)
+    return sub.pool(sub.tokens("train")[:contexts], site, run.stream(0, "pool"))
+
+
+def kept_steps(config: SubjectConfig | HubConfig) -> list[int]:
+    """Training steps at which `open_subject` can open this subject."""
+    return subject.kept_steps(run.memo_folder(subject.prepare, config))
+
+
 def train_dictionary(config: DictionaryConfig) -> dict[str, Any]:
     """Collect activations, train, and return the weights with the training's history (for `run.memo`)."""
-    sub = open_subject(config.subject)
-    pool = sub.pool(sub.tokens("train")[: config.contexts], config.site, run.stream(config.seed, "pool"))
+    pool = _pool(config.subject, config.site, config.contexts)
     batches = shuffled(pool, config.train.batch, config.train.steps, run.stream(config.seed, "order"))
     trained = fit(batches, config.train, pool[: config.train.median_sample], run.stream(config.seed, "start", device=run.device()))
     history = {f"history.{name}": torch.from_numpy(values) for name, values in trained.history.items()}
@@ -54,7 +68,7 @@ def dictionary(config: DictionaryConfig) -> TopK:
     return TopK.from_tensors(run.memo(train_dictionary, config), config.train.k).to(run.device()).requires_grad_(False)
 
 
-def variants(config: DictionaryConfig, *, n: int | None = None, k: int | None = None, seed: int | None = None) -> DictionaryConfig:
+def variant(config: DictionaryConfig, *, n: int | None = None, k: int | None = None, seed: int | None = None) -> DictionaryConfig:
     """The same study with another number of latents, of kept latents, or another seed."""
     train = replace(config.train, n=n or config.train.n, k=k or config.train.k)
     return replace(config, train=train, seed=config.seed if seed is None else seed)

@@ -27,10 +27,10 @@ class SubjectConfig:
     context: int = 128
     vocab: int = 4096
     activation: str = "relu"
-    steps: int = 2200
+    steps: int = 2800
     batch: int = 16
     """Contexts per step."""
-    lr: float = 4e-3
+    lr: float = 2.5e-3
     warmup: float = 0.04
     """Share of the steps with a rising learning rate; a cosine to a tenth of it fills the rest."""
     weight_decay: float = 0.1
@@ -44,7 +44,7 @@ class SubjectConfig:
 
 
 SMALL = SubjectConfig()
-TINY = SubjectConfig(layers=2, d_model=32, heads=2, context=32, vocab=512, steps=120, batch=16, lr=1e-2, checkpoints=12, characters=600_000)
+TINY = SubjectConfig(layers=2, d_model=32, heads=2, context=32, vocab=512, steps=300, batch=16, lr=2e-2, checkpoints=12, characters=600_000)
 """For tests: trains in seconds and knows little more than token frequencies."""
 
 

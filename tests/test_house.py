@@ -1,0 +1,242 @@
+"""The rules of the house that running the notebooks does not check."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+import warnings
+from importlib.metadata import distribution
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+from packaging.requirements import Requirement
+
+from companion import ledger, render, run
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "notebooks").glob("*.py"))
+MODULES = sorted((ROOT / "companion").rglob("*.py"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+README = (ROOT / "README.md").read_text()
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+
+
+def read(page: Path):
+    return jupytext.read(page, fmt="py:percent")
+
+
+def committed(page: Path):
+    return nbformat.read(page.with_suffix(".ipynb"), as_version=4)
+
+
+def tags(cell) -> list[str]:
+    return sorted(cell.metadata.get("tags", []))
+
+
+def code_cells(page: Path) -> list:
+    return [cell for cell in read(page).cells if cell.cell_type == "code"]
+
+
+def runs(cell) -> bool:
+    return "skip-execution" not in tags(cell)
+
+
+# --- notebooks ---
+
+
+def test_every_notebook_has_its_pair():
+    assert PAGES
+    assert [page.stem for page in PAGES] == sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+
+
+@each_page
+def test_pair_agrees_whatever_the_file_times(page):
+    cells = [[(cell.cell_type, cell.source.rstrip(), tags(cell)) for cell in notebook.cells] for notebook in (read(page), committed(page))]
+    assert cells[0] == cells[1]
+
+
+@each_page
+def test_something_is_asserted_in_a_cell_that_runs(page):
+    text = "\n".join(cell.source for cell in code_cells(page) if runs(cell))
+    called = [node.func.attr for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    assert called.count("claim") >= 5
+    assert called.count("close") == 1
+    assert any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(text)))
+
+
+@each_page
+def test_outputs_are_one_clean_run(page):
+    cells = [cell for cell in committed(page).cells if cell.cell_type == "code" and runs(cell)]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert "widgets" not in committed(page).metadata
+    assert page.with_suffix(".ipynb").stat().st_size < 1_500_000
+
+
+@each_page
+def test_live_outputs_have_a_static_picture(page):
+    bundles = [output.data for cell in committed(page).cells if cell.cell_type == "code" for output in cell.outputs if "data" in output]
+    live = [bundle for bundle in bundles if any("plotly" in kind or "widget" in kind for kind in bundle)]
+    assert all("image/png" in bundle for bundle in live)
+
+
+@each_page
+def test_only_the_parameters_cell_knows_the_profile(page):
+    cells = code_cells(page)
+    assert sum("parameters" in tags(cell) for cell in cells) == 1
+    below = "\n".join(cell.source for cell in cells if "parameters" not in tags(cell)).replace('needs="laptop"', "")
+    assert not re.findall(rf"\b(profile|{'|'.join(run.PROFILES)})\b", re.sub(r'"[^"\n]*"|#.*', "", below))
+
+
+@each_page
+def test_a_page_is_prose_with_short_cells(page):
+    cells = read(page).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    lengths = sorted(sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in code)
+    assert len(cells) - len(code) >= len(code) - 2  # the set-up cells need no words of their own
+    assert lengths[-1] <= 40
+    assert lengths[len(lengths) // 2] <= 12
+
+
+@each_page
+def test_imports_stand_in_one_cell(page):
+    found = [index for index, cell in enumerate(code_cells(page)) if runs(cell) and re.search(r"^(import|from) ", cell.source, re.MULTILINE)]
+    assert len(found) == 1
+
+
+@each_page
+def test_badge_and_install_cell_come_from_the_one_address(page):
+    address = PROJECT["urls"]["Repository"]
+    first, second = read(page).cells[:2]
+    assert render.badge(address, page.stem) in first.source
+    assert tags(second) == ["skip-execution"]
+    assert second.source == render.install_cell(address)
+
+
+@each_page
+def test_readme_links_and_shows_every_notebook(page):
+    assert render.badge(PROJECT["urls"]["Repository"], page.stem) in README
+    shown = re.findall(rf"figures/{page.stem}/[\w.-]+\.png", README)
+    assert shown
+    assert all((ROOT / path).is_file() for path in shown)
+
+
+@each_page
+def test_no_measured_number_is_typed_in_prose(page):
+    """A decimal in prose is a quotation, a formula or a size; a measured one would go stale. Numbers with three decimals are neither."""
+    prose = "\n".join(cell.source for cell in read(page).cells if cell.cell_type == "markdown")
+    assert not re.findall(r"(?<![\w.$/])\d+\.\d{3,}(?![\w.])", re.sub(r"\$[^$]*\$|\]\([^)]*\)", "", prose))
+
+
+# --- the record ---
+
+
+def test_readme_s_table_is_the_record_s():
+    assert render.claims_table(ROOT) in README
+
+
+def test_every_claim_stands_and_could_have_failed():
+    rows = ledger.read(ROOT / "figures" / "claims.json")
+    assert len({row["id"] for row in rows}) == len(rows) >= 25
+    assert {row["verdict"] for row in rows} <= {ledger.CONFIRMED, ledger.REFUTED}
+    assert {row["profile"] for row in rows} <= {"laptop", "paper"}
+    for row in rows:
+        low, high = (end if end is not None else sign * float("inf") for end, sign in zip(row["band"], (-1, 1), strict=True))
+        assert ledger.share_within(row["control"], (low, high)) < row["need"], row["id"]
+        assert row["why"], row["id"]
+
+
+def test_every_figure_has_its_numbers():
+    pictures = {path.with_suffix("") for path in (ROOT / "figures").rglob("*.png")}
+    assert pictures
+    assert pictures == {path.with_suffix("") for path in (ROOT / "figures").rglob("*.json") if path.name != "claims.json"}
+
+
+def test_code_changed_since_the_record_is_a_warning():
+    for row in ledger.read(ROOT / "figures" / "claims.json"):
+        if row["code"] != ledger.code_hash(ROOT / "notebooks" / f"{row['notebook']}.py"):
+            warnings.warn(f"{row['notebook']} has changed since {row['id']} was measured", stacklevel=1)
+
+
+# --- the package ---
+
+LEFT_OF = {
+    "toy": {"toy"},
+    "lm": {"lm"},
+    "sae": {"sae"},
+    "evals": {"lm", "sae", "evals"},
+    "plots": {"plots"},
+    "run": set(),
+    "ledger": {"run"},
+    "study": {"run", "lm", "sae"},
+    "render": {"run", "ledger"},
+}
+"""What each room may import of the package. plots takes arrays, sae takes activations: neither needs another room."""
+
+
+def imports_of(module: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "companion":
+            parts = node.module.split(".")[1:]
+            found |= {parts[0]} if parts else {alias.name for alias in node.names}
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("companion.")}
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.relative_to(ROOT / "companion").as_posix())
+def test_imports_go_one_way(module):
+    room = module.relative_to(ROOT / "companion").parts[0].removesuffix(".py")
+    if room != "__init__":
+        assert imports_of(module) <= LEFT_OF[room]
+
+
+def test_the_package_stays_small():
+    lines = {module: module.read_text().count("\n") for module in MODULES}
+    assert max(lines.values()) <= 300, max(lines, key=lines.get)
+    assert sum(lines.values()) <= 3500
+    for module in MODULES:
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                docstring = len((ast.get_docstring(node, clean=False) or "").splitlines())
+                assert node.end_lineno - node.lineno - docstring <= 42, f"{module.name}: {node.name}"
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    script = "import sys, companion; print([name for name in ('torch', 'numpy', 'transformers', 'matplotlib') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_the_language_model_room_loads_transformers_only_when_used():
+    script = "import sys, companion.study, companion.plots.sae, companion.toy.train; print([n for n in ('transformers', 'transformer_lens', 'plotly') if n in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+# --- the environments ---
+
+
+def test_environment_yml_installs_what_pyproject_declares():
+    text = (ROOT / "environment.yml").read_text()
+    assert re.search(r"- pip:\n\s+- -e \.\[all\]", text)
+    declared = {Requirement(line).name for group in [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()] for line in group}
+    listed = {re.split(r"[=<> ]", name)[0] for name in re.findall(r"^  - ([\w=<>.,-]+)$", text, re.MULTILINE)} - {"python", "pip", "make"}
+    assert "pytorch" in listed
+    assert {"torch" if name == "pytorch" else name for name in listed} <= declared
+
+
+def test_the_lock_satisfies_pyproject():
+    locked = dict(line.split("==") for line in (ROOT / "requirements.lock").read_text().split())
+    locked = {name.lower().replace("_", "-"): version for name, version in locked.items()}
+    for line in [*PROJECT["dependencies"], *(line for group in PROJECT["optional-dependencies"].values() for line in group)]:
+        wanted = Requirement(line)
+        if wanted.name != PROJECT["name"]:
+            assert wanted.specifier.contains(locked[wanted.name.lower()]), line
+
+
+def test_the_lock_is_what_runs_here():
+    assert distribution("torch").version.split("+")[0] == re.search(r"^torch==(\S+)$", (ROOT / "requirements.lock").read_text(), re.MULTILINE)[1]
