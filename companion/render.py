@@ -6,6 +6,7 @@ python -m companion.render --badges   only rewrite what is generated from the re
 """
 
 import re
+import subprocess
 import sys
 import time
 import tomllib
@@ -43,7 +44,8 @@ def render(page: Path, position: str) -> bool:
     start = time.monotonic()
     notebook = notebook_of(page)
     try:
-        NotebookClient(notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": page.parent}}).execute()
+        client = NotebookClient(notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": page.parent}})
+        client.execute(stderr=subprocess.DEVNULL)  # the kernel's own log, one warning about sockets each; errors of cells come by message
     except Exception as error:
         print(f"FAILED after {time.monotonic() - start:.0f} s\n{error}", flush=True)
         return False

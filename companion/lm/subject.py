@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from companion.lm.training import SubjectConfig, train
+from companion.lm.training import SubjectConfig, token_losses, train
 
 SITES = {  # TransformerLens name within a block -> (submodule of the block, which side of it)
     "hook_resid_pre": ("", "in"),
@@ -195,8 +194,7 @@ class Subject:
         return self.model.lm_head(self.model.transformer.ln_f(resid[:, positions]))
 
     def _losses(self, resid: Tensor, tokens: Tensor, layer: int) -> Tensor:
-        logits = self.logits_from(resid, layer, slice(0, -1))
-        return F.cross_entropy(logits.transpose(1, 2), tokens[:, 1:], reduction="none")
+        return token_losses(self.logits_from(resid, layer, slice(0, -1)), tokens)
 
     def _chunks(self, batch: Tensor) -> Iterator[Tensor]:
         return (chunk.to(self.device) for chunk in batch.split(max(1, CHUNK // batch.shape[1])))

@@ -32,10 +32,21 @@ def test_batches_visit_every_context_once_an_epoch():
     assert sorted(seen[10:].tolist()) == list(range(10))
 
 
-def test_next_token_loss_agrees_with_the_model_s_own(tiny):
+def test_training_loss_agrees_with_the_model_s_own(tiny):
     batch = tiny.tokens("heldout")[:4]
     own = tiny.model(input_ids=batch, labels=batch).loss
-    assert torch.allclose(training.next_token_loss(tiny.model, batch).mean(), own, atol=1e-5)
+    assert torch.allclose(training.training_loss(tiny.model, batch), own, atol=1e-5)
+    logits = tiny.model(input_ids=batch).logits[:, :-1]
+    assert torch.allclose(training.token_losses(logits, batch).mean(), own, atol=1e-5)
+
+
+def test_unembedding_loss_and_both_gradients_agree_with_autograd(monkeypatch):
+    monkeypatch.setattr(training.UnembedLoss, "BLOCK", 3)  # several blocks, the last one short
+    generator = torch.Generator().manual_seed(0)
+    hidden, W = (torch.randn(n, 5, generator=generator, dtype=torch.float64).requires_grad_() for n in (8, 11))
+    targets = torch.randint(11, (8,), generator=generator)
+    assert torch.autograd.gradcheck(lambda h, w: training.UnembedLoss.apply(h, w, targets), (hidden, W))
+    assert torch.allclose(training.UnembedLoss.apply(hidden, W, targets), torch.nn.functional.cross_entropy(hidden @ W.T, targets))
 
 
 def test_a_new_model_leaves_the_global_random_state_alone():
