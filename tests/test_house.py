@@ -213,7 +213,8 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_the_language_model_room_loads_transformers_only_when_used():
-    script = "import sys, companion.study, companion.plots.sae, companion.toy.train; print([n for n in ('transformers', 'transformer_lens', 'plotly') if n in sys.modules])"
+    heavy = "('transformers', 'transformer_lens', 'plotly')"
+    script = f"import sys, companion.study, companion.plots.sae, companion.toy.train; print([n for n in {heavy} if n in sys.modules])"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 

@@ -91,7 +91,9 @@ def test_record_holds_what_the_design_lists(project):
     (row,) = json.loads((project / "figures" / "claims.json").read_text(), parse_constant=pytest.fail)
     assert row["band"] == [0.9, None]
     assert row["code"] == ledger.code_hash(project / "notebooks" / "01_page.py")
-    assert {"id", "paper", "section", "sentence", "value", "unit", "control", "verdict", "seeds", "profile", "versions", "device", "seconds"} <= set(row)
+    assert {"id", "paper", "section", "sentence", "value", "unit", "control", "verdict", "seeds", "profile", "versions", "device", "seconds"} <= set(
+        row
+    )
 
 
 def test_a_page_replaces_its_own_rows_only(project):

@@ -74,7 +74,9 @@ def test_paper_with_a_gpu_uses_it(monkeypatch):
 
 
 def test_streams_are_named_apart_and_repeat():
-    draw = lambda *names: torch.rand(3, generator=run.stream(0, *names)).tolist()
+    def draw(*names):
+        return torch.rand(3, generator=run.stream(0, *names)).tolist()
+
     assert draw("data") == draw("data")
     assert draw("data") != draw("init") != draw("data", 1)
 

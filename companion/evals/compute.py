@@ -78,14 +78,3 @@ def compute_fraction(
     fractions = [invert(row[-1], steps, monotone(row[:-1])) / steps[-1] for row in means]
     low, high = np.quantile(fractions[1:], [0.025, 0.975])
     return ComputeFraction(fractions[0], float(low), float(high), bool(means[0, -1] > means[0, 0]))
-
-
-def recovered(clean: float, spliced: float, ablated: float) -> float:
-    """The score this fraction is meant to replace: (ablated - spliced) / (ablated - clean), 1 for a perfect reconstruction.
-
-    Raises:
-        ValueError: the ablation does no harm, so there is nothing to recover.
-    """
-    if ablated <= clean:
-        raise ValueError(f"ablating does not raise the loss ({ablated:.4f} against {clean:.4f}): nothing can be recovered")
-    return (ablated - spliced) / (ablated - clean)

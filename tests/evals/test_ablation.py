@@ -59,7 +59,7 @@ def test_scores_ignore_scale_and_a_constant_per_position():
 
 
 def test_an_effect_of_zero_has_no_score():
-    with pytest.raises(ValueError, match="changes? nothing|change nothing"):
+    with pytest.raises(ValueError, match="change nothing"):
         ablation.sparsity(torch.zeros(1, 2, 5))
 
 

@@ -65,10 +65,3 @@ def test_worse_than_the_first_step_is_said():
 def test_contexts_that_do_not_pair_are_refused():
     with pytest.raises(ValueError, match="do not pair"):
         compute.compute_fraction(torch.zeros(3), contexts(CURVE), STEPS, torch.Generator())
-
-
-def test_recovered_at_its_anchors():
-    assert compute.recovered(2.0, 2.0, 5.0) == 1
-    assert compute.recovered(2.0, 5.0, 5.0) == 0
-    with pytest.raises(ValueError, match="does not raise the loss"):
-        compute.recovered(2.0, 2.0, 1.9)
