@@ -1,14 +1,8 @@
-"""One small subject model for every test that needs one, and a cache folder of the tests' own."""
+"""One small subject model for every test that needs one."""
 
-import os
-import tempfile
 from pathlib import Path
 
 import pytest
-
-os.environ.setdefault("COMPANION_PROFILE", "quick")
-os.environ.setdefault("COMPANION_CACHE", str(Path(tempfile.gettempdir()) / f"companion-tests-{os.getuid()}"))
-os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports from Hugging Face: a test that asks the hub must fail at once
 
 
 @pytest.fixture(scope="session")

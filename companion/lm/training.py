@@ -27,7 +27,7 @@ class SubjectConfig:
     context: int = 128
     vocab: int = 4096
     activation: str = "relu"
-    steps: int = 2800
+    steps: int = 2000
     batch: int = 16
     """Contexts per step."""
     lr: float = 2.5e-3

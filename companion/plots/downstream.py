@@ -20,19 +20,24 @@ def loss_to_compute(
         spliced, fractions: loss in nats with each dictionary in place, and the fraction of compute read off, by label.
         ablated: loss when the stream is ablated, by name.
     """
-    figure, (axis,) = panels(size=(7.5, 4.2))
-    axis.plot(steps, curve, "o", ms=3, color=CONTROL, label="kept checkpoints")
-    axis.plot(steps, smooth, color=THEORY, lw=1, label="non-increasing fit")
-    for index, (label, loss) in enumerate(spliced.items()):
+    figure, (whole, close) = panels(1, 2, size=(4.6, 3.8))
+    for axis in (whole, close):
+        axis.plot(steps, smooth, color=THEORY, lw=1, label="non-increasing fit" if axis is whole else None)
+        axis.plot(steps, curve, "o", ms=3, color=CONTROL, label="kept checkpoints" if axis is whole else None)
+        axis.set(xscale="log", xlabel="training step of the subject model")
+    for colour, (label, loss) in zip(WIDTHS, spliced.items(), strict=False):
         step = fractions[label] * steps[-1]
-        colour = WIDTHS[index % len(WIDTHS)]
-        axis.plot([steps[0], step, step], [loss, loss, smooth[-1] - 0.1], color=colour, lw=1)
-        axis.plot(step, loss, "D", ms=5, color=colour, label=f"{label}: {fractions[label]:.0%} of the compute")
+        close.plot([steps[0], step, step], [loss, loss, 0], color=colour, lw=1)
+        close.plot(step, loss, "D", ms=5, color=colour, label=f"{label}: {fractions[label]:.0%} of the compute")
+        whole.plot(step, loss, "D", ms=4, color=colour)
     for name, loss in ablated.items():
-        axis.axhline(loss, color=PAPER, lw=1, ls=":")
-        axis.annotate(name, (steps[-1], loss), ha="right", va="bottom", fontsize=8, color=PAPER)
-    axis.set(xscale="log", xlabel="training step of the subject model", ylabel="held-out loss (nats per token)", ylim=(smooth[-1] - 0.1, None))
-    axis.legend(fontsize=8, loc="lower left")
+        whole.axhline(loss, color=PAPER, lw=1, ls=":")
+        whole.annotate(name, (steps[0], loss), va="bottom", fontsize=8, color=PAPER)
+    worst, best = max(spliced.values()), smooth[-1]
+    close.set(xlim=(steps[-1] / 12, steps[-1] * 1.15), ylim=(best - 0.1, worst + 0.6), title="where the dictionaries are")
+    whole.set(ylabel="held-out loss (nats per token)", ylim=(0, None), title="the whole training")
+    whole.legend(fontsize=8, loc="center right")
+    close.legend(fontsize=8, loc="upper right")
     return figure
 
 

@@ -66,8 +66,9 @@ def test_start_without_transposition_has_independent_rows(acts, generator):
     assert torch.cosine_similarity(sae.W_enc, sae.W_dec).abs().mean() < 0.4
 
 
-def test_rows_are_still_parallel_after_a_hundred_steps(acts, generator):
-    config = train.TrainConfig(n=48, k=4, steps=100, batch=64, ema=None)
+def test_rows_are_still_parallel_after_a_hundred_steps_at_the_papers_rate(acts, generator):
+    """What a start at the wrong scale destroys: entries far smaller than Adam's step are scrambled within a few."""
+    config = train.TrainConfig(n=48, k=4, steps=100, batch=64, lr=4e-4, ema=None)
     sae = _fit(acts, config, generator).sae
     assert torch.cosine_similarity(sae.W_enc, sae.W_dec).median() > 0.9
 
@@ -174,6 +175,15 @@ def test_what_training_returns_has_unit_decoder_rows(acts, generator):
         assert (sae.W_dec.norm(dim=1) - 1).abs().max() < 1e-5
 
 
+def test_short_run_averages_over_its_end(acts, generator, monkeypatch):
+    decays = []
+    average = train._Average
+    monkeypatch.setattr(train, "_Average", lambda sae, decay: decays.append(decay) or average(sae, decay))
+    for steps in (10, 200):
+        _fit(acts, train.TrainConfig(n=48, k=4, steps=steps, batch=64), generator)
+    assert decays == [0.5, 0.9]
+
+
 def test_average_is_corrected_for_its_start():
     sae = TopK(*(torch.full(shape, 0.0) for shape in ((2, 1), (2, 1), (2,), (1,))), k=1)
     average = train._Average(sae, 0.9)
@@ -187,6 +197,7 @@ def test_average_is_corrected_for_its_start():
 @pytest.mark.parametrize(("n", "paper"), [(2**11, 5.66e-4), (2**12, 4e-4), (2**15, 1.41e-4), (2**17, 7.07e-5)])
 def test_rate_follows_the_papers_rule_at_its_batch(n, paper):
     assert math.isclose(train.learning_rate(n, batch=131_072), paper, rel_tol=5e-3)
+    assert math.isclose(train.learning_rate(n, batch=131_072 // 8), 2 * paper, rel_tol=5e-3)
 
 
 # --- fit ---------------------------------------------------------------------------------------------------------

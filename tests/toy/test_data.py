@@ -1,0 +1,69 @@
+"""Samplers: the right distribution, and the conditional one unbiased."""
+
+import pytest
+import torch
+
+from companion.toy import data, model, train
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_plain_samples_have_the_density_and_are_uniform_when_active():
+    density = torch.tensor([0.1, 0.5, 1.0])
+    x = data.plain(data.draw(20, 20_000, generator()), density)
+    active = x > 0
+    assert active.double().mean((1, 2)).tolist() == pytest.approx([0.1, 0.5, 1.0], abs=0.002)
+    for one, on in zip(x, active, strict=True):
+        assert one[on].mean().item() == pytest.approx(1 / 2, abs=0.005)
+        assert one[on].var().item() == pytest.approx(1 / 12, abs=0.001)
+
+
+def test_a_feature_active_in_a_sparse_model_is_active_in_a_denser_one():
+    x = data.plain(data.draw(20, 500, generator()), torch.tensor([0.1, 0.4]))
+    assert bool((x[1] > 0)[x[0] > 0].all())
+
+
+@pytest.mark.parametrize("density", [0.002, 0.1, 0.6, 1.0])
+def test_conditional_samples_have_an_active_feature_and_the_conditional_marginals(density):
+    n, p = 6, torch.tensor([density])
+    x = data.conditional(data.draw(n, 200_000, generator()), p)[0]
+    assert bool((x > 0).any(1).all())
+    expected = density / data.share_active(p, n).item()
+    assert (x > 0).double().mean(0).tolist() == pytest.approx([expected] * n, abs=0.005)
+    assert x.sum().item() / (x > 0).sum().item() == pytest.approx(1 / 2, abs=0.003)
+
+
+def test_conditional_sampling_has_the_plain_sampler_s_pair_moments():
+    n, p = 5, torch.tensor([0.15])
+    x = data.conditional(data.draw(n, 400_000, generator()), p)[0].double()
+    moments = data.share_active(p, n).item() * (x.mT @ x) / len(x)
+    expected = torch.full((n, n), 0.15**2 / 4, dtype=torch.float64).fill_diagonal_(0.15 / 3)
+    torch.testing.assert_close(moments, expected, atol=8e-4, rtol=0)
+
+
+def test_loss_from_conditional_samples_is_unbiased():
+    W = torch.randn(1, 5, 2, generator=generator(1)) * 0.7
+    b = torch.tensor([[0.1, -0.2, 0.3, 0.0, 0.05]])
+    density, weight = torch.tensor([0.1]), torch.ones(5)
+    uniforms = data.draw(5, 400_000, generator())
+    ordinary = model.loss(W, b, data.plain(uniforms, density))
+    cheap = train.batch_loss(W, b, data.conditional(uniforms, density), density, weight, relu=True)
+    assert cheap.item() == pytest.approx(ordinary.item(), rel=0.005)
+
+
+def test_many_features_are_sampled_plainly():
+    uniforms, density = data.draw(400, 8, generator()), torch.tensor([0.2])
+    assert torch.equal(data.conditional(uniforms, density), data.plain(uniforms, density))
+
+
+@pytest.mark.parametrize("bad", [0.0, -0.1, 1.2, float("nan")])
+def test_a_density_outside_its_range_is_refused(bad):
+    with pytest.raises(ValueError, match=r"must lie in \(0, 1\]"):
+        data.check_density(torch.tensor([0.5, bad]))
+
+
+def test_an_empty_batch_is_refused():
+    with pytest.raises(ValueError, match="at least 1"):
+        data.draw(0, 8, generator())

@@ -1,0 +1,128 @@
+"""The hand-written gradient, the control variate, and the independence of instances."""
+
+import pytest
+import torch
+
+from companion.toy import data, geometry, model, theory, train
+
+F64 = torch.float64
+QUICK = train.Schedule(steps=20, batch=16, rate=0.01)
+
+
+def streams(*seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def case(n: int = 6, m: int = 3):
+    """Two models with everything a gradient depends on, in float64."""
+    stream = torch.Generator().manual_seed(0)
+    W = (0.5 * torch.randn(2, n, m, generator=stream, dtype=F64)).requires_grad_()
+    b = (0.2 * torch.randn(2, n, generator=stream, dtype=F64)).requires_grad_()
+    density, weight = torch.tensor([0.2, 0.7], dtype=F64), torch.rand(n, generator=stream, dtype=F64)
+    uniforms = data.Uniforms(*(u.double() for u in data.draw(n, 40, stream)))
+    return W, b, data.conditional(uniforms, density), density, weight
+
+
+@pytest.mark.parametrize("relu", [True, False])
+def test_gradient_equals_autograd(relu):
+    W, b, x, density, weight = case()
+    expected = torch.autograd.grad(train.batch_loss(W, b, x, density, weight, relu=relu).sum(), (W, b))
+    with torch.no_grad():
+        got = train.gradient(W, b, x, density, weight, relu=relu)
+    for ours, theirs in zip(got, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-13, rtol=1e-12)
+
+
+@pytest.mark.parametrize("relu", [True, False])
+def test_control_variate_and_centred_bias_equal_autograd(relu):
+    """The gradient `fit` uses: sample minus linear sample plus exact linear expectation, through the centred bias."""
+    W, centre, x, density, weight = case()
+    V, trust, active = theory.variance(density), (1 - W.detach().square().sum(-1)).clamp_min(0), data.share_active(density, 6)
+    b = train.bias_of(W, centre, density)
+    linear = active * ((model.forward(W, b, x, relu=False) - x).square() * (trust * weight)[:, None]).sum(-1).mean(-1)
+    linear = linear + (1 - active) * (b.square() * trust * weight).sum(-1)
+    left_out = (torch.eye(6, dtype=F64) - W @ W.mT).square().sum(-1)
+    exact = (trust * weight * (V[:, None] * left_out + (centre - density[:, None] / 2).square())).sum(-1)
+    estimate = (train.batch_loss(W, b, x, density, weight, relu=relu) - linear + exact) / V
+    expected = torch.autograd.grad(estimate.sum(), (W, centre))
+    with torch.no_grad():
+        got = train.scaled_gradient(W, centre, x, density, weight, relu=relu)
+    for ours, theirs in zip(got, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=1e-12)
+
+
+def test_control_variate_has_the_expectation_of_what_it_replaces():
+    W, centre, _, density, _ = case()
+    x = data.plain(data.draw(6, 400_000, torch.Generator().manual_seed(1)), density)
+    sampled = (model.forward(W, train.bias_of(W, centre, density), x, relu=False) - x).square().mean(1)
+    left_out = (torch.eye(6, dtype=F64) - W @ W.mT).square().sum(-1)
+    exact = theory.variance(density)[:, None] * left_out + (centre - density[:, None] / 2).square()
+    torch.testing.assert_close(sampled, exact, atol=2e-3, rtol=0.02)
+
+
+def test_neither_more_densities_nor_more_streams_change_a_model():
+    config = model.Config(features=12, hidden=3)
+    small = train.fit(config, torch.tensor([0.1, 0.5]), streams(1), QUICK)
+    large = train.fit(config, torch.tensor([0.1, 0.5, 1.0]), streams(1, 2), QUICK)
+    torch.testing.assert_close(large.W[:2], small.W, atol=1e-5, rtol=0)
+    torch.testing.assert_close(large.b[:2], small.b, atol=1e-5, rtol=0)
+
+
+def test_initial_scale_is_that_of_one_model():
+    W, b = model.initial(model.Config(400, 30), streams(1, 2, 3))
+    assert W.std().item() == pytest.approx((2 / 430) ** 0.5, rel=0.02)
+    assert W.shape == (3, 400, 30)
+    assert not b.any()
+
+
+def test_training_finds_the_digons():
+    fitted = train.fit(model.Config(4, 2), torch.tensor([0.3]), streams(0, 1, 2, 3), train.Schedule(600, 128, 0.02))
+    exact = theory.exact_loss(fitted.W, fitted.b, torch.full((4,), 0.3))
+    best = 4 * theory.polytope_optimum("digon", torch.tensor([0.3])).loss.item()
+    assert exact.min().item() == pytest.approx(best, rel=0.02)
+    winner = fitted.W[exact.argmin()]
+    assert [c.name for c in geometry.components(winner)] == ["digon", "digon"]
+    assert fitted.loss.shape == (train.LOGGED, 4)
+    assert bool((fitted.loss[-1] < fitted.loss[0]).all())
+
+
+def test_training_the_linear_model_reaches_its_optimum():
+    config, importance = model.Config(6, 2, relu=False), 0.7 ** torch.arange(6.0)
+    fitted = train.fit(config, torch.tensor([0.3]), streams(0), train.Schedule(800, 64, 0.02), importance)
+    got = train.sampled_loss(fitted.W, fitted.b, torch.tensor([0.3]), streams(9)[0], 50_000, importance, relu=False)
+    assert got.item() == pytest.approx(theory.linear_optimum(torch.tensor(0.3), importance, 2).item(), rel=0.02)
+
+
+def test_sampled_loss_agrees_with_the_exact_loss():
+    W, b, _, density, weight = case()
+    with torch.no_grad():
+        got = train.sampled_loss(W.float(), b.float(), density.float(), streams(5)[0], 200_000, weight.float())
+        torch.testing.assert_close(got.double(), theory.exact_loss(W, b, density, weight), rtol=0.01, atol=0)
+
+
+@pytest.mark.parametrize(("features", "hidden", "said"), [(0, 1, "at least one"), (3, 0, "at least one"), (3, 4, "hidden <= features")])
+def test_impossible_models_are_refused(features, hidden, said):
+    with pytest.raises(ValueError, match=said):
+        model.Config(features, hidden)
+
+
+@pytest.mark.parametrize(("schedule", "said"), [((0, 8, 0.1), "at least 1"), ((8, 0, 0.1), "at least 1"), ((8, 8, 0.0), "positive")])
+def test_impossible_schedules_are_refused(schedule, said):
+    with pytest.raises(ValueError, match=said):
+        train.Schedule(*schedule)
+
+
+def test_bad_input_to_fit_and_sampled_loss_is_refused():
+    config = model.Config(4, 2)
+    with pytest.raises(ValueError, match="density"):
+        train.fit(config, torch.tensor([1.5]), streams(0), QUICK)
+    with pytest.raises(ValueError, match="0 streams"):
+        train.fit(config, torch.tensor([0.5]), [], QUICK)
+    with pytest.raises(ValueError, match="importance has shape"):
+        train.fit(config, torch.tensor([0.5]), streams(0), QUICK, torch.ones(3))
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        train.sampled_loss(torch.full((1, 4, 2), torch.nan), torch.zeros(1, 4), torch.tensor([0.5]), streams(0)[0], 10)
+    with pytest.raises(ValueError, match="samples=0"):
+        train.sampled_loss(torch.zeros(1, 4, 2), torch.zeros(1, 4), torch.tensor([0.5]), streams(0)[0], 0)
+    with pytest.raises(ValueError, match="diverged"):
+        train.fit(config, torch.tensor([0.5]), streams(0), train.Schedule(50, 8, 1e30))
