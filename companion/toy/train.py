@@ -1,0 +1,231 @@
+"""Training many small models side by side, each as if it were alone.
+
+Instances share a loop and, within one stream, the same random draws; nothing else. There is no joint gradient clipping
+and no joint initial scale, and every loss is divided by its model's own V(p), so a sparse model moves as fast as a dense one.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+from tqdm.std import tqdm
+
+from companion.toy import data, model, theory
+
+CACHE = 2**18
+"""Elements of (instances, batch, features) worked on at once on a CPU: what stays in its second-level cache."""
+
+
+LOGGED = 50
+"""Points on a loss curve."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train: Adam, its rate falling from `rate` to 0 along a cosine."""
+
+    steps: int
+    batch: int
+    rate: float
+
+    def __post_init__(self):
+        if self.steps < 1 or self.batch < 1:
+            raise ValueError(f"steps={self.steps}, batch={self.batch}: both must be at least 1.")
+        if not self.rate > 0:
+            raise ValueError(f"rate={self.rate}: the learning rate must be positive.")
+
+
+class Fitted(NamedTuple):
+    """Trained models, stream by stream: instance s * len(density) + l saw stream s and has density l."""
+
+    W: Float[Tensor, "I F H"]
+    b: Float[Tensor, "I F"]
+    loss: Float[Tensor, "T I"]
+    """Loss of the training batch at LOGGED steps, evenly spaced from the first to the last, in units of V(p)."""
+
+
+def fit(
+    config: model.Config,
+    density: Float[Tensor, " levels"],
+    streams: Sequence[Generator],
+    schedule: Schedule,
+    importance: Float[Tensor, " F"] | None = None,
+) -> Fitted:
+    """Train one model per stream and density on D1 features.
+
+    A stream sets the initial weights and the uniforms of all its densities (common random numbers), so one model depends on its
+    stream and its density alone: adding densities or streams changes nothing in the others.
+
+    Raises:
+        ValueError: a density outside (0, 1], no stream, importances of another length, or weights that diverged.
+    """
+    _refuse_bad(config, density, streams, importance)
+    density = density.to(streams[0].device, torch.float32)
+    W, centre = (t.repeat_interleave(len(density), dim=0) for t in model.initial(config, streams))
+    W.grad, centre.grad = torch.empty_like(W), torch.empty_like(centre)
+    optimiser = torch.optim.Adam([W, centre], lr=schedule.rate, betas=(0.9, 0.99), fused=True)
+    weight = torch.ones(config.features, device=W.device) if importance is None else importance.to(W)
+    logged = torch.linspace(0, schedule.steps - 1, min(LOGGED, schedule.steps)).long().tolist()
+    losses = torch.empty(len(logged), len(W), device=W.device)
+    for step in tqdm(range(schedule.steps), desc=f"{len(W)} models", mininterval=1):
+        for at, p, x in _batches(config.features, density, streams, schedule.batch):
+            W.grad[at], centre.grad[at] = scaled_gradient(W[at], centre[at], x, p, weight, relu=config.relu)
+            if step in logged:
+                loss = batch_loss(W[at], bias_of(W[at], centre[at], p), x, p, weight, relu=config.relu)
+                losses[logged.index(step), at] = loss / theory.variance(p)
+        optimiser.param_groups[0]["lr"] = schedule.rate * (1 + math.cos(math.pi * step / schedule.steps)) / 2
+        optimiser.step()
+    b = bias_of(W, centre, density.repeat(len(streams)))
+    if not bool(W.isfinite().all() & b.isfinite().all()):
+        raise ValueError(f"training diverged: weights are not finite after {schedule.steps} steps at rate {schedule.rate}; lower the rate.")
+    return Fitted(W, b, losses)
+
+
+def _refuse_bad(config: model.Config, density: Tensor, streams: Sequence[Generator], importance: Tensor | None) -> None:
+    data.check_density(density)
+    if not len(density) or not len(streams):
+        raise ValueError(f"{len(density)} densities and {len(streams)} streams: give at least one of each.")
+    if importance is not None and importance.shape != (config.features,):
+        raise ValueError(f"importance has shape {tuple(importance.shape)}: expected one per feature, ({config.features},).")
+
+
+def _batches(
+    features: int, density: Float[Tensor, " levels"], streams: Sequence[Generator], batch: int
+) -> Iterator[tuple[slice, Float[Tensor, " I"], Float[Tensor, "I B F"]]]:
+    """(instances, their densities, their samples), in pieces that fit in the cache; one draw serves a whole stream."""
+    piece = len(density) if density.is_cuda else max(1, CACHE // (batch * features))
+    for s, stream in enumerate(streams):
+        uniforms = data.draw(features, batch, stream)
+        for start in range(0, len(density), piece):
+            p = density[start : start + piece]
+            first = s * len(density) + start
+            yield slice(first, first + len(p)), p, data.conditional(uniforms, p)
+
+
+def bias_of(W: Float[Tensor, "I F H"], centre: Float[Tensor, "I F"], density: Float[Tensor, " I"]) -> Float[Tensor, "I F"]:
+    """b of a model written around the mean input p/2: W W^T (x - p/2) + centre = W W^T x + b.
+
+    The optimum is the same. But the mean is the one direction of the data that n features share: in terms of b alone a dense
+    problem is n times steeper along it than along any other, and Adam spends its steps there.
+    """
+    return centre - density[:, None] / 2 * (W @ W.sum(1, keepdim=True).mT)[..., 0]
+
+
+def scaled_gradient(
+    W: Float[Tensor, "I F H"],
+    centre: Float[Tensor, "I F"],
+    x: Float[Tensor, "I B F"],
+    density: Float[Tensor, " I"],
+    weight: Float[Tensor, " F"],
+    *,
+    relu: bool,
+) -> tuple[Float[Tensor, "I F H"], Float[Tensor, "I F"]]:
+    """Estimate of the gradient of L / V(p) by W and `centre`, with less noise than that of the batch.
+
+    An output that is hardly represented has a large error, which is the noise of a dense model's gradient, and its relu rarely
+    acts. So the share t_i = (1 - |W_i|^2)_+ of the *linear* model's error is taken out of the sample, and its expectation
+    put in: a control variate, which changes no expected gradient.
+    """
+    trust, mean, V = (1 - W.square().sum(-1)).clamp_min_(0), density[:, None] / 2, theory.variance(density)[:, None]
+    by_W, by_b = gradient(W, bias_of(W, centre, density), x, density, weight, trust, relu=relu)
+    # b depends on W through `bias_of`: - mean (g s^T + 1 (sum_i g_i W_i)^T) with s = sum_j W_j
+    through = mean * by_b
+    by_W.baddbmm_(through[..., None], W.sum(1, keepdim=True), alpha=-1).sub_(through[:, None] @ W)
+    add_linear_gradient(by_W, by_b, W, centre, trust * weight, density)
+    return by_W.div_(V[..., None]), by_b.div_(V)
+
+
+def add_linear_gradient(
+    by_W: Float[Tensor, "I F H"],
+    by_centre: Float[Tensor, "I F"],
+    W: Float[Tensor, "I F H"],
+    centre: Float[Tensor, "I F"],
+    trust: Float[Tensor, "I F"],
+    density: Float[Tensor, " I"],
+) -> None:
+    """Add the gradient of sum_i t_i E (x_i - (W W^T (x - p/2))_i - centre_i)^2, exactly.
+
+    The expectation is sum_i t_i (V |(1 - W W^T)_i|^2 + (centre_i - p/2)^2); with K = 2V diag(t) W its gradient by W is
+    K W^T W + W K^T W - 2 K.
+    """
+    K = (2 * theory.variance(density)[:, None] * trust)[..., None] * W
+    by_W.baddbmm_(K, W.mT @ W).baddbmm_(W, K.mT @ W).sub_(K, alpha=2)
+    by_centre += 2 * trust * (centre - density[:, None] / 2)
+
+
+def batch_loss(
+    W: Float[Tensor, "I F H"],
+    b: Float[Tensor, "I F"],
+    x: Float[Tensor, "I B F"],
+    density: Float[Tensor, " I"],
+    weight: Float[Tensor, " F"],
+    *,
+    relu: bool,
+) -> Float[Tensor, " I"]:
+    """Expected loss from samples that have an active feature (`data.conditional`); the sample of zeros is added, not drawn.
+
+    L = q mean_B sum_i I_i (x'_i - x_i)^2 + (1-q) sum_i I_i x'_i(0)^2 with q = 1 - (1-p)^n.
+    """
+    active, at_zero = data.share_active(density, x.shape[-1]), b.relu() if relu else b
+    return active * model.loss(W, b, x, weight, relu=relu) + (1 - active) * (at_zero.square() @ weight)
+
+
+def gradient(
+    W: Float[Tensor, "I F H"],
+    b: Float[Tensor, "I F"],
+    x: Float[Tensor, "I B F"],
+    density: Float[Tensor, " I"],
+    weight: Float[Tensor, " F"],
+    trust: Float[Tensor, "I F"] | float = 0.0,
+    *,
+    relu: bool,
+) -> tuple[Float[Tensor, "I F H"], Float[Tensor, "I F"]]:
+    """Gradient of `batch_loss`, written by hand, minus `trust` times that of the model without its relu.
+
+    With G = dL/dpre and h = xW,  dW = x^T (G W) + G^T h  and  db = sum_B G: five matrix products in all.
+    """
+    active = data.share_active(density, x.shape[-1])[:, None]
+    h = torch.bmm(x, W)
+    pre = torch.baddbmm(b[:, None], h, W.mT)
+    error = torch.sub(pre, x)  # of the linear model; where pre > 0 also of ours
+    G = torch.ops.aten.threshold_backward(error, pre, 0) if relu else error.clone()
+    G.addcmul_(error, torch.as_tensor(trust, device=x.device, dtype=x.dtype).expand_as(b)[:, None], value=-1)
+    # the factors of each output go into the small matrices: G is the size of the batch
+    scale = 2 * active / x.shape[1] * weight
+    gradient_W = torch.bmm(G.mT, h).mul_(scale[..., None])
+    gradient_W.baddbmm_(x.mT, torch.bmm(G, scale[..., None] * W))
+    passes = ((b > 0) | (not relu)).to(b) - trust
+    return gradient_W, scale * G.sum(1) + 2 * (1 - active) * weight * passes * b
+
+
+def sampled_loss(
+    W: Float[Tensor, "I F H"],
+    b: Float[Tensor, "I F"],
+    density: Float[Tensor, " I"],
+    stream: Generator,
+    samples: int,
+    importance: Float[Tensor, " F"] | None = None,
+    *,
+    relu: bool = True,
+) -> Float[Tensor, " I"]:
+    """Expected loss of any model, estimated on fresh samples; every instance sees the same draw.
+
+    Raises:
+        ValueError: weights that are not finite, a density outside (0, 1], samples below 1.
+    """
+    model.check_weights(W)
+    data.check_density(density)
+    if samples < 1:
+        raise ValueError(f"samples={samples}: at least one is needed.")
+    total, batch = torch.zeros(len(W), device=W.device), min(samples, 256)
+    batches = math.ceil(samples / batch)
+    for _ in range(batches):
+        uniforms = data.draw(W.shape[1], batch, stream)
+        for i, p in enumerate(density.split(1)):
+            x = data.plain(uniforms, p.to(W))
+            total[i] += model.loss(W[i : i + 1], b[i : i + 1], x, importance, relu=relu)[0]
+    return total / batches
