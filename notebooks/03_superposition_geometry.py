@@ -55,10 +55,10 @@ class Config:
     curve: int  # densities at which the exact envelope is evaluated
 
 
-fine = (1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.75, 2, 2.25, 2.5, 2.75, 3, 3.5, 4, 4.25, 4.5, 4.75, 5, 5.5, 6, 7, 8.5, 10)
+fine = (1, 1.2, 1.4, 1.5, 1.6, 1.75, 2, 2.25, 2.5, 2.75, 3, 3.5, 4, 4.5, 4.75, 5, 6, 7, 8.5, 10)
 cfg = run.choose(
-    quick=Config(60, 6, (1, 2, 2.5, 2.75, 3, 10), (2, 3), seeds=3, steps=1000, batch=128, rate=0.01, curve=12),
-    laptop=Config(400, 30, fine, (1.75, 2, 3, 4, 4.5, 10), seeds=3, steps=3000, batch=128, rate=0.003, curve=60),
+    quick=Config(60, 6, (1, 2, 2.5, 2.75, 3, 10), (2, 3), seeds=3, steps=700, batch=64, rate=0.01, curve=12),
+    laptop=Config(400, 30, fine, (1.75, 2, 3, 4, 4.5, 10), seeds=3, steps=2500, batch=128, rate=0.005, curve=60),
     paper=Config(400, 30, fine, (1.75, 2, 3, 4, 4.5, 10), seeds=5, steps=20_000, batch=512, rate=0.003, curve=60),
 )
 page = ledger.Page("03_superposition_geometry", paper="Toy Models of Superposition")
@@ -177,13 +177,13 @@ def train_sweep(cfg):
     """Weights and expected losses of the sweep, and of the linear model on the same samples."""
     density, device = 1 / torch.tensor(cfg.levels), run.device()
     schedule = train.Schedule(cfg.steps, cfg.batch, cfg.rate)
-    short = train.Schedule(cfg.steps // 4, cfg.batch, cfg.rate)
+    short = train.Schedule(cfg.steps // 5, cfg.batch, cfg.rate)
     streams = [run.stream(seed, "sweep", device=device) for seed in range(cfg.seeds)]
     ours = train.fit(model.Config(cfg.features, cfg.hidden), density, streams, schedule)
     linear = train.fit(model.Config(cfg.features, cfg.hidden, relu=False), density, [run.stream(0, "sweep", device=device)], short)
     p, test = density.to(ours.W), run.stream(0, "test", device=device)
-    loss = train.sampled_loss(ours.W, ours.b, p.repeat(cfg.seeds), test, 16_384)
-    linear_loss = train.sampled_loss(linear.W, linear.b, p, test, 16_384, relu=False)
+    loss = train.sampled_loss(ours.W, ours.b, p.repeat(cfg.seeds), test, 8192)
+    linear_loss = train.sampled_loss(linear.W, linear.b, p, test, 8192, relu=False)
     return {"W": ours.W, "b": ours.b, "loss": loss, "linear_W": linear.W, "linear_loss": linear_loss, "curve": ours.loss}
 
 

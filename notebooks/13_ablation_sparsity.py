@@ -57,7 +57,9 @@ class Config:
 
 tiny = study.DictionaryConfig(TINY, TrainConfig(n=128, k=4, steps=100, batch=512, lr=3e-3), layer=0, contexts=1000)
 small = study.DictionaryConfig(SMALL, TrainConfig(n=2048, k=16, steps=300, batch=2048, dead_after_tokens=50_000), contexts=4000)
-large = study.DictionaryConfig(HubConfig("gpt2", "main"), TrainConfig(n=2**15, k=32, steps=20_000, batch=8192), layer=8, contexts=48_000)
+large = study.DictionaryConfig(
+    HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e"), TrainConfig(n=2**15, k=32, steps=20_000, batch=8192), layer=8, contexts=48_000
+)
 cfg = run.choose(
     quick=Config(tiny, seeds=2, contexts=8, length=32, span=8, channels=8),
     laptop=Config(small, seeds=3, contexts=64, length=64, span=16, channels=16),

@@ -100,14 +100,23 @@ def dead_latents(
         for dead in seeds:
             curve.plot(tokens, dead, color=colour, alpha=0.8)
     curve.axvspan(0, threshold, color="#f2f2f2", zorder=0)
-    curve.annotate("none can be dead yet", (threshold / 2, 0.5), rotation=90, ha="center", va="center", fontsize=7, color="#777777")
+    curve.annotate(
+        "none can be dead yet",
+        (threshold / 2, 0.5),
+        xycoords=("data", "axes fraction"),
+        rotation=90,
+        ha="center",
+        va="center",
+        fontsize=7,
+        color="#777777",
+    )
     _over_tokens(curve, "dead latents")
     for at, ((name, shares), colour) in enumerate(zip(never.items(), ARMS, strict=True)):
         bars.bar(at, np.mean(shares), color=colour, label=name)
         bars.plot(np.full(len(shares), at), shares, "o", color=THEORY, markersize=3)
     bars.set(ylabel="latents silent on held-out text", xticks=[])
     for axis in (curve, bars):
-        axis.set_ylim(0, 1)
+        axis.set_ylim(0, None)
         axis.yaxis.set_major_formatter(PercentFormatter(1))
     figure.legend(loc="outside upper center", ncols=len(arms))
     return figure
