@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from companion.toy.model import check_weights
@@ -25,12 +26,6 @@ def norms(W: Float[Tensor, "*I F H"]) -> Float[Tensor, "*I F"]:
     """
     check_weights(W)
     return W.norm(dim=-1)
-
-
-def interference(W: Float[Tensor, "*I F H"]) -> Float[Tensor, "*I F"]:
-    """sum over j != i of (What_i . W_j)^2: how much the other features move along W_i; 0 for a dead feature."""
-    overlaps = _unit(W) @ W.mT
-    return overlaps.square().sum(-1) - overlaps.diagonal(dim1=-2, dim2=-1).square()
 
 
 def dimensionality(W: Float[Tensor, "*I F H"]) -> Float[Tensor, "*I F"]:
@@ -170,25 +165,11 @@ def components(W: Float[Tensor, "F H"], *, represented: float = 0.5, edge: float
     """
     if W.ndim != 2:
         raise ValueError(f"W has shape {tuple(W.shape)}: components takes one model, (features, hidden); index the instance first.")
-    linked = (W @ W.T).abs() > edge
-    alive = norms(W) > represented
-    found, seen = [], ~alive
-    while not bool(seen.all()):
-        nodes = _reachable(int((~seen).nonzero()[0]), linked & alive)
-        seen = seen | nodes
-        members = tuple(nodes.nonzero().flatten().tolist())
-        found.append(Component(members, _rank(W[nodes]), classify(W[nodes], tolerance=tolerance)))
-    return found
-
-
-def _reachable(start: int, linked: Bool[Tensor, "F F"]) -> Bool[Tensor, " F"]:
-    reached = torch.zeros(len(linked), dtype=torch.bool, device=linked.device)
-    reached[start] = True
-    while True:
-        more = reached | linked[reached].any(0)
-        if bool((more == reached).all()):
-            return reached
-        reached = more
+    alive = (norms(W) > represented).nonzero().flatten()
+    linked = (W[alive] @ W[alive].T).abs() > edge
+    count, label = connected_components(linked.cpu().numpy(), directed=False)
+    members = [alive[torch.from_numpy(label == which)] for which in range(count)]
+    return [Component(tuple(nodes.tolist()), _rank(W[nodes]), classify(W[nodes], tolerance=tolerance)) for nodes in members]
 
 
 def _rank(W: Float[Tensor, "k H"]) -> int:

@@ -67,7 +67,6 @@ def test_dead_features_have_dimensionality_zero():
     W = torch.zeros(4, 2)
     W[0, 0], W[1, 0] = 1, -1
     assert geometry.dimensionality(W).tolist() == [0.5, 0.5, 0, 0]
-    assert geometry.interference(W).tolist() == [1, 1, 0, 0]
     assert geometry.norms(W).tolist() == [1, 1, 0, 0]
     assert geometry.components(W) == [geometry.Component((0, 1), 1, "digon")]
 
@@ -86,7 +85,7 @@ def test_line_test_counts_on_and_beside():
 
 @pytest.mark.parametrize(
     "measure",
-    [geometry.norms, geometry.interference, geometry.dimensionality, geometry.leverage, geometry.dimensions_per_feature, geometry.components],
+    [geometry.norms, geometry.dimensionality, geometry.leverage, geometry.dimensions_per_feature, geometry.components],
 )
 def test_weights_that_are_not_finite_are_refused(measure):
     with pytest.raises(ValueError, match="NaN or infinite"):
