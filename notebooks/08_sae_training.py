@@ -14,7 +14,7 @@
 #   after which a latent counts as dead is scaled down with the run.
 # - Added: data whose features are known, so that "found" can be counted.
 #
-# **Time.** `quick` under half a minute, `laptop` about three minutes once the subject model exists, `paper` a GPU and a network.
+# **Time.** `quick` under half a minute, `laptop` five to six minutes once the subject model exists, `paper` a GPU and a network.
 
 # %% tags=["skip-execution"]
 import importlib.metadata
@@ -448,7 +448,6 @@ page.claim(
     why="the paper recovers 0.98 against the easier zero ablation; four fifths is asked for against the mean, and noise may pass 1",
     control=recovered("dealt"),
     control_is="the same reconstructions, dealt out to other contexts",
-    control_band=(-np.inf, 0.2),
 )
 
 # %% [markdown]
@@ -529,10 +528,17 @@ figure = plots.dead_latents(histories[0]["tokens"], dead, cfg.stream.dead_after_
 page.save_figure(figure, "dead_latents", {"dead": dead, "never": never, "threshold": cfg.stream.dead_after_tokens})
 
 # %% [markdown]
-# The claims use the run's own count. "Few" is the paper's figure for its largest model; "many times more" is less than what it reports,
-# because a short run has not had the time to kill as many.
+# The claims use the run's own count. "Few" is the paper's figure for its largest model, after ten thousand times as many tokens: whether the
+# revival gets as far in a short run is open. The witness is a dictionary with an eighth of the latents at the paper's learning rate, which the
+# stream keeps busy. "Many times more" is less than what the paper reports, because a short run has not had the time to kill as many.
+
 
 # %%
+def fewer_latents(config: Config) -> dict:
+    recipe = dataclasses.replace(config.stream, n=config.stream.n // 8, lr=None)
+    return {"dead": float(trained_on(stream_pool(config), recipe, 0)[1]["dead"][-1])}
+
+
 final = {arm: values[:, -1] for arm, values in dead.items()}
 floor = 1 / cfg.stream.n  # one latent
 page.claim(
@@ -544,6 +550,9 @@ page.claim(
     why="the paper's 7 %",
     control=final["neither"],
     control_is="neither remedy",
+    open_because="revival takes tokens, and a short run has few; latents count as dead after a short silence",
+    witness=run.memo(fewer_latents, cfg)["dead"],
+    witness_is="a dictionary with an eighth of the latents",
     needs="laptop",
 )
 page.claim(

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from companion.plots.style import CONTROL, OURS, PAPER, THEORY, panels, styled
 
@@ -35,9 +36,10 @@ def loss_to_compute(
         whole.annotate(name, (steps[0], loss), va="bottom", fontsize=8, color=PAPER)
     worst, best = max(spliced.values()), smooth[-1]
     close.set(xlim=(steps[-1] / 12, steps[-1] * 1.15), ylim=(best - 0.1, worst + 0.6), title="where the dictionaries are")
+    close.xaxis.set_minor_formatter(NullFormatter())
     whole.set(ylabel="held-out loss (nats per token)", ylim=(0, None), title="the whole training")
     whole.legend(fontsize=8, loc="center right")
-    close.legend(fontsize=8, loc="upper right")
+    close.legend(fontsize=8, loc="upper left", framealpha=0.9)
     return figure
 
 
