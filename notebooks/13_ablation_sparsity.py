@@ -219,8 +219,8 @@ page.save_figure(figure, "score_and_factors", {"means": means, "ablations": {kin
 # The norm of the change at each position after the ablated one, relative to it (variant A).
 
 # %%
-profile = {kind: measured["norms"][chosen(kind)].mean(0) for kind in KINDS[:3]}
-page.save_figure(downstream.reach(profile), "reach", {"norm by position": profile})
+fading = {kind: measured["norms"][chosen(kind)].mean(0) for kind in KINDS[:3]}
+page.save_figure(downstream.reach(fading), "reach", {"norm by position": fading})
 print("\n".join(f"{name:24}" + "  ".join(f"{factor} {value:.3f}" for factor, value in parts.items()) for name, parts in means.items()))
 
 # %% [markdown]

@@ -29,7 +29,7 @@ def loss_to_compute(
     for colour, (label, loss) in zip(WIDTHS, spliced.items(), strict=False):
         step = fractions[label] * steps[-1]
         close.plot([steps[0], step, step], [loss, loss, 0], color=colour, lw=1)
-        close.plot(step, loss, "D", ms=5, color=colour, label=f"{label}: {fractions[label]:.0%} of the compute")
+        close.plot(step, loss, "D", ms=5, color=colour, label=f"{label}: {fractions[label]:.0%}")
         whole.plot(step, loss, "D", ms=4, color=colour)
     for name, loss in ablated.items():
         whole.axhline(loss, color=PAPER, lw=1, ls=":")
@@ -39,7 +39,7 @@ def loss_to_compute(
     close.xaxis.set_minor_formatter(NullFormatter())
     whole.set(ylabel="held-out loss (nats per token)", ylim=(0, None), title="the whole training")
     whole.legend(fontsize=8, loc="center right")
-    close.legend(fontsize=8, loc="upper left", framealpha=0.9)
+    close.legend(fontsize=8, loc="upper right", title="share of the compute", title_fontsize=8)
     return figure
 
 
