@@ -1,0 +1,97 @@
+"""Each figure from a few made-up arrays: it draws, its axes say what they show, and the numbers given are the ones drawn."""
+
+import io
+
+import matplotlib
+import numpy as np
+import pytest
+
+from companion.plots import downstream, sae, style, toy
+
+LEVELS = np.array([1.0, 2.0, 4.0])
+STEPS = np.array([1, 10, 100])
+TOKENS = np.array([0, 10, 20])
+
+FIGURES = {
+    "loss_to_compute": (
+        lambda: downstream.loss_to_compute(STEPS, np.array([8.0, 5, 3]), np.array([8.0, 5, 3]), {"k = 8": 4.0}, {"k = 8": 0.3}, {"zero": 20.0}),
+        "held-out loss (nats per token)",
+    ),
+    "two_scores": (
+        lambda: downstream.two_scores([8, 16], {64: np.array([0.4, 0.6])}, {64: np.array([[0.3, 0.5], [0.5, 0.7]])}, {64: np.array([0.9, 0.95])}),
+        "share",
+    ),
+    "loss_against_mse": (
+        lambda: downstream.loss_against_mse({64: np.array([0.2, 0.1])}, {64: np.array([0.4, 0.2])}, [8, 16]),
+        "rise of the loss (nats per token)",
+    ),
+    "sparsity_factors": (
+        lambda: downstream.sparsity_factors(
+            {"latents": {name: np.array([0.1, 0.2, 0.3]) for name in ("score", "vocabulary", "position")}}, {"Gaussian": 0.64}, {"paper": 0.6}
+        ),
+        "share (1: everything changes evenly)",
+    ),
+    "reach": (lambda: downstream.reach({"latents": np.array([2.0, 1.0, 0.5])}), "effect on the logits, relative to position t"),
+    "training_curves": (
+        lambda: sae.training_curves([{"tokens": TOKENS, "mse": np.array([1, 0.5, 0.2]), "dead": np.array([0, 0.1, 0.05])}], [0.25]),
+        "normalised MSE",
+    ),
+    "recovery": (lambda: sae.recovery([{"trained": np.array([0.9, 1.0])}], ["random"], 0.9), "cosine with its matched row"),
+    "error_by_position": (lambda: sae.error_by_position(np.array([[0.5, 0.1, 0.2]]), [0.2]), "normalised MSE"),
+    "dead_latents": (
+        lambda: sae.dead_latents(TOKENS, {name: np.zeros((1, 3)) for name in "abcd"}, 5, {name: np.zeros(1) for name in "abcd"}),
+        "dead latents",
+    ),
+    "loss_when_replaced": (lambda: sae.loss_when_replaced({"trained": [3.1], "zero": [9.0]}, 3.0), ""),
+    "dimensions_per_feature": (
+        lambda: toy.dimensions_per_feature(LEVELS, np.array([[1.0, 0.5, 0.4]]), LEVELS, np.array([1.0, 0.5, 0.4]), [3.0], ["digon", "pentagon"]),
+        "D* = m / |W|²  (hidden dimensions per feature)",
+    ),
+    "gain_per_dimension": (
+        lambda: toy.gain_per_dimension(LEVELS, np.array([[1.0, 1.2, 1.5]]), LEVELS, {"digon": np.array([0.9, 1.2, 1.4])}),
+        "features' worth of variance\nrecovered per hidden dimension",
+    ),
+    "feature_dimensionality": (
+        lambda: toy.feature_dimensionality(LEVELS, np.full((3, 6), 0.5), np.array([1.0, 0.5, 0.4])),
+        "feature dimensionality D",
+    ),
+    "feature_graphs": (lambda: toy.feature_graphs([("pair", np.array([[1.0, -1], [-1, 1]]), [[0, 1]])]), ""),
+    "dimension_budget": (
+        lambda: toy.dimension_budget(LEVELS, np.ones((1, 3)), np.full((1, 3), 0.6), np.zeros((1, 3))),
+        "sum of D over features / m",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_draws_and_names_what_it_shows(name):
+    make, label = FIGURES[name]
+    figure = make()
+    figure.savefig(io.BytesIO(), format="png")
+    assert figure.axes[0].get_ylabel() == label
+
+
+def test_every_public_figure_is_drawn_here():
+    public = {name for module in (downstream, sae, toy) for name, thing in vars(module).items() if getattr(thing, "__wrapped__", None)}
+    assert public == set(FIGURES)
+
+
+def test_the_measured_curve_is_drawn_as_given():
+    figure = FIGURES["reach"][0]()
+    assert figure.axes[0].lines[0].get_ydata() == pytest.approx([1.0, 0.5, 0.25])  # relative to position t
+
+
+def test_the_style_leaves_the_reader_s_settings_alone():
+    before = dict(matplotlib.rcParams)
+    FIGURES["reach"][0]()
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_panels_belong_to_no_pyplot_state():
+    import matplotlib.pyplot as plt
+
+    open_before = plt.get_fignums()
+    figure, axes = style.panels(2, 3)
+    assert len(axes) == 6
+    assert plt.get_fignums() == open_before
+    assert figure.get_size_inches() == pytest.approx([13.5, 6.4])
