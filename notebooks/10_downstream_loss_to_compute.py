@@ -69,7 +69,7 @@ small = study.DictionaryConfig(SMALL, TrainConfig(n=2048, k=16, steps=300, batch
 large = study.DictionaryConfig(stanford, TrainConfig(n=2**15, k=32, steps=20_000, batch=8192), layer=8, contexts=48_000)
 cfg = run.choose(
     quick=Config(tiny, widths=(32, 128), kept=(2, 8), seeds=1, contexts=256),
-    laptop=Config(small, widths=(256, 2048), kept=(8, 16, 32), seeds=3, contexts=384),
+    laptop=Config(small, widths=(256, 2048), kept=(8, 16, 32), seeds=3, contexts=192),
     paper=Config(large, widths=(2**15, 2**17), kept=(32, 64), seeds=1, contexts=2048),
 )
 page = ledger.Page("10_downstream_loss_to_compute", paper="Scaling and evaluating sparse autoencoders")
