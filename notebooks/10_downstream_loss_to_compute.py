@@ -82,15 +82,19 @@ cfg
 
 
 # %%
+def spread(contexts: torch.Tensor, count: int) -> torch.Tensor:
+    return contexts[:: len(contexts) // count][:count]  # from every held-out file, since files differ more than checkpoints do
+
+
 def loss_curve(config: Config) -> dict:
     steps = [step for step in study.kept_steps(config.base.subject) if step > 0]
-    tokens = study.open_subject(config.base.subject).tokens("heldout")[: config.contexts]
+    tokens = spread(study.open_subject(config.base.subject).tokens("heldout"), config.contexts)
     losses = [study.open_subject(config.base.subject, step).losses(tokens).mean(1) for step in steps]
     return {"steps": steps, "losses": torch.stack(losses)}
 
 
 subject = study.open_subject(cfg.base.subject)
-tokens = subject.tokens("heldout")[: cfg.contexts]
+tokens = spread(subject.tokens("heldout"), cfg.contexts)
 measured = run.memo(loss_curve, cfg)
 steps, curve = np.array(measured["steps"]), measured["losses"]
 resid = subject.residual(tokens, cfg.base.layer)
@@ -161,7 +165,7 @@ page.claim(
 # %%
 def spliced_losses(config: Config) -> dict:
     sub = study.open_subject(config.base.subject)
-    text = sub.tokens("heldout")[: config.contexts]
+    text = spread(sub.tokens("heldout"), config.contexts)
     stream = sub.residual(text, config.base.layer)
     made = {}
     for n, k, seed in config.grid():
