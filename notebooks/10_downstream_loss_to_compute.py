@@ -128,8 +128,7 @@ def fraction_by_hand(loss: float, s: np.ndarray, l_of_s: np.ndarray) -> float:
     for j in range(1, len(s)):
         if l_of_s[j] <= loss < l_of_s[j - 1]:
             share = (l_of_s[j - 1] - loss) / (l_of_s[j - 1] - l_of_s[j])
-            log_s = np.log(s[j - 1]) + share * (np.log(s[j]) - np.log(s[j - 1]))
-            return float(np.exp(log_s) / s[-1])
+            return float(s[j - 1] * (s[j] / s[j - 1]) ** share / s[-1])  # linear in log s
     return 1.0 if loss < l_of_s[-1] else s[0] / s[-1]
 
 
