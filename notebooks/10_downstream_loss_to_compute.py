@@ -93,6 +93,10 @@ def loss_curve(config: Config) -> dict:
     return {"steps": steps, "losses": torch.stack(losses)}
 
 
+# %% [markdown]
+# The finished model's own losses and its residual stream on those tokens are what everything below is compared with.
+
+# %%
 subject = study.open_subject(cfg.base.subject)
 tokens = spread(subject.tokens("heldout"), cfg.contexts)
 measured = run.memo(loss_curve, cfg)
