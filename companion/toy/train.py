@@ -16,6 +16,7 @@ from tqdm.std import tqdm
 
 from companion.toy import data, model, theory
 
+D1 = data.Independent()
 CACHE = 2**18
 """Elements of (instances, batch, features) worked on at once on a CPU: what stays in its second-level cache."""
 
@@ -31,6 +32,10 @@ class Schedule:
     steps: int
     batch: int
     rate: float
+    start: float = 1.0
+    """The initial weights are this times those of `model.initial`."""
+    kept: tuple[int, ...] = ()
+    """Steps before which the weights are kept; the optimiser goes on as if nobody looked."""
 
     def __post_init__(self):
         if self.steps < 1 or self.batch < 1:
@@ -46,6 +51,8 @@ class Fitted(NamedTuple):
     b: Float[Tensor, "I F"]
     loss: Float[Tensor, "T I"]
     """Loss of the training batch at LOGGED steps, evenly spaced from the first to the last, in units of V(p)."""
+    W_at: Float[Tensor, "K I F H"]
+    """W before each of the schedule's `kept` steps."""
 
 
 def fit(
@@ -54,8 +61,9 @@ def fit(
     streams: Sequence[Generator],
     schedule: Schedule,
     importance: Float[Tensor, " F"] | None = None,
+    source: data.Independent = D1,
 ) -> Fitted:
-    """Train one model per stream and density on D1 features.
+    """Train one model per stream and density on features of one kind.
 
     A stream sets the initial weights and the uniforms of all its densities (common random numbers), so one model depends on its
     stream and its density alone: adding densities or streams changes nothing in the others.
@@ -65,24 +73,26 @@ def fit(
     """
     _refuse_bad(config, density, streams, importance)
     density = density.to(streams[0].device, torch.float32)
-    W, centre = (t.repeat_interleave(len(density), dim=0) for t in model.initial(config, streams))
+    W, centre = (schedule.start * t.repeat_interleave(len(density), dim=0) for t in model.initial(config, streams))
     W.grad, centre.grad = torch.empty_like(W), torch.empty_like(centre)
     optimiser = torch.optim.Adam([W, centre], lr=schedule.rate, betas=(0.9, 0.99), fused=True)
     weight = torch.ones(config.features, device=W.device) if importance is None else importance.to(W)
     logged = torch.linspace(0, schedule.steps - 1, min(LOGGED, schedule.steps)).long().tolist()
-    losses = torch.empty(len(logged), len(W), device=W.device)
+    losses, W_at = torch.empty(len(logged), len(W), device=W.device), []
     for step in tqdm(range(schedule.steps), desc=f"{len(W)} models", mininterval=1):
-        for at, p, x in _batches(config.features, density, streams, schedule.batch):
-            W.grad[at], centre.grad[at] = scaled_gradient(W[at], centre[at], x, p, weight, relu=config.relu)
+        if step in schedule.kept:
+            W_at.append(W.clone())
+        for at, p, x in _batches(config.features, density, streams, schedule.batch, source):
+            W.grad[at], centre.grad[at] = scaled_gradient(W[at], centre[at], x, p, weight, source, relu=config.relu)
             if step in logged:
-                loss = batch_loss(W[at], bias_of(W[at], centre[at], p), x, p, weight, relu=config.relu)
+                loss = batch_loss(W[at], bias_of(W[at], centre[at], p), x, p, weight, source, relu=config.relu)
                 losses[logged.index(step), at] = loss / theory.variance(p)
         optimiser.param_groups[0]["lr"] = schedule.rate * (1 + math.cos(math.pi * step / schedule.steps)) / 2
         optimiser.step()
     b = bias_of(W, centre, density.repeat(len(streams)))
     if not bool(W.isfinite().all() & b.isfinite().all()):
         raise ValueError(f"training diverged: weights are not finite after {schedule.steps} steps at rate {schedule.rate}; lower the rate.")
-    return Fitted(W, b, losses)
+    return Fitted(W, b, losses, torch.stack(W_at) if W_at else W.new_empty(0, *W.shape))
 
 
 def _refuse_bad(config: model.Config, density: Tensor, streams: Sequence[Generator], importance: Tensor | None) -> None:
@@ -94,16 +104,16 @@ def _refuse_bad(config: model.Config, density: Tensor, streams: Sequence[Generat
 
 
 def _batches(
-    features: int, density: Float[Tensor, " levels"], streams: Sequence[Generator], batch: int
+    features: int, density: Float[Tensor, " levels"], streams: Sequence[Generator], batch: int, source: data.Independent
 ) -> Iterator[tuple[slice, Float[Tensor, " I"], Float[Tensor, "I B F"]]]:
     """(instances, their densities, their samples), in pieces that fit in the cache; one draw serves a whole stream."""
     piece = len(density) if density.is_cuda else max(1, CACHE // (batch * features))
     for s, stream in enumerate(streams):
-        uniforms = data.draw(features, batch, stream)
+        uniforms = source.uniforms(features, batch, stream)
         for start in range(0, len(density), piece):
             p = density[start : start + piece]
             first = s * len(density) + start
-            yield slice(first, first + len(p)), p, data.conditional(uniforms, p)
+            yield slice(first, first + len(p)), p, source.sample(uniforms, p)
 
 
 def bias_of(W: Float[Tensor, "I F H"], centre: Float[Tensor, "I F"], density: Float[Tensor, " I"]) -> Float[Tensor, "I F"]:
@@ -121,6 +131,7 @@ def scaled_gradient(
     x: Float[Tensor, "I B F"],
     density: Float[Tensor, " I"],
     weight: Float[Tensor, " F"],
+    source: data.Independent = D1,
     *,
     relu: bool,
 ) -> tuple[Float[Tensor, "I F H"], Float[Tensor, "I F"]]:
@@ -128,10 +139,12 @@ def scaled_gradient(
 
     An output that is hardly represented has a large error, which is the noise of a dense model's gradient, and its relu rarely
     acts. So the share t_i = (1 - |W_i|^2)_+ of the *linear* model's error is taken out of the sample, and its expectation
-    put in: a control variate, which changes no expected gradient.
+    put in: a control variate, which changes no expected gradient. Its expectation is known for independent features only.
     """
     trust, mean, V = (1 - W.square().sum(-1)).clamp_min_(0), density[:, None] / 2, theory.variance(density)[:, None]
-    by_W, by_b = gradient(W, bias_of(W, centre, density), x, density, weight, trust, relu=relu)
+    if type(source) is not data.Independent:
+        trust.zero_()
+    by_W, by_b = gradient(W, bias_of(W, centre, density), x, density, weight, trust, source, relu=relu)
     # b depends on W through `bias_of`: - mean (g s^T + 1 (sum_i g_i W_i)^T) with s = sum_j W_j
     through = mean * by_b
     by_W.baddbmm_(through[..., None], W.sum(1, keepdim=True), alpha=-1).sub_(through[:, None] @ W)
@@ -163,6 +176,7 @@ def batch_loss(
     x: Float[Tensor, "I B F"],
     density: Float[Tensor, " I"],
     weight: Float[Tensor, " F"],
+    source: data.Independent = D1,
     *,
     relu: bool,
 ) -> Float[Tensor, " I"]:
@@ -170,7 +184,7 @@ def batch_loss(
 
     L = q mean_B sum_i I_i (x'_i - x_i)^2 + (1-q) sum_i I_i x'_i(0)^2 with q = 1 - (1-p)^n.
     """
-    active, at_zero = data.share_active(density, x.shape[-1]), b.relu() if relu else b
+    active, at_zero = source.share_active(density, x.shape[-1]), b.relu() if relu else b
     return active * model.loss(W, b, x, weight, relu=relu) + (1 - active) * (at_zero.square() @ weight)
 
 
@@ -181,6 +195,7 @@ def gradient(
     density: Float[Tensor, " I"],
     weight: Float[Tensor, " F"],
     trust: Float[Tensor, "I F"] | float = 0.0,
+    source: data.Independent = D1,
     *,
     relu: bool,
 ) -> tuple[Float[Tensor, "I F H"], Float[Tensor, "I F"]]:
@@ -188,7 +203,7 @@ def gradient(
 
     With G = dL/dpre and h = xW,  dW = x^T (G W) + G^T h  and  db = sum_B G: five matrix products in all.
     """
-    active = data.share_active(density, x.shape[-1])[:, None]
+    active = source.share_active(density, x.shape[-1])[:, None]
     h = torch.bmm(x, W)
     pre = torch.baddbmm(b[:, None], h, W.mT)
     error = torch.sub(pre, x)  # of the linear model; where pre > 0 also of ours

@@ -67,3 +67,44 @@ def test_a_density_outside_its_range_is_refused(bad):
 def test_an_empty_batch_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
         data.draw(0, 8, generator())
+
+
+def test_a_correlated_set_is_active_together_with_values_of_its_own():
+    source, density = data.Correlated(3), torch.tensor([0.2, 0.6])
+    x = source.sample(source.uniforms(6, 20_000, torch.Generator().manual_seed(0)), density)
+    sets = (x > 0).unflatten(-1, (2, 3)).double()
+    assert bool((sets == sets[..., :1]).all())
+    share = source.share_active(density, 6)
+    torch.testing.assert_close(sets.mean((1, 2, 3)) * share, density.double(), atol=0.01, rtol=0)
+    both = x[0, x[0, :, 0] > 0]
+    assert abs(torch.corrcoef(both[:, :2].T)[0, 1].item()) < 0.05
+
+
+def test_one_member_of_an_anticorrelated_set_at_a_time():
+    source, density = data.Anticorrelated(2), torch.tensor([0.5])
+    x = source.sample(source.uniforms(4, 40_000, torch.Generator().manual_seed(0)), density)[0]
+    assert int((x > 0).unflatten(-1, (2, 2)).sum(-1).max()) == 1
+    each = (x > 0).double().mean(0) * source.share_active(density, 4)
+    torch.testing.assert_close(each, torch.full((4,), 0.25, dtype=torch.float64), atol=0.01, rtol=0)
+    values = x[x > 0]  # uniform, where a published batch puts the value 1
+    assert values.mean().item() == pytest.approx(0.5, abs=0.01)
+    assert values.var().item() == pytest.approx(1 / 12, abs=0.003)
+
+
+@pytest.mark.parametrize("source", [data.Independent(), data.Correlated(2), data.Anticorrelated(2)])
+def test_law_is_that_of_the_samples(source):
+    p = torch.tensor([0.3], dtype=torch.float64)
+    law = source.law(p, 4)
+    assert law.chance.sum().item() == pytest.approx(1)
+    x = source.sample(source.uniforms(4, 40_000, torch.Generator().manual_seed(0)), p)[0]
+    share = source.share_active(p, 4).item()
+    seen = torch.stack([((x > 0) == (row > 0)).all(-1).double().mean() for row in law.sets])
+    expected = torch.where(law.sets.sum(-1) > 0, law.chance[0] / share, 0)
+    torch.testing.assert_close(seen, expected, atol=0.012, rtol=0)
+
+
+def test_bad_sets_are_refused():
+    with pytest.raises(ValueError, match="sets of 4"):
+        data.Correlated(4).uniforms(6, 2, torch.Generator())
+    with pytest.raises(ValueError, match="size=0"):
+        data.Anticorrelated(0)

@@ -1,13 +1,17 @@
-"""Exact losses against closed forms, quadrature-free identities and sampling."""
+"""Closed forms against tables, limits and each other."""
 
 import math
 
 import pytest
 import torch
 
-from companion.toy import data, geometry, model, theory
+from companion.toy import data, exact, geometry, model, theory
 
 F64 = torch.float64
+
+
+def exact_loss(W, b, density, importance=None):
+    return exact.loss(W, b, data.Independent().law(density, W.shape[1]), importance)
 
 
 def one(value: float) -> torch.Tensor:
@@ -15,65 +19,7 @@ def one(value: float) -> torch.Tensor:
 
 
 def loss_of(W: torch.Tensor, b: float, density: float, importance=None) -> float:
-    return theory.exact_loss(W[None], torch.full((1, len(W)), b, dtype=F64), one(density), importance).item()
-
-
-@pytest.mark.parametrize("p", [0.05, 0.3, 1.0])
-@pytest.mark.parametrize("r", [0.3, 2.0])
-def test_two_features_in_one_dimension(p, r):
-    V, importance = p / 3 - p * p / 4, torch.tensor([1, r], dtype=F64)
-    assert loss_of(torch.tensor([[1.0], [-1.0]], dtype=F64), 0.0, p, importance) == pytest.approx((1 + r) * p * p / 6, abs=1e-10)
-    alone = theory.exact_loss(torch.tensor([[[1.0], [0.0]]], dtype=F64), torch.tensor([[0, p / 2]], dtype=F64), one(p), importance)
-    assert alone.item() == pytest.approx(r * V, abs=1e-10)
-
-
-def test_variance_is_what_a_dropped_feature_costs():
-    density = torch.tensor([0.1, 0.7, 1.0], dtype=F64)
-    got = theory.exact_loss(torch.zeros(3, 1, 1, dtype=F64), density[:, None] / 2, density)
-    torch.testing.assert_close(got, theory.variance(density), atol=1e-12, rtol=0)
-
-
-def test_orthogonal_features_cost_nothing():
-    assert loss_of(torch.eye(4, dtype=F64), 0.0, 0.4) == pytest.approx(0, abs=1e-12)
-
-
-def test_one_active_feature_costs_nothing_when_no_overlap_is_positive():
-    p = 1e-4  # the loss has no term of first order in p
-    assert loss_of(geometry.polytope("triangle"), 0.0, p) / p < 2 * p
-
-
-def test_triangle_against_digon_and_a_dedicated_feature_in_the_sparse_limit():
-    p = 1e-4
-    assert loss_of(geometry.polytope("triangle"), 0.0, p) / p**2 == pytest.approx(3 / 8, rel=1e-3)
-    assert loss_of(geometry.tegum("digon", "dedicated"), 0.0, p) / p**2 == pytest.approx(1 / 3, rel=1e-3)
-
-
-@pytest.mark.parametrize("p", [0.08, 0.5, 1.0])
-def test_exact_loss_agrees_with_sampling(p):
-    stream = torch.Generator().manual_seed(3)
-    W = 0.6 * torch.randn(2, 6, 3, generator=stream, dtype=F64)
-    W[1, 2], W[1, 4] = 0, 1e-5  # a dropped feature and one almost dropped
-    b = 0.2 * torch.randn(2, 6, generator=stream, dtype=F64)
-    density = torch.full((2,), p, dtype=F64)
-    x = data.plain(data.draw(6, 300_000, stream), density)
-    error = (x - model.forward(W, b, x)).square().sum(-1)
-    noise = error.std(1) / math.sqrt(error.shape[1])
-    assert bool(((theory.exact_loss(W, b, density) - error.mean(1)).abs() < 4 * noise).all())
-
-
-def test_exact_loss_is_continuous_across_the_removable_singularity():
-    def turned(angle: float) -> float:
-        W = torch.tensor([[1.0, 0.0], [math.sin(angle), math.cos(angle)], [-1.0, 0.1]], dtype=F64)
-        return loss_of(W, -0.05, 0.3)
-
-    below, above = turned(theory.WEAK * 0.999), turned(theory.WEAK * 1.001)
-    assert above == pytest.approx(below, abs=1e-6)
-
-
-def test_exact_loss_is_differentiable():
-    W = geometry.polytope("pentagon").clone()[None].requires_grad_()
-    b = torch.full((1, 5), -0.1, dtype=F64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda W, b: theory.exact_loss(W, b, one(0.2)), (W, b), atol=1e-6)
+    return exact_loss(W[None], torch.full((1, len(W)), b, dtype=F64), one(density), importance).item()
 
 
 def test_linear_optimum_keeps_the_most_important_features():
@@ -117,7 +63,7 @@ def test_polytope_optimum_is_stationary():
         best = theory.polytope_optimum(name, one(0.15))
         W = (geometry.polytope(name) * best.square_norm.sqrt())[None].requires_grad_()
         b = best.bias.repeat(W.shape[1])[None].requires_grad_()
-        slopes = torch.autograd.grad(theory.exact_loss(W, b, one(0.15)).sum(), (W, b))
+        slopes = torch.autograd.grad(exact_loss(W, b, one(0.15)).sum(), (W, b))
         along_norm = (slopes[0] * W).sum().abs().item()
         assert max(along_norm, slopes[1].sum().abs().item()) < 1e-6
 
@@ -140,13 +86,6 @@ def test_a_dedicated_feature_gains_exactly_its_variance():
 
 
 def test_bad_input_is_refused():
-    W, b = torch.zeros(1, 11, 2), torch.zeros(1, 11)
-    with pytest.raises(ValueError, match="stops at n=10"):
-        theory.exact_loss(W, b, one(0.5))
-    with pytest.raises(ValueError, match="NaN"):
-        theory.exact_loss(torch.full((1, 2, 1), math.nan), b[:, :2], one(0.5))
-    with pytest.raises(ValueError, match="b holds"):
-        theory.exact_loss(W[:, :2], torch.full((1, 2), math.nan), one(0.5))
     with pytest.raises(ValueError, match="density"):
         theory.variance(torch.tensor(0.0))
     with pytest.raises(ValueError, match="hidden=5"):

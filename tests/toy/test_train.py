@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from companion.toy import data, geometry, model, theory, train
+from companion.toy import data, exact, geometry, model, theory, train
 
 F64 = torch.float64
 QUICK = train.Schedule(steps=20, batch=16, rate=0.01)
@@ -77,10 +77,10 @@ def test_initial_scale_is_that_of_one_model():
 
 def test_training_finds_the_digons():
     fitted = train.fit(model.Config(4, 2), torch.tensor([0.3]), streams(0, 1, 2, 3), train.Schedule(600, 128, 0.02))
-    exact = theory.exact_loss(fitted.W, fitted.b, torch.full((4,), 0.3))
+    losses = exact.loss(fitted.W, fitted.b, data.Independent().law(torch.full((4,), 0.3), fitted.W.shape[1]))
     best = 4 * theory.polytope_optimum("digon", torch.tensor([0.3])).loss.item()
-    assert exact.min().item() == pytest.approx(best, rel=0.02)
-    winner = fitted.W[exact.argmin()]
+    assert losses.min().item() == pytest.approx(best, rel=0.02)
+    winner = fitted.W[losses.argmin()]
     assert [c.name for c in geometry.components(winner)] == ["digon", "digon"]
     assert fitted.loss.shape == (train.LOGGED, 4)
     assert bool((fitted.loss[-1] < fitted.loss[0]).all())
@@ -97,7 +97,7 @@ def test_sampled_loss_agrees_with_the_exact_loss():
     W, b, _, density, weight = case()
     with torch.no_grad():
         got = train.sampled_loss(W.float(), b.float(), density.float(), streams(5)[0], 200_000, weight.float())
-        torch.testing.assert_close(got.double(), theory.exact_loss(W, b, density, weight), rtol=0.01, atol=0)
+        torch.testing.assert_close(got.double(), exact.loss(W, b, data.Independent().law(density, W.shape[1]), weight), rtol=0.01, atol=0)
 
 
 @pytest.mark.parametrize(("features", "hidden", "said"), [(0, 1, "at least one"), (3, 0, "at least one"), (3, 4, "hidden <= features")])
@@ -126,3 +126,35 @@ def test_bad_input_to_fit_and_sampled_loss_is_refused():
         train.sampled_loss(torch.zeros(1, 4, 2), torch.zeros(1, 4), torch.tensor([0.5]), streams(0)[0], 0)
     with pytest.raises(ValueError, match="diverged"):
         train.fit(config, torch.tensor([0.5]), streams(0), train.Schedule(50, 8, 1e30))
+
+
+@pytest.mark.parametrize("source", [data.Independent(), data.Correlated(2), data.Anticorrelated(3)])
+def test_the_gradient_of_every_kind_of_data_agrees_with_autograd(source):
+    W, b, _, density, weight = case()
+    x = source.sample(source.uniforms(6, 32, streams(1)[0]), density)
+    expected = torch.autograd.grad(train.batch_loss(W, b, x, density, weight, source, relu=True).sum(), (W, b))
+    for ours, theirs in zip(train.gradient(W, b, x, density, weight, 0.0, source, relu=True), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=0)
+
+
+def test_kept_weights_are_those_of_the_same_run():
+    config, density = model.Config(6, 2), torch.tensor([0.3])
+    plain = train.fit(config, density, streams(0), QUICK)
+    watched = train.fit(config, density, streams(0), train.Schedule(20, 16, 0.01, kept=(0, 5)))
+    assert torch.equal(plain.W, watched.W)  # one optimiser for the whole run: looking changes nothing
+    assert torch.equal(watched.W_at[0], model.initial(config, streams(0))[0])
+    assert not torch.equal(watched.W_at[1], watched.W_at[0])
+    assert plain.W_at.shape == (0, 1, 6, 2)
+
+
+def test_initial_weights_are_scaled_as_asked():
+    config = model.Config(6, 2)
+    fitted = train.fit(config, torch.tensor([0.3]), streams(0), train.Schedule(2, 4, 0.01, start=0.1, kept=(0,)))
+    torch.testing.assert_close(fitted.W_at[0], 0.1 * model.initial(config, streams(0))[0])
+
+
+def test_training_on_anticorrelated_pairs_costs_nothing():
+    source, config = data.Anticorrelated(2), model.Config(4, 2)
+    fitted = train.fit(config, torch.tensor([0.2]), streams(0, 1, 2, 3), train.Schedule(800, 128, 0.02), source=source)
+    losses = exact.loss(fitted.W, fitted.b, source.law(torch.full((4,), 0.2), 4))
+    assert losses.min().item() < 1e-5
