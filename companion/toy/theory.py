@@ -39,6 +39,26 @@ def linear_optimum(density: Float[Tensor, "*I"], importance: Float[Tensor, " F"]
     return variance(density) * importance.sort(descending=True).values[hidden:].sum()
 
 
+# --- an extra feature: the phases of n = 2, m = 1 and n = 3, m = 2 -------------------------------------------------
+
+
+def fates(density: Float[Tensor, "*C"], importance: Float[Tensor, "*C"], hidden: int) -> dict[str, Float[Tensor, "*C"]]:
+    """Losses of what can become of one extra feature of importance r among m features of importance 1 (n = m + 1, m = 1 or 2).
+
+    not learned: r V.  Dedicated, at the cost of another: V.  Superposed with another: (1 + r) p^2 / 6.  And for m = 2 the other two
+    superposed, which leaves the extra one a dimension of its own: p^2 / 3. Unit vectors and the best bias of what is dropped; the free
+    optimum lies up to a tenth below, and picks another fate only next to a boundary (Wattenberg's forms; checked in notebook 02).
+
+    Raises:
+        ValueError: a density outside (0, 1], hidden neither 1 nor 2.
+    """
+    if hidden not in (1, 2):
+        raise ValueError(f"hidden={hidden}: the closed forms are for m = 1 and m = 2; use exact.optimum for others.")
+    V, pair = variance(density), density.square() / 6
+    losses = {"not learned": importance * V, "superposed": (1 + importance) * pair, "dedicated": V * torch.ones_like(importance)}
+    return losses if hidden == 1 else losses | {"dedicated, others superposed": 2 * pair * torch.ones_like(importance)}
+
+
 # --- uniform superposition: the best polytope at each density -----------------------------------------------------
 
 

@@ -85,7 +85,33 @@ def test_a_dedicated_feature_gains_exactly_its_variance():
     assert theory.envelope(torch.tensor([0.2, 1.0]), ("dedicated",)).gain[0].tolist() == pytest.approx([1, 1], abs=1e-12)
 
 
+def test_fates_meet_at_the_triple_point_and_on_the_boundaries():
+    losses = theory.fates(one(4 / 7), one(1.0), 1)
+    assert [loss.item() for loss in losses.values()] == pytest.approx([losses["dedicated"].item()] * 3)
+    r = torch.tensor([0.3, 4.0], dtype=F64)
+    below, above = theory.fates(4 * r / (2 + 5 * r), r, 1), theory.fates(4 / (5 + 2 * r), r, 1)
+    assert below["superposed"][0].item() == pytest.approx(below["not learned"][0].item())
+    assert above["superposed"][1].item() == pytest.approx(above["dedicated"][1].item())
+
+
+def test_fates_are_the_exact_losses_of_their_weights():
+    p, r = 0.3, 2.0
+    W = {
+        "not learned": [[1, 0], [0, 1], [0, 0]],
+        "superposed": [[1, 0], [0, 1], [0, -1]],
+        "dedicated": [[1, 0], [0, 0], [0, 1]],
+        "dedicated, others superposed": [[1, 0], [-1, 0], [0, 1]],
+    }
+    losses, importance = theory.fates(one(p), one(r), 2), torch.tensor([1, 1, r], dtype=F64)
+    for name, rows in W.items():
+        rows = torch.tensor([rows], dtype=F64)
+        b = p / 2 * (rows.norm(dim=-1) == 0)
+        assert exact_loss(rows, b, one(p), importance).item() == pytest.approx(losses[name].item(), abs=1e-9), name
+
+
 def test_bad_input_is_refused():
+    with pytest.raises(ValueError, match="hidden=3"):
+        theory.fates(one(0.5), one(1.0), 3)
     with pytest.raises(ValueError, match="density"):
         theory.variance(torch.tensor(0.0))
     with pytest.raises(ValueError, match="hidden=5"):

@@ -1,0 +1,421 @@
+# %% [markdown]
+# # 2. Superposition as a phase change
+#
+# [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/02_phase_change.ipynb)
+#
+# **Claim.** Whether an extra feature is ignored, gets a dimension of its own, or shares one in superposition changes abruptly with its importance
+# and its sparsity: there are phases, with sharp borders that a comparison of three closed-form losses predicts.
+#
+# Paper: Elhage et al., *Toy Models of Superposition* (2022), [section "Superposition as a Phase
+# Change"](https://transformer-circuits.pub/2022/toy_model/index.html#phase-change), and the comment by Tom McGrath on the loss surface.
+#
+# **Difference to the paper.**
+# - The paper trains ten models per cell on samples, drops the worst and averages the rest. Here the expected loss is exact, and each cell is the best
+#   of a fixed list of starts: no sampling noise, and no speckles where the gap between two fates is tiny.
+# - What the paper's procedure would have met on the way, starts that end in a worse fate, is measured by itself.
+# - All weights and biases are free in the optimum that is found; in the theory they are not, and the difference is shown.
+#
+# **Time.** `quick` seconds, `laptop` about a minute on two cores, `paper` the same in finer steps. Memory below 1 GB.
+
+# %% tags=["skip-execution"]
+import importlib.metadata
+import sys
+
+import numpy
+
+if "google.colab" in sys.modules:
+    get_ipython().run_line_magic("pip", "install -q 'superposition-companion[lm,live] @ git+https://github.com/OWNER/superposition-companion'")
+    assert numpy.__version__ == importlib.metadata.version("numpy"), "numpy was replaced: Runtime > Restart session, then run again"
+
+# %%
+from dataclasses import dataclass
+
+import torch
+
+from companion import ledger, run
+from companion.plots import phase as plots
+from companion.plots import widgets
+from companion.toy import data, exact, theory
+
+
+# %% tags=["parameters"]
+@dataclass(frozen=True)
+class Config:
+    cells: int  # per side of a diagram
+    random: int  # starts of each cell besides the candidates of the theory
+    steps: int
+    rate: float
+    coarse: int  # cells per side where random starts are counted
+    runs: int  # random starts per coarse cell
+    surface: int  # points per side of the loss surfaces
+
+
+cfg = run.choose(
+    quick=Config(13, 2, steps=120, rate=0.02, coarse=5, runs=6, surface=61),
+    laptop=Config(50, 3, steps=120, rate=0.02, coarse=16, runs=10, surface=121),
+    paper=Config(100, 6, steps=300, rate=0.02, coarse=32, runs=30, surface=241),
+)
+page = ledger.Page("02_phase_change", paper="Toy Models of Superposition")
+F64 = torch.float64
+cfg
+
+# %% [markdown]
+# ## The question
+#
+# There are $n = m + 1$ features for $m$ dimensions. All but one have importance 1; the last has importance $r$. All are active with density
+# $p = 1 - S$ and then uniform on $[0, 1]$:
+#
+# $$x' = \mathrm{relu}(W W^\top x + b), \qquad L = \mathbb{E} \sum_i I_i (x_i - x'_i)^2, \qquad V = p/3 - p^2/4 .$$
+#
+# With one dimension for two features there are three candidates, and their losses need a line each. Leave the extra feature out: $rV$. Leave the
+# first one out: $V$. Keep both on opposite sides of the axis: only when both are active is anything lost, and then each sees the positive part of
+# a difference of two uniforms, so the loss is $(1+r)p^2/6$.
+
+
+# %%
+def candidates(p, r):
+    V = p / 3 - p**2 / 4
+    return torch.stack([r * V, (1 + r) * p**2 / 6, V])
+
+
+def exact_loss(W, b, p, importance=None):
+    return exact.loss(W, b, data.Independent().law(p, W.shape[1]), importance)
+
+
+p, r = torch.tensor([0.3], dtype=F64), torch.tensor([0.6], dtype=F64)
+weights = torch.tensor([[[1.0], [0]], [[1], [-1]], [[0], [1]]], dtype=F64)
+dropped = p / 2 * (weights[..., 0] == 0)  # the best constant guess is the mean
+losses = exact_loss(weights, dropped, p.expand(3), torch.stack([torch.ones(1, dtype=F64), r], -1))
+assert torch.allclose(losses, candidates(p, r)[:, 0], atol=1e-6)
+assert torch.allclose(torch.stack(list(theory.fates(p, r, 1).values())), candidates(p, r))
+
+# %% [markdown]
+# Setting them equal in pairs gives the borders: ignored against superposed at $p = 4r/(2+5r)$, superposed against dedicated at $p = 4/(5+2r)$,
+# ignored against dedicated at $r = 1$. They meet at $r = 1$, $p = 4/7$.
+#
+# ## The diagram
+#
+# One cell per pair $(r, p)$. Its optimum is looked for by gradient descent on the exact loss, from the candidates slightly disturbed and from a
+# few random starts; the starts are the same for every cell. The bias is free.
+
+# %%
+CANDIDATES = {
+    1: [[1, 0], [0, 1], [1, -1]],
+    2: [[[1, 0], [0, 1], [0, 0]], [[1, 0], [0, 1], [0, -1]], [[1, 0], [0, 0], [0, 1]], [[1, 0], [-1, 0], [0, 1]]],
+}
+
+
+def starts(hidden, random):
+    fixed = torch.tensor(CANDIDATES[hidden], dtype=F64).reshape(-1, hidden + 1, hidden)
+    stream = run.stream(hidden, "starts")
+    near = fixed + 0.05 * torch.randn(fixed.shape, generator=stream, dtype=F64)
+    return torch.cat([near, 0.7 * torch.randn(random, hidden + 1, hidden, generator=stream, dtype=F64)])
+
+
+def axes(cells):  # relative importance r, density p, and both for every cell
+    r, p = torch.logspace(-1, 1, cells, dtype=F64), torch.logspace(-2, 0, cells, dtype=F64)
+    return r, p, r.repeat(cells), p.repeat_interleave(cells)
+
+
+def importances(r, hidden):
+    return torch.cat([torch.ones(len(r), hidden, dtype=F64), r[:, None]], dim=1)
+
+
+# %% [markdown]
+# Of the extra feature the diagram shows what the paper shows: its norm, and how much of its direction is used by others,
+# $\sum_{j \ne i} (\hat W_i \cdot W_j)^2$. White is not learned, blue a dimension of its own, red superposed.
+
+
+# %%
+def optima(cfg):
+    """Norm and interference of the extra feature at the optimum of every cell, and the loss there, for m = 1 and m = 2."""
+    _, _, r, p = axes(cfg.cells)
+    found = {}
+    for hidden in (1, 2):
+        law = data.Independent().law(p, hidden + 1)
+        best = exact.optimum(starts(hidden, cfg.random), law, importances(r, hidden), steps=cfg.steps, rate=cfg.rate)
+        extra = best.W[:, -1]
+        norm = extra.norm(dim=-1)
+        along = (best.W[:, :-1] @ (extra / norm[:, None].clamp_min(1e-9))[..., None]).square().sum((1, 2))
+        found |= {f"norm {hidden}": norm, f"interference {hidden}": along, f"loss {hidden}": best.loss}
+    return found
+
+
+found = run.memo(optima, cfg)
+r_axis, p_axis, r_cell, p_cell = axes(cfg.cells)
+square = (cfg.cells, cfg.cells)  # (density, importance)
+theory_of = {hidden: theory.fates(p_cell, r_cell, hidden) for hidden in (1, 2)}
+predicted = {hidden: torch.stack(list(losses.values())).argmin(0).reshape(square) for hidden, losses in theory_of.items()}
+
+
+def draw(hidden):
+    norm, interference = (found[f"{name} {hidden}"].reshape(square).numpy() for name in ("norm", "interference"))
+    return plots.phase_diagram(r_axis.numpy(), p_axis.numpy(), norm, interference, predicted[hidden].numpy(), list(theory_of[hidden]))
+
+
+page.save_figure(
+    draw(1), "F6_two_features_one_dimension", {"r": r_axis, "p": p_axis, "norm": found["norm 1"], "interference": found["interference 1"]}
+)
+
+# %% [markdown]
+# Red above, blue to the right, white to the left: read a vertical line downwards. A dense feature that matters less than the other one is not
+# learned; make both sparser and at the border it appears, at once and at full length, on the back of the other.
+#
+# The optimum in each cell is now given the name of a fate, and compared with the fate of least closed-form loss. Cells that touch a predicted border
+# are left out: there the two fates cost the same.
+
+
+# %%
+def fate_found(hidden):  # 0 not learned, 1 superposed, 2 dedicated
+    norm, interference = found[f"norm {hidden}"].reshape(square), found[f"interference {hidden}"].reshape(square)
+    return torch.where(norm < 0.5, 0, torch.where(interference > 0.25, 1, 2))
+
+
+def off_border(labels):
+    padded = torch.nn.functional.pad(labels[None, None].double(), (1, 1, 1, 1), mode="replicate")[0, 0]
+    around = padded.unfold(0, 3, 1).unfold(1, 3, 1)  # (P, R, 3, 3)
+    return (around == labels[..., None, None]).all(-1).all(-1)
+
+
+def agreement(hidden, expected):
+    """Share of the cells away from the borders where descent found the expected fate."""
+    expected = expected.clamp_max(2)  # m = 2 has two ways to be dedicated
+    kept = off_border(expected) & (p_axis >= (0 if hidden == 1 else 0.05))[:, None]
+    return (fate_found(hidden) == expected)[kept].double().mean().item()
+
+
+page.claim(
+    "F6.phases",
+    says="Theory predicts the phase diagram: share of cells off the borders with the predicted fate, n = 2, m = 1",
+    section="Superposition as a Phase Change",
+    value=agreement(1, predicted[1]),
+    band=(0.95, 1),
+    why="the closed forms leave norm and bias unfree, which moves borders by less than a cell",
+    control=agreement(1, predicted[1].flip(1)),
+    control_is="the predicted diagram with r and 1/r exchanged",
+)
+
+# %% [markdown]
+# ## A first-order change
+#
+# The paper notes that the crossing is like a first-order transition: the loss is continuous and has a kink, and the weights jump, since the optimum
+# moves from one valley to another. Along a column of the diagram the curves cross; the circles, which may choose their norm and bias, lie on or a
+# little below the lowest line.
+
+# %%
+column = int((r_axis - 0.5).abs().argmin())
+cut = {name: (loss.reshape(square)[:, column] / theory.variance(p_axis)).numpy() for name, loss in theory_of[1].items()}
+best_cut = (found["loss 1"].reshape(square)[:, column] / theory.variance(p_axis)).numpy()
+figure = plots.fates(cut, best_cut, p_axis.numpy(), f"n = 2, m = 1, relative importance r = {r_axis[column]:.2g}")
+page.save_figure(figure, "F6_fates_along_a_column", {"p": p_axis, "optimum / V": best_cut, "fates / V": cut})
+
+norms = found["norm 1"].reshape(square)[:, column]
+jumps = norms.diff().abs()
+switch = int(jumps.argmax())
+crossing = (p_axis[switch] * p_axis[switch + 1]).sqrt().item()
+elsewhere = jumps[: max(switch - 1, 1)]
+page.claim(
+    "F6.first_order",
+    says="The change is of first order: the extra feature's norm jumps at the border, r = 1/2",
+    section="Superposition as a Phase Change",
+    value=jumps.max(),
+    band=(0.6, 1.2),
+    why="theory: from 0 to 1; a grid of any fineness shows the jump in one step",
+    control=elsewhere.max(),
+    control_is="the largest change inside the superposed phase",
+)
+
+# %% [markdown]
+# Where exactly? A finer line through the diagram, at an importance of one half, and another at a quarter as the control.
+
+# %%
+fine = torch.linspace(0.2, 0.7, 41, dtype=F64)
+
+
+def border(r):
+    weight = torch.tensor([1, r], dtype=F64)
+    best = exact.optimum(starts(1, cfg.random), data.Independent().law(fine, 2), weight, steps=200, rate=0.02)
+    jump = best.W[:, 1, 0].abs().diff().abs().argmax()
+    return (fine[jump] + fine[jump + 1]) / 2
+
+
+predicted_border = 4 * 0.5 / (2 + 5 * 0.5)
+page.claim(
+    "F6.border",
+    says="It happens at p = 4r / (2 + 5r): measured density of the jump over the predicted one, r = 1/2",
+    section="Superposition as a Phase Change",
+    value=border(0.5) / predicted_border,
+    band=(0.9, 1.1),
+    why="freeing norm and bias lowers the superposed loss by some percent, which moves the border as much",
+    control=border(0.25) / predicted_border,
+    control_is="the jump measured at r = 1/4",
+)
+
+# %% [markdown]
+# ## Three features in two dimensions
+#
+# With one more dimension there is a fourth candidate: the *other two* share a dimension, and the extra feature has one to itself. That costs $p^2/3$
+# whatever $r$ is. So below the triple point the border between red and blue is a vertical line at $r = 1$: the less important ones are put together.
+
+# %%
+page.save_figure(
+    draw(2), "F7_three_features_two_dimensions", {"r": r_axis, "p": p_axis, "norm": found["norm 2"], "interference": found["interference 2"]}
+)
+page.claim(
+    "F7.phases",
+    says="Theory predicts the phase diagram: share of cells off the borders with the predicted fate, n = 3, m = 2, p of .05 and more",
+    section="Superposition as a Phase Change",
+    value=agreement(2, predicted[2]),
+    band=(0.9, 1),
+    why="at small p the two ways to superpose differ by (r-1) p^2/6, a hair: the border is soft there",
+    control=agreement(2, predicted[2].flip(1)),
+    control_is="the predicted diagram with r and 1/r exchanged",
+)
+
+# %% [markdown]
+# The vertical border, measured: the importance at which the extra feature changes from sharing to a dimension of its own, at a density well below the
+# triple point.
+
+
+# %%
+def turns_blue(hidden, at):
+    row = fate_found(hidden)[int((p_axis - at).abs().argmin())]
+    first = int((row == 2).nonzero()[0])
+    return (r_axis[first] * r_axis[max(first - 1, 0)]).sqrt()
+
+
+page.claim(
+    "F7.vertical",
+    says="Below the triple point the border between superposed and dedicated is at equal importance: r there, p = .3",
+    section="Superposition as a Phase Change",
+    value=turns_blue(2, 0.3),
+    band=(0.75, 1.35),
+    why="r = 1, within a cell of the coarsest grid",
+    control=turns_blue(1, 0.3),
+    control_is="n = 2, m = 1, where nobody else can be put together",
+)
+
+# %% [markdown]
+# ## What training would meet
+#
+# Descent ends in the nearest valley. Here every cell of a coarser grid gets random starts only, and the share is counted of those that come within
+# a hundredth of $V$ of the best loss of the cell. This is why the paper needs ten models per cell.
+
+
+# %%
+def random_starts(cfg):
+    """Per cell of the coarse grid: share of random starts whose loss comes within V(p)/100 of the lowest found there."""
+    _, _, r, p = axes(cfg.coarse)
+    shares = {}
+    for hidden in (1, 2):
+        free = 0.7 * torch.randn(len(r), cfg.runs, hidden + 1, hidden, generator=run.stream(9, hidden), dtype=F64)
+        law = data.Independent().law(p, hidden + 1)
+        best = exact.optimum(starts(hidden, cfg.random), law, importances(r, hidden), steps=2 * cfg.steps, rate=cfg.rate)
+        each = data.Law(law.sets, law.chance.repeat_interleave(cfg.runs, dim=0))
+        weight = importances(r, hidden).repeat_interleave(cfg.runs, dim=0)
+        path = exact.descend(free.flatten(0, 1), torch.zeros(len(weight), hidden + 1), each, weight, steps=2 * cfg.steps, rate=0.05)
+        near = path.loss.reshape(len(r), cfg.runs) <= (best.loss + 0.01 * theory.variance(p))[:, None]
+        shares[f"share {hidden}"] = near.double().mean(1)
+    return shares
+
+
+shares = run.memo(random_starts, cfg)
+r_coarse, p_coarse, _, _ = axes(cfg.coarse)
+grids = [shares[f"share {hidden}"].reshape(cfg.coarse, cfg.coarse).numpy() for hidden in (1, 2)]
+figure = plots.share_of_starts(r_coarse.numpy(), p_coarse.numpy(), grids, ["n = 2, m = 1", "n = 3, m = 2"])
+page.save_figure(figure, "F6_random_starts", {"r": r_coarse, "p": p_coarse, "shares": grids})
+{f"mean share, m = {hidden}": grid.mean() for hidden, grid in zip((1, 2), grids, strict=True)}
+
+# %% [markdown]
+# ## A confused feature, and what the bias does to it
+#
+# A comment to the paper draws the loss over both weights of the smallest model, without a bias. In the dense case the best solution is neither
+# feature but a mixture, both weights equal to $1/\sqrt 2$: the *confused feature*. As sparsity grows two minima with opposite signs, the
+# antipodal pair and its mirror image, deepen and take over.
+
+# %%
+grid = torch.linspace(-1.5, 1.5, cfg.surface, dtype=F64)
+pairs = torch.cartesian_prod(grid, grid)[..., None]  # (G * G, 2, 1)
+densities = (1.0, 0.6, 0.1)
+
+
+def surface(p):
+    return exact_loss(pairs, torch.zeros(len(pairs), 2), torch.full((len(pairs),), p, dtype=F64)).reshape(cfg.surface, cfg.surface)
+
+
+def minima(values):  # grid points that are lower than their eight neighbours
+    around = torch.nn.functional.pad(values[None, None], (1, 1, 1, 1), value=float("inf"))[0, 0].unfold(0, 3, 1).unfold(1, 3, 1)
+    at = (values <= around.amin((-1, -2))).nonzero()
+    return grid[at]
+
+
+surfaces = [surface(p) for p in densities]
+titles = [f"density p = {p:g}" for p in densities]
+page.save_figure(
+    plots.loss_surfaces(grid.numpy(), [s.numpy() for s in surfaces], titles, [minima(s).numpy() for s in surfaces]),
+    "F30_loss_surfaces",
+    {"weights": grid, "densities": densities, "minima": [minima(s) for s in surfaces]},
+)
+lowest = [pairs[s.argmin(), :, 0] for s in surfaces]
+
+# %% [markdown]
+# Where is the lowest point of each surface? In the dense case it should be at equal weights. The same question with the bias set free shows what the
+# confused feature is: an artefact of its absence. The mean of the other feature, which a bias would carry, has to be paid for by the weights.
+
+# %%
+equal = [(point[0] * point[1]).item() for point in lowest]  # 1/2 at the confused feature, -1 at a pair, 0 for one feature
+page.claim(
+    "F30.confused",
+    says="Without a bias the dense optimum is the confused feature: product of the two weights, p = 1",
+    section="Comment by McGrath: loss surfaces",
+    value=equal[0],
+    band=(0.4, 0.6),
+    why="both weights are 1/sqrt(2)",
+    control=equal[2],
+    control_is="p = .1, where the features are antipodal",
+)
+law = data.Independent().law(torch.tensor([0.7], dtype=F64), 2)
+free = exact.optimum(starts(1, 6), law, steps=800, rate=0.03).W[0, :, 0]
+without = pairs[surface(0.7).argmin(), :, 0]
+page.claim(
+    "F30.bias",
+    says="The confused feature is an artefact of the missing bias: product of the two weights at the free optimum, p = .7",
+    section="this project: exact loss",
+    value=free.prod(),
+    band=(-1.2, 0),
+    why="with a bias opposite signs are better at every density below 1, where all directions tie",
+    control=without.prod(),
+    control_is="the lowest point without a bias, same density",
+)
+
+# %% [markdown]
+# ## Point by point
+#
+# Move the two sliders, or the pointer over the map below: the loss of each fate at that point. Without a kernel the pictures stay as they are.
+
+
+# %%
+def at_a_point(r, p):
+    r, p = torch.tensor([r], dtype=F64), torch.tensor([p], dtype=F64)
+    losses = {name: (loss / theory.variance(p)).item() for name, loss in theory.fates(p, r, 1).items()}
+    return plots.fates_at_a_point(r_axis.numpy(), p_axis.numpy(), predicted[1].numpy(), (r.item(), p.item()), losses)
+
+
+widgets.live(at_a_point, r=widgets.Slider(0.1, 10, 0.5, log=True), p=widgets.Slider(0.01, 1, 0.2, log=True))
+
+# %% [markdown]
+# The map takes the pointer where plotly is drawn (Jupyter, VS Code).
+
+# %%
+over_V = {name: (loss / theory.variance(p_cell)).reshape(square).numpy() for name, loss in theory_of[1].items()}
+shown = widgets.hoverable_phases(r_axis.numpy(), p_axis.numpy(), over_V, draw(1))
+
+# %% [markdown]
+# ## Limits
+#
+# - The optimum of a cell is the best of a list of starts, an upper bound; no start is known to be missing, and none can be excluded.
+# - The theory has no free norm or bias. Its losses lie up to an eighth above the optimum where features are dense, which moves borders a little.
+# - The paper does not consider the triangle for three features; the next notebook shows where it wins.
+
+# %%
+page.close()
