@@ -23,6 +23,9 @@ test: COMPANION_PROFILE := quick
 test: $(READY)  ## unit tests, and every notebook at the quick profile
 	$(BIN)/python -m pytest
 
+bench: $(READY)  ## our training against a plain loop, side by side (some ten minutes; prints a table)
+	$(BIN)/python tests/benchmarks/toy_models.py $(ONLY)
+
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(BIN)/python -m jupyterlab notebooks
 
@@ -38,4 +41,4 @@ lock: $(READY)  ## write requirements.lock from what .venv holds
 clean:  ## remove .venv and caches of tools (models stay in the user's cache folder)
 	rm -rf .venv .pytest_cache .ruff_cache
 
-.PHONY: help figures test lab badges lint lock clean
+.PHONY: help figures test bench lab badges lint lock clean

@@ -37,7 +37,7 @@ import torch
 from companion import ledger, run
 from companion.plots import concepts, widgets
 from companion.plots import vectors as plots
-from companion.toy import data, exact, geometry, model, theory, train
+from companion.toy import data, exact, geometry, live, model, theory, train
 
 
 # %% tags=["parameters"]
@@ -205,6 +205,10 @@ page.claim(
     control=(shown[2] @ shown[2].T).fill_diagonal_(0).abs().max(),
     control_is="the pentagon of S = .9",
 )
+# %% [markdown]
+# With some sparsity the four that matter most sit on two crossed axes, and with more of it all five stand around the circle.
+
+# %%
 page.claim(
     "F1.square",
     says="At S = .8 the four most important features are two antipodal pairs at right angles: worst deviation of a gap from 90 degrees",
@@ -310,6 +314,9 @@ def sweeps(cfg):
 swept = run.memo(sweeps, cfg)
 W20, b20 = (swept[name].double().unflatten(0, (cfg.seeds, 7)) for name in ("W", "b"))
 
+# %% [markdown]
+# Interference is what a feature's own direction sees of the others. The linear model stands beside the seven others as their control.
+
 
 # %%
 def interference(W):
@@ -371,6 +378,9 @@ page.claim(
     control_is="linear model",
 )
 
+# %% [markdown]
+# Where superposition begins, and where it has spread to all features:
+
 # %%
 linear_loss = theory.linear_optimum(densities, weights20, 5)
 ratio = swept["loss"].double().unflatten(0, (cfg.seeds, 7)) / linear_loss
@@ -396,6 +406,10 @@ page.claim(
     control=off[:, 0].amin((1, 2)),
     control_is="the dense model",
 )
+# %% [markdown]
+# Far into sparsity both signs of overlap occur, and nobody is left alone:
+
+# %%
 page.claim(
     "F3.positive",
     says="At high sparsity positive interference appears, paid for by negative biases: largest positive overlap, p = .003",
@@ -528,15 +542,8 @@ page.claim(
 
 # %%
 def small(density, decay, n, m):
-    config, weights = model.Config(n, m), decay ** torch.arange(n, dtype=F64)
-    start, _ = model.initial(config, [run.stream(seed, "live", n, m) for seed in range(6)])
-    law = data.Independent().law(torch.tensor([density], dtype=F64), n)
-    this = exact.descend(start[:1], torch.zeros(1, n), law, weights, steps=120, rate=0.05)
-    best = exact.optimum(start, law, weights, steps=100)
-    V, linear = theory.variance(torch.tensor(density, dtype=F64)), theory.linear_optimum(torch.tensor(density, dtype=F64), weights, m)
-    losses = {"this run": this.loss[0], "optimum": torch.minimum(best.loss[0], this.loss[0]), "linear": linear}
-    products = [(W @ W.mT)[0].numpy() for W in (this.W, best.W)]
-    return plots.small_model(this.W[0].numpy(), *products, {name: (loss / V).item() for name, loss in losses.items()}, weights.numpy())
+    played = live.play(density, decay, n, m, run.stream(0, "live", n, m))
+    return plots.small_model(*(array.numpy() for array in played[:3]), played.losses, played.importance.numpy())
 
 
 S = widgets.Slider

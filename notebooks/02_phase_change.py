@@ -33,8 +33,8 @@ from dataclasses import dataclass
 import torch
 
 from companion import ledger, run
+from companion.plots import concepts, widgets
 from companion.plots import phase as plots
-from companion.plots import widgets
 from companion.toy import data, exact, theory
 
 
@@ -67,6 +67,12 @@ cfg
 #
 # $$x' = \mathrm{relu}(W W^\top x + b), \qquad L = \mathbb{E} \sum_i I_i (x_i - x'_i)^2, \qquad V = p/3 - p^2/4 .$$
 #
+# What can become of the extra feature? Three fates:
+
+# %%
+page.save_figure(concepts.fates(), "C4_fates", {})
+
+# %% [markdown]
 # With one dimension for two features there are three candidates, and their losses need a line each. Leave the extra feature out: $rV$. Leave the
 # first one out: $V$. Keep both on opposite sides of the axis: only when both are active is anything lost, and then each sees the positive part of
 # a difference of two uniforms, so the loss is $(1+r)p^2/6$.

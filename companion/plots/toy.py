@@ -187,3 +187,14 @@ def dimension_budget(
     for axes in (left, right):
         _sparsity_axis(axes, inverse)
     return figure
+
+
+@styled
+def clean_shares(shares: dict[int, Sequence[float]]) -> Figure:
+    """F32: share of the represented features that lie on one of the LINES, against the number of features."""
+    figure, (axes,) = panels(size=(4.6, 3.2))
+    for n, values in shares.items():
+        axes.plot([n] * len(values), values, "o", color=OURS, ms=5)
+    axes.plot(list(shares), [np.mean(values) for values in shares.values()], color=OURS, lw=1)
+    axes.set(xlabel="features n  (dimensions fixed)", ylabel="features within .01 of a line", ylim=(0, 1))
+    return figure

@@ -122,6 +122,9 @@ class Independent:
         return independent_law(density[:, None].expand(-1, features))
 
 
+INDEPENDENT = Independent()
+
+
 @dataclass(frozen=True)
 class Correlated(Independent):
     """Sets of `size` neighbouring features that are active together, with values of their own (D2).

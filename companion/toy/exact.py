@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.toy.data import Law
-from companion.toy.model import check_weights
+from companion.toy.model import check_importance, check_weights
 
 LIMIT = 60_000
 """Most pairs (active set, corner): ten independent features have 3^10 = 59,049."""
@@ -96,11 +96,12 @@ def loss(W: Float[Tensor, "I F H"], b: Float[Tensor, "I F"], law: Law, importanc
     """Expected loss sum_i I_i E (x_i - relu(W_i W^T x + b_i))^2, exactly and in float64; differentiable in W and b.
 
     Raises:
-        ValueError: too many corners (see `corners`), weights that are not finite, a law of another number of features.
+        ValueError: too many corners (see `corners`), weights that are not finite, importances or a law that do not fit the model.
     """
     check_weights(W)
     check_weights(b[..., None], "b")
     count, features = W.shape[:2]
+    check_importance(importance, features)
     if law.sets.shape[1] != features:
         raise ValueError(f"a law of {law.sets.shape[1]} features and a model of {features}: they must agree.")
     at = corners(law.sets)

@@ -65,3 +65,17 @@ def check_weights(W: Float[Tensor, "*I F H"], name: str = "W") -> None:
     if not bool(W.isfinite().all()):
         broken = int((~W.isfinite()).sum())
         raise ValueError(f"{name} holds {broken} entries that are NaN or infinite: training diverged; lower the learning rate.")
+
+
+def check_importance(importance: Float[Tensor, "*I F"] | None, features: int) -> None:
+    """Refuse importances that weigh no loss; None stands for all equal.
+
+    Raises:
+        ValueError: another number of them than features, a negative, NaN or infinite one, or none above 0.
+    """
+    if importance is None:
+        return
+    if importance.shape[-1:] != (features,):
+        raise ValueError(f"importance has shape {tuple(importance.shape)}: expected one per feature, ({features},).")
+    if not bool(importance.isfinite().all() & (importance >= 0).all() & (importance > 0).any(-1).all()):
+        raise ValueError("importances must be finite and not negative, and at least one above 0.")

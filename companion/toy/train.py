@@ -16,7 +16,6 @@ from tqdm.std import tqdm
 
 from companion.toy import data, model, theory
 
-D1 = data.Independent()
 CACHE = 2**18
 """Elements of (instances, batch, features) worked on at once on a CPU: what stays in its second-level cache."""
 
@@ -61,7 +60,7 @@ def fit(
     streams: Sequence[Generator],
     schedule: Schedule,
     importance: Float[Tensor, " F"] | None = None,
-    source: data.Independent = D1,
+    source: data.Independent = data.INDEPENDENT,
 ) -> Fitted:
     """Train one model per stream and density on features of one kind.
 
@@ -69,7 +68,7 @@ def fit(
     stream and its density alone: adding densities or streams changes nothing in the others.
 
     Raises:
-        ValueError: a density outside (0, 1], no stream, importances of another length, or weights that diverged.
+        ValueError: a density outside (0, 1], no stream, importances that make no sense, or weights that diverged.
     """
     _refuse_bad(config, density, streams, importance)
     density = density.to(streams[0].device, torch.float32)
@@ -99,8 +98,7 @@ def _refuse_bad(config: model.Config, density: Tensor, streams: Sequence[Generat
     data.check_density(density)
     if not len(density) or not len(streams):
         raise ValueError(f"{len(density)} densities and {len(streams)} streams: give at least one of each.")
-    if importance is not None and importance.shape != (config.features,):
-        raise ValueError(f"importance has shape {tuple(importance.shape)}: expected one per feature, ({config.features},).")
+    model.check_importance(importance, config.features)
 
 
 def _batches(
@@ -131,7 +129,7 @@ def scaled_gradient(
     x: Float[Tensor, "I B F"],
     density: Float[Tensor, " I"],
     weight: Float[Tensor, " F"],
-    source: data.Independent = D1,
+    source: data.Independent = data.INDEPENDENT,
     *,
     relu: bool,
 ) -> tuple[Float[Tensor, "I F H"], Float[Tensor, "I F"]]:
@@ -142,7 +140,7 @@ def scaled_gradient(
     put in: a control variate, which changes no expected gradient. Its expectation is known for independent features only.
     """
     trust, mean, V = (1 - W.square().sum(-1)).clamp_min_(0), density[:, None] / 2, theory.variance(density)[:, None]
-    if type(source) is not data.Independent:
+    if source != data.INDEPENDENT:
         trust.zero_()
     by_W, by_b = gradient(W, bias_of(W, centre, density), x, density, weight, trust, source, relu=relu)
     # b depends on W through `bias_of`: - mean (g s^T + 1 (sum_i g_i W_i)^T) with s = sum_j W_j
@@ -176,7 +174,7 @@ def batch_loss(
     x: Float[Tensor, "I B F"],
     density: Float[Tensor, " I"],
     weight: Float[Tensor, " F"],
-    source: data.Independent = D1,
+    source: data.Independent = data.INDEPENDENT,
     *,
     relu: bool,
 ) -> Float[Tensor, " I"]:
@@ -195,7 +193,7 @@ def gradient(
     density: Float[Tensor, " I"],
     weight: Float[Tensor, " F"],
     trust: Float[Tensor, "I F"] | float = 0.0,
-    source: data.Independent = D1,
+    source: data.Independent = data.INDEPENDENT,
     *,
     relu: bool,
 ) -> tuple[Float[Tensor, "I F H"], Float[Tensor, "I F"]]:

@@ -6,11 +6,13 @@ import matplotlib
 import numpy as np
 import pytest
 
-from companion.plots import downstream, sae, style, toy
+from companion.plots import downstream, phase, sae, style, toy, vectors
 
 LEVELS = np.array([1.0, 2.0, 4.0])
 STEPS = np.array([1, 10, 100])
 TOKENS = np.array([0, 10, 20])
+SQUARE = np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]])
+GRID = np.array([0.1, 1.0, 10.0])
 
 FIGURES = {
     "loss_to_compute": (
@@ -60,6 +62,36 @@ FIGURES = {
         lambda: toy.dimension_budget(LEVELS, np.ones((1, 3)), np.full((1, 3), 0.6), np.zeros((1, 3))),
         "sum of D over features / m",
     ),
+    "clean_shares": (lambda: toy.clean_shares({60: [0.5, 0.6], 120: [0.7]}), "features within .01 of a line"),
+    "phase_diagram": (
+        lambda: phase.phase_diagram(GRID, GRID, np.eye(3), np.eye(3) / 2, np.array([[0, 1, 2]] * 3), ["not learned", "superposed", "dedicated"]),
+        "density p = 1 - S  (log)",
+    ),
+    "fates": (lambda: phase.fates({"superposed": np.array([0.1, 0.2, 0.3])}, np.array([0.1, 0.2, 0.3]), GRID, "r = 1"), "loss / V(p)"),
+    "fates_at_a_point": (
+        lambda: phase.fates_at_a_point(GRID, GRID, np.array([[0, 1, 2]] * 3), (1.0, 1.0), dict.fromkeys(phase.FATES, 0.5)),
+        "density p = 1 - S  (log)",
+    ),
+    "loss_surfaces": (
+        lambda: phase.loss_surfaces(np.linspace(-1, 1, 9), [np.add.outer(np.arange(9.0), np.arange(9.0))], ["p = 1"], [np.array([[-1.0, -1.0]])]),
+        "weight of feature 2",
+    ),
+    "share_of_starts": (lambda: phase.share_of_starts(GRID, GRID, [np.eye(3)], ["n = 2, m = 1"]), "density p = 1 - S  (log)"),
+    "feature_vectors": (lambda: vectors.feature_vectors([SQUARE, SQUARE / 2], ["a", "b"], np.arange(4.0), "importance", [SQUARE, SQUARE]), ""),
+    "moving_feature": (lambda: vectors.moving_feature([np.stack([SQUARE, SQUARE])], [np.array([0.5, 2.0])], ["square"]), ""),
+    "overlaps": (lambda: vectors.overlaps([SQUARE @ SQUARE.T] * 2, [np.zeros(4)] * 2, [np.ones(4)] * 2, ["a", "b"]), ""),
+    "matrices": (lambda: vectors.matrices([SQUARE @ SQUARE.T], ["a"]), "feature"),
+    "runs_against_optimum": (lambda: vectors.runs_against_optimum({"S = 0": np.array([0.0, 0.1])}), "loss / exact optimum - 1"),
+    "counts": (lambda: vectors.counts([1, 0.1], {"represented": np.array([[2, 4]])}, "features"), "features"),
+    "loss_by_active": (
+        lambda: vectors.loss_by_active(np.array([0.01, 0.1, 1]), np.full((2, 3), 0.5), np.full((2, 3), 0.5)),
+        "share by number k of active features",
+    ),
+    "small_model": (lambda: vectors.small_model(SQUARE, SQUARE @ SQUARE.T, np.eye(4), {"this run": 1.0, "optimum": 0.5}, np.ones(4)), ""),
+    "two_branches": (
+        lambda: vectors.two_branches(GRID, {"pentagon": [(1.0, 2.0)], "square": []}, {"pentagon": GRID, "square": 2 * GRID}),
+        "expected loss",
+    ),
 }
 
 
@@ -72,13 +104,22 @@ def test_figure_draws_and_names_what_it_shows(name):
 
 
 def test_every_public_figure_is_drawn_here():
-    public = {name for module in (downstream, sae, toy) for name, thing in vars(module).items() if getattr(thing, "__wrapped__", None)}
+    public = {
+        name for module in (downstream, phase, sae, toy, vectors) for name, thing in vars(module).items() if getattr(thing, "__wrapped__", None)
+    }
     assert public == set(FIGURES)
 
 
 def test_the_measured_curve_is_drawn_as_given():
     figure = FIGURES["reach"][0]()
     assert figure.axes[0].lines[0].get_ydata() == pytest.approx([1.0, 0.5, 0.25])  # relative to position t
+
+
+def test_fates_have_the_paper_s_colours():
+    white, red, blue = phase.fate_colour(np.array([0.0, 1, 1]), np.array([0.0, 1, 0]))
+    assert white == pytest.approx([1, 1, 1])
+    assert red.argmax() == 0
+    assert blue.argmax() == 2
 
 
 def test_the_style_leaves_the_reader_s_settings_alone():

@@ -140,3 +140,6 @@ def test_bad_input_is_refused():
         exact.loss(W[:, :3], b[:, :3], data.Independent().law(one(0.5), 2))
     with pytest.raises(ValueError, match="at least one step"):
         exact.descend(W[:, :2], b[:, :2], data.Independent().law(one(0.5), 2), steps=0, rate=0.1)
+    for wrong, says in ((torch.ones(3), "one per feature"), (torch.tensor([1.0, -1]), "not negative"), (torch.zeros(2), "at least one above 0")):
+        with pytest.raises(ValueError, match=says):
+            exact_loss(W[:, :2], b[:, :2], one(0.5), wrong)
