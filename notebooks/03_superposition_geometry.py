@@ -75,7 +75,7 @@ cfg = run.choose(
 )
 small = run.choose(
     quick=Small(24, 200, 9, local=(12, 6, 500), sizes=(40, 80), size_steps=300),
-    laptop=Small(60, 300, 21, local=(20, 10, 2000), sizes=(60, 120, 240), size_steps=2000),
+    laptop=Small(60, 300, 19, local=(20, 10, 1500), sizes=(60, 120, 240), size_steps=1000),
     paper=Small(1000, 1000, 41, local=(20, 10, 20_000), sizes=(60, 120, 240, 400, 800), size_steps=20_000),
 )
 page = ledger.Page("03_superposition_geometry", paper="Toy Models of Superposition")
@@ -549,7 +549,7 @@ def densities(rho, base):
 
 def vary_one(small):
     """Every run from random starts, at each density ratio."""
-    starts = small.starts // 4
+    starts = max(6, small.starts // 6)
     W = 0.6 * torch.randn(starts, 5, 2, generator=run.stream(0, "vary"), dtype=torch.float64).repeat(len(rho), 1, 1)
     law = data.independent_law(densities(rho, base).repeat_interleave(starts, dim=0))
     path = exact.descend(W, torch.zeros(W.shape[:2]), law, steps=small.steps, rate=0.03)

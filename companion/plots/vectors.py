@@ -68,7 +68,7 @@ def moving_feature(models: Sequence[Float[ndarray, "L F 2"]], ratio: Sequence[Fl
             panel.plot(*W[0], "^", color=colour, ms=7, mec=THEORY, mew=0.4)
         _square(panel, (1.0,), 1.45)
         panel.set_title(title)
-    figure.colorbar(shade, ax=axes, label="density of the varied feature (triangle) / that of the others", shrink=0.8)
+    figure.colorbar(shade, ax=axes, label="density of the triangle / of the others", shrink=0.8)
     return figure
 
 
