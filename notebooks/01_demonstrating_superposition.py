@@ -470,6 +470,7 @@ page.claim(
     why="some, and not all",
     control=large_alone[0] / cfg.larger[1],
     control_is="the dense model",
+    needs="laptop",
 )
 
 # %% [markdown]

@@ -74,7 +74,7 @@ cfg = run.choose(
     paper=Config(400, 30, fine, (1.75, 2, 3, 4, 4.5, 10), seeds=5, steps=20_000, batch=512, rate=0.003, curve=60),
 )
 small = run.choose(
-    quick=Small(24, 200, 9, local=(12, 6, 500), sizes=(40, 80), size_steps=300),
+    quick=Small(20, 150, 7, local=(12, 6, 400), sizes=(40, 80), size_steps=150),
     laptop=Small(60, 300, 19, local=(20, 10, 1500), sizes=(60, 120, 240), size_steps=1000),
     paper=Small(1000, 1000, 41, local=(20, 10, 20_000), sizes=(60, 120, 240, 400, 800), size_steps=20_000),
 )

@@ -1,216 +1,279 @@
-"""Drawings that explain: no data but a few small matrices."""
+"""Drawings of the ideas behind Toy Models of Superposition: nothing is measured here, and the only numbers are those passed in."""
+
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch, Polygon, Rectangle
+from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection
 from numpy import ndarray
+from scipy.spatial import ConvexHull
 
 from companion.plots.style import CONTROL, OURS, PAPER, THEORY, panels, styled
 
-SETS = [OURS, PAPER, "#2e8b57", "#8e5ea2", "#d08a1d", "#4a9fa5", "#7f5539", "#6b7280"]
+COLOURS = ("#1f5fa8", "#e08214", "#3a8f5c", "#8e5ea2", "#c0392b", "#5f6b73")
+"""One per feature, in order; reused after six."""
+LABEL = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
+VIEW = {"elev": 20, "azim": -47}
+"""From where solids are seen, in degrees."""
 
 
-def _arrow(axes: Axes, to, start=(0.0, 0.0), *, colour: str = THEORY, text: str = "", width: float = 1.8) -> None:
-    axes.annotate("", to, start, arrowprops=dict(arrowstyle="-|>", color=colour, lw=width, shrinkA=0, shrinkB=0))
-    if text:
-        place = np.asarray(start) + 1.17 * (np.asarray(to) - np.asarray(start))
-        axes.text(*place, text, color=colour, ha="center", va="center", fontsize=8.5)
-
-
-def _bare(axes: Axes, title: str, reach: float = 1.45) -> None:
-    axes.set(aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach))
-    axes.set_title(title, fontsize=9)
+def _canvas(axes: Axes, title: str, caption: str = "", *, x: tuple[float, float] = (-1.4, 1.4), y: tuple[float, float] = (-1.4, 1.4)) -> None:
+    """Axes that are paper: no ticks, equal scales, and room for a caption below."""
+    lines = 1 + caption.count("\n") if caption else 0
+    axes.set(xlim=x, ylim=(y[0] - 0.075 * lines * (x[1] - x[0]), y[1]), aspect="equal", title=title)
     axes.set_axis_off()
+    axes.text(0.5, 0, caption, transform=axes.transAxes, ha="center", va="bottom", fontsize=8.5)
 
 
-def _neuron_axes(axes: Axes, names=("neuron 1", "neuron 2"), reach: float = 1.25) -> None:
-    for x, y, name in ((reach, 0, names[0]), (0, reach, names[1])):
-        axes.plot([-x, x], [-y, y], color=CONTROL, lw=0.8, ls="--", zorder=0)
-        axes.text(x, y, name, fontsize=7.5, color="#888888", ha="center", va="bottom")
+def _arrow(axes: Axes, tip: Sequence[float], colour: str, label: str = "", *, start: Sequence[float] = (0, 0), width: float = 2.2, **style) -> None:
+    axes.add_patch(FancyArrowPatch(start, tip, arrowstyle="-|>", mutation_scale=6 * width, color=colour, lw=width, shrinkA=0, shrinkB=0, **style))
+    if label:
+        across, up = np.asarray(tip) / np.linalg.norm(tip)
+        side = "center" if abs(across) < 0.7 else "left" if across > 0 else "right"
+        axes.text(tip[0] + 0.1 * across, tip[1] + 0.14 * up, label, color=colour, ha=side, va="center", fontsize=9)
+
+
+def _plane(axes: Axes, *, neurons: bool) -> None:
+    """The two coordinate axes of a hidden space: named and solid if they mean something, faint if any other pair would do."""
+    for direction, name in (((1, 0), "neuron 1"), ((0, 1), "neuron 2")):
+        ends = np.array([direction, direction]) * [[-0.4 if neurons else -1.1], [1.15]]
+        axes.plot(*ends.T, color=THEORY if neurons else CONTROL, lw=1.1 if neurons else 0.8, ls="-" if neurons else (0, (3, 4)), zorder=0)
+        if neurons:
+            axes.text(
+                *(1.2 * np.array(direction)), name, fontsize=8, ha="left" if direction[0] else "center", va="center" if direction[0] else "bottom"
+            )
+
+
+def _directions(degrees: Sequence[float]) -> Float[ndarray, "k 2"]:
+    angle = np.deg2rad(degrees)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
 @styled
 def privileged_basis() -> Figure:
-    """C1: features in any direction where no direction is special, and along the neurons where an elementwise function makes them so."""
-    figure, (free, privileged) = panels(1, 2, size=(3.3, 3.2))
-    turn = np.deg2rad(32)
-    for i, angle in enumerate((turn, turn + np.pi / 2)):
-        _arrow(free, (np.cos(angle), np.sin(angle)), colour=SETS[i], text=f"feature {i + 1}")
-    _neuron_axes(free)
-    _bare(free, "no privileged basis\n(any rotation computes the same)")
-    for i, to in enumerate(((1.0, 0), (0, 1.0))):
-        _arrow(privileged, to, colour=SETS[i])
-        privileged.text(0.55 if i == 0 else 0.08, -0.14 if i == 0 else 0.6, f"feature {i + 1}", color=SETS[i], fontsize=8.5)
-    _neuron_axes(privileged)
-    _bare(privileged, "privileged basis\n(a relu acts on each neuron by itself)")
+    """C1: features in a space without a privileged basis, along the neurons of one that has it, and across them."""
+    figure, axes = panels(1, 3, size=(3.5, 3.3))
+    cases = (
+        ("no privileged basis", "every rotation is as good:\nno axis to look at", (25, 115), False),
+        ("privileged, features along neurons", "each neuron\nreads one feature", (0, 90), True),
+        ("privileged, features across neurons", "each neuron answers\nto several features", (38, 142), True),
+    )
+    for panel, (title, caption, degrees, neurons) in zip(axes, cases, strict=True):
+        _canvas(panel, title, caption, x=(-1.65, 1.75), y=(-0.6, 1.45))
+        _plane(panel, neurons=neurons)
+        for i, (tip, colour) in enumerate(zip(_directions(degrees), COLOURS, strict=False)):
+            along = degrees[i] % 90 == 0
+            _arrow(panel, 0.95 * tip, colour, "" if along else f"feature {i + 1}")
+            if along:
+                panel.text(*((0.5, -0.16), (0.09, 0.5))[i], f"feature {i + 1}", color=colour, ha=("center", "left")[i], va="center")
     return figure
 
 
 @styled
 def superposition_hypothesis() -> Figure:
-    """C2: interference with one active feature, ambiguity with several, and a small network that stands for a larger sparse one."""
-    figure, (one, several, networks) = panels(1, 3, size=(3.3, 3.3), width_ratios=(1, 1, 1.35))
-    angle = np.pi / 2 + 2 * np.pi * np.arange(5) / 5
-    corners = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    for axes, active in ((one, [0]), (several, [1, 4])):
-        for i, corner in enumerate(corners):
-            _arrow(axes, corner, colour=SETS[i] if i in active else CONTROL, text=f"{i + 1}", width=2.2 if i in active else 1.2)
-    for i in (1, 4):  # what the active feature casts on its neighbours
-        shadow = (corners[0] @ corners[i]) * corners[i]
-        one.plot(*zip(corners[0], shadow, strict=True), color=SETS[0], lw=0.8, ls=":")
-        one.plot(*shadow, "o", color=SETS[0], ms=4)
-    total = corners[1] + corners[4]
-    several.plot(*total, "*", color=THEORY, ms=12)
-    several.text(total[0] + 0.12, total[1] - 0.05, "sum", fontsize=8)
-    _bare(one, "one active feature:\nits shadow on others is interference")
-    _bare(several, "two active features:\ntheir sum looks like feature 1")
-    _two_networks(networks)
+    """C2: interference when one feature is active, ambiguity when several are, and the large sparse network a small dense one simulates."""
+    figure, (one, several, networks) = panels(1, 3, size=(3.5, 3.9), width_ratios=(1, 1, 1.45))
+    tips = _directions(90 + 72 * np.arange(5))
+    _canvas(one, "one feature active: interference", "feature 1 is active; directions 2 and 5 see part\nof it (red), 3 and 4 its negative (grey)")
+    for i, tip in enumerate(tips[1:], 1):
+        _arrow(one, tip, CONTROL, f"{i + 1}", width=1.1)
+        shadow = (tips[0] @ tip) * tip
+        one.plot(*np.stack([tips[0], shadow]).T, color=CONTROL, lw=0.8, ls=":", zorder=0)
+        one.plot(*np.stack([0 * tip, shadow]).T, color=PAPER if tips[0] @ tip > 0 else CONTROL, lw=5, alpha=0.8, solid_capstyle="butt", zorder=1)
+    _arrow(one, tips[0], OURS, "1")
+    _canvas(several, "several active: ambiguity", "features 1 and 3 are active; their sum (red)\npoints along feature 2, which is not")
+    for i, tip in enumerate(tips):
+        _arrow(several, tip, OURS if i in (0, 2) else CONTROL, f"{i + 1}", width=2.2 if i in (0, 2) else 1.1)
+    _arrow(several, tips[0] + tips[2], PAPER, width=2.6, zorder=4)
+    for i in (0, 2):
+        several.plot(*np.stack([tips[i], tips[0] + tips[2]]).T, color=PAPER, lw=0.8, ls=":")
+    _canvas(networks, "a small network stands for a larger one", x=(-0.3, 7.3), y=(-3.3, 2.9))
+    for left, width, active in ((0.2, 11, (2, 8)), (4.5, 5, range(5))):
+        _network(networks, left, width, active)
+    networks.text(3.6, 0, "≈", fontsize=26, ha="center", va="center", color=THEORY)
+    for x, name, caption in (
+        (1.45, "large and sparse", "one feature per unit,\nfew active at a time"),
+        (5.75, "small and dense", "several features\nper unit"),
+    ):
+        networks.text(x, 2.5, name, ha="center", fontsize=8.5)
+        networks.text(x, -2.5, caption, ha="center", va="top", fontsize=8.5)
     return figure
 
 
-def _two_networks(axes: Axes) -> None:
-    rng = np.random.default_rng(0)
-    for x, sizes, colour, name in (
-        (0.0, (3, 3), OURS, "observed: few neurons,\neach of several features"),
-        (3.2, (8, 8), PAPER, "simulated: many,\nsparse"),
-    ):
-        columns = [np.linspace(-1, 1, size) * (0.5 if size == 3 else 1.1) for size in sizes]
-        for i, low in enumerate(columns[0]):
-            for j, high in enumerate(columns[1]):
-                if len(columns[0]) == 3 or rng.random() < 0.22 or i == j:
-                    axes.plot([x, x + 1.3], [low, high], color=colour, lw=0.7, alpha=0.6)
-        for k, column in enumerate(columns):
-            axes.plot([x + 1.3 * k] * len(column), column, "o", color=colour, ms=6)
-        axes.text(x + 0.65, -1.75, name, ha="center", fontsize=8, color=colour)
-    axes.annotate("", (2.85, 0), (1.7, 0), arrowprops=dict(arrowstyle="<->", color=THEORY))
-    axes.set(xlim=(-0.4, 4.9), ylim=(-1.9, 1.6))
-    axes.set_title("a small dense network that behaves\nlike a large sparse one", fontsize=9)
-    axes.set_axis_off()
+def _network(axes: Axes, left: float, width: int, active: Sequence[int]) -> None:
+    """Three layers of `width` units; only the active ones, and the connections between them, are in colour."""
+    height = np.linspace(1, -1, width) * (2.2 if width > 6 else 1.6)
+    for layer in range(3):
+        x = left + 1.25 * layer
+        for i, y in enumerate(height):
+            on = i in active
+            for j in active if on and layer < 2 else ():
+                axes.plot([x, x + 1.25], [y, height[j]], color=OURS, lw=0.7, alpha=0.7, zorder=0)
+            axes.add_patch(Circle((x, y), 0.13, facecolor=OURS if on else "white", edgecolor=OURS if on else CONTROL, lw=0.9))
 
 
 @styled
 def experiment() -> Figure:
-    """C3: n sparse features, pressed into m dimensions by W^T, read out by W with bias and relu."""
-    figure, (axes,) = panels(size=(7.4, 2.9))
-    rng = np.random.default_rng(3)
-    heights = {0.0: np.linspace(-1, 1, 9), 2.4: np.linspace(-0.45, 0.45, 3), 4.8: np.linspace(-1, 1, 9)}
-    (x0, left), (x1, middle), (x2, right) = heights.items()
-    for a, b, xa, xb in ((left, middle, x0, x1), (middle, right, x1, x2)):
-        for low in a:
-            for high in b:
-                axes.plot([xa, xb], [low, high], color=CONTROL, lw=0.4, zorder=0)
-    active = rng.random(9) < 0.25
-    for x, column, shades in ((x0, left, active * 0.9), (x1, middle, np.array([0.5, 0.2, 0.7])), (x2, right, active * 0.8 + 0.05)):
-        axes.scatter([x] * len(column), column, s=90, c=shades, cmap="Blues", vmin=0, vmax=1.2, edgecolors=THEORY, lw=0.7)
-    for x, text in ((x0, "features x\n(n of them, sparse)"), (x1, "hidden h = Wᵀx\n(m < n)"), (x2, "x' = relu(W h + b)\n(n again)")):
-        axes.text(x, -1.25, text, ha="center", va="top", fontsize=9)
-    axes.text(5.4, 0, "loss\nΣ Iᵢ (xᵢ - x'ᵢ)²", ha="left", va="center", fontsize=9)
-    axes.set(xlim=(-0.9, 6.9), ylim=(-1.9, 1.2))
-    axes.set_axis_off()
+    """C3: the toy model. n sparse features, m < n hidden dimensions, and the same n features recovered through the transposed weights."""
+    figure, (axes,) = panels(size=(8.4, 3.9))
+    _canvas(axes, "", x=(-0.7, 10.6), y=(-2.9, 2.6))
+    _column(axes, 0.5, (0, 0.9, 0, 0, 0.45, 0, 0, 0), OURS, "x", "n features,\nfew of them active")
+    _column(axes, 4.9, (0.6, 0.25, 0.75), COLOURS[1], "h", "m < n\nhidden dimensions")
+    _column(axes, 9.3, (0.05, 0.8, 0, 0.1, 0.42, 0, 0.07, 0), OURS, "x′", "n outputs,\ncompared with x")
+    for left, right, wide, narrow, text in ((1.4, 4.2, 2, 0.8, "h = Wᵀ x\n\nW: n × m"), (5.6, 8.4, 0.8, 2, "relu(W h + b)\n\nthe same W")):
+        axes.add_patch(Polygon([(left, wide), (left, -wide), (right, -narrow), (right, narrow)], facecolor="#eef3f9", edgecolor=OURS))
+        axes.text((left + right) / 2, 0, text, ha="center", va="center")
+    for start, end in ((0.85, 1.35), (4.22, 4.6), (5.2, 5.58), (8.42, 9.0)):
+        _arrow(axes, (end, 0), THEORY, start=(start, 0), width=1.3)
+    axes.text(10.1, 0, "L = Σ Iᵢ (xᵢ − x′ᵢ)²", fontsize=9, rotation=90, va="center", ha="center")
     return figure
+
+
+def _column(axes: Axes, x: float, values: Sequence[float], colour: str, name: str, caption: str) -> None:
+    """A vector as a column of cells; the fuller the colour, the larger the entry."""
+    top = 0.25 * len(values)
+    for i, value in enumerate(values):
+        box = (x - 0.25, top - 0.5 * (i + 1))
+        axes.add_patch(Rectangle(box, 0.5, 0.5, facecolor="white", edgecolor=THEORY, lw=0.8))
+        axes.add_patch(Rectangle(box, 0.5, 0.5, facecolor=colour, alpha=value, edgecolor="none"))
+    axes.text(x, top + 0.15, name, ha="center", va="bottom", fontsize=12, style="italic")
+    axes.text(x, -top - 0.15, caption, ha="center", va="top", fontsize=8)
 
 
 @styled
 def fates() -> Figure:
-    """C4: what can become of one feature more than there are dimensions."""
-    figure, axes = panels(1, 3, size=(2.7, 2.8))
-    titles = ("not learned", "dedicated\n(another one is dropped)", "superposed\n(two share a dimension)")
-    for panel, title, rows in zip(axes, titles, ([1, 0], [0, 1], [1, -1]), strict=True):
-        panel.plot([-1.3, 1.3], [0, 0], color=CONTROL, lw=0.8, ls="--", zorder=0)
-        for i, (value, name) in enumerate(zip(rows, ("first", "extra"), strict=True)):
-            if value:
-                _arrow(panel, (float(value), 0), colour=SETS[i], width=2.4)
-                panel.text(0.6 * value, 0.14, name, color=SETS[i], ha="center", fontsize=8.5)
-            else:
-                panel.plot(0, 0, "o", color=SETS[i], ms=6)
-                panel.text(0, -0.28, f"{name}: 0", color=SETS[i], ha="center", fontsize=8.5)
-        _bare(panel, title)
-        panel.set_ylim(-0.7, 0.7)
+    """C4: what can become of one feature more than there are dimensions: two features (grey) and an extra one (red) in a plane."""
+    figure, axes = panels(1, 3, size=(3.3, 3.6))
+    cases = (
+        ("ignored", "the output is its mean;\nits whole variance is lost", [(1, 0), (0, 1)], None),
+        ("dedicated, at another's cost", "a dimension of its own;\nfeature 2 is lost instead", [(1, 0)], (0, 1)),
+        ("superposed", "opposite to feature 2: both are kept,\nand disturb each other if both are active", [(1, 0), (0, 1)], (0, -1)),
+    )
+    for panel, (title, caption, kept, extra) in zip(axes, cases, strict=True):
+        _canvas(panel, title, caption)
+        _plane(panel, neurons=False)
+        for i, tip in enumerate(kept):
+            _arrow(panel, tip, "#808080", f"{i + 1}")
+        if extra:
+            _arrow(panel, extra, PAPER, "extra")
+        lost, colour = ("extra", PAPER) if extra is None else ("2", "#808080")
+        if len(kept) == 1 or extra is None:
+            panel.plot(0, 0, "o", ms=9, mfc="white", mec=colour, mew=1.8)
+            panel.text(0, -0.22, f"{lost}: not learned", color=colour, ha="center", va="top", fontsize=8.5, bbox=LABEL)
     return figure
+
+
+# --- weights, seen in several ways ------------------------------------------------------------------------------------
 
 
 @styled
 def views_of_weights(W: Float[ndarray, "F H"]) -> Figure:
-    """C7: one W as a heat map, as a stack of its entries per dimension (negative ones below the axis), and as a graph of W W^T."""
-    figure, (matrix, stack, graph) = panels(1, 3, size=(3.0, 3.0))
-    reach = np.abs(W).max()
-    drawn = matrix.imshow(W, cmap="RdBu_r", vmin=-reach, vmax=reach)
-    matrix.set(title="matrix W", xlabel="dimension", ylabel="feature", xticks=range(W.shape[1]), yticks=range(len(W)))
-    matrix.grid(visible=False)
-    figure.colorbar(drawn, ax=matrix, shrink=0.8)
-    for h in range(W.shape[1]):
-        above = below = 0.0
-        for i, value in enumerate(W[:, h]):
-            stack.bar(h, value, bottom=above if value > 0 else below, color=SETS[i % len(SETS)], edgecolor="white", lw=0.6, width=0.7)
-            above, below = (above + value, below) if value > 0 else (above, below + value)
+    """C7: the same weights as a heat map, as a stack plot per hidden dimension, and as a graph from features to hidden dimensions."""
+    figure, (matrix, stack, graph) = panels(1, 3, size=(3.3, 3.8))
+    limit = np.abs(W).max()
+    image = matrix.imshow(W, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    figure.colorbar(image, ax=matrix, location="bottom", shrink=0.6, aspect=14, label="weight")
+    matrix.set(title="matrix", xlabel="hidden dimension", ylabel="feature", xticks=range(W.shape[1]), yticks=range(W.shape[0]))
+    matrix.grid(False)
+    for h, column in enumerate(W.T):
+        ends = {1: 0.0, -1: 0.0}  # where the next rectangle starts, above and below the axis
+        for i, weight in enumerate(column):
+            sign = 1 if weight > 0 else -1
+            stack.bar(h, weight, bottom=ends[sign], width=0.6, color=COLOURS[i % 6], edgecolor="white", label=f"feature {i}" if h == 0 else None)
+            ends[sign] += weight
     stack.axhline(0, color=THEORY, lw=0.8)
-    stack.set(title="stack per dimension\n(colour = feature)", xlabel="dimension", xticks=range(W.shape[1]), ylabel="weights")
-    _graph(graph, W @ W.T)
-    _bare(graph, "graph of W Wᵀ\n(red helps along, blue opposes)")
+    stack.set(title="stack plot", xlabel="hidden dimension", ylabel="weight, one rectangle each", xticks=range(W.shape[1]))
+    stack.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    _bipartite(graph, W / limit)
     return figure
 
 
-def _graph(axes: Axes, overlaps: Float[ndarray, "F F"]) -> None:
-    angle = np.pi / 2 + 2 * np.pi * np.arange(len(overlaps)) / len(overlaps)
-    place = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    for i, j in zip(*np.triu_indices(len(overlaps), 1), strict=True):
-        axes.plot(*place[[i, j]].T, color=PAPER if overlaps[i, j] > 0 else OURS, lw=4 * min(1, abs(overlaps[i, j])), zorder=0)
-    for i, point in enumerate(place):
-        axes.plot(*point, "o", color=SETS[i % len(SETS)], ms=13)
-        axes.text(*point, str(i), color="white", ha="center", va="center", fontsize=8)
+def _bipartite(axes: Axes, W: Float[ndarray, "F H"]) -> None:
+    rows, columns = (np.linspace(1, -1, size) if size > 1 else np.zeros(1) for size in W.shape)
+    for (i, h), weight in np.ndenumerate(W):
+        if abs(weight) > 0.03:
+            axes.plot([0, 2], [rows[i], columns[h]], color="#b2182b" if weight > 0 else "#2166ac", lw=4 * abs(weight), alpha=0.8, zorder=0)
+    for x, heights, colours in ((0, rows, COLOURS), (2, columns, ("white",))):
+        for i, y in enumerate(heights):
+            axes.add_patch(Circle((x, y), 0.11, facecolor=colours[i % len(colours)], edgecolor=THEORY))
+            axes.text(x + (0.22 if x else -0.22), y, f"{i}", ha="center", va="center", fontsize=8)
+    _canvas(axes, "graph", "features                 hidden dimensions\nred: positive, blue: negative", x=(-0.5, 2.5), y=(-1.3, 1.3))
 
 
 @styled
-def polytope_and_matrix(W: dict[str, Float[ndarray, "F d"]]) -> Figure:
-    """C6: each set of unit vectors as a polytope, and as the low-rank matrix W W^T."""
-    figure = Figure(figsize=(2.5 * len(W), 4.9), layout="constrained")
-    for i, (name, rows) in enumerate(W.items()):
-        solid = rows.shape[1] == 3
-        axes = figure.add_subplot(2, len(W), i + 1, projection="3d" if solid else None)
-        _corners(axes, rows if solid else np.pad(rows, ((0, 0), (0, 2 - rows.shape[1]))))
-        axes.set_title(name, fontsize=9)
-        matrix = figure.add_subplot(2, len(W), len(W) + i + 1)
-        drawn = matrix.imshow(rows @ rows.T, cmap="RdBu_r", vmin=-1, vmax=1)
-        matrix.set(xticks=[], yticks=[], title=f"{len(rows)} features, rank {rows.shape[1]}")
-        matrix.title.set_fontsize(8.5)
-    figure.colorbar(drawn, ax=figure.axes[1::2], label="W Wᵀ", shrink=0.8)
+def polytope_and_matrix(W_by_name: dict[str, Float[ndarray, "F H"]]) -> Figure:
+    """C6: the polytope whose corners are the rows of W, and below it the matrix W W^T of rank H it corresponds to (H = 1, 2 or 3).
+
+    Raises:
+        ValueError: a W with more than three columns, which has no drawing.
+    """
+    count, below = len(W_by_name), []
+    figure = Figure(figsize=(2.6 * count + 0.7, 5.2), layout="constrained")
+    for at, (name, W) in enumerate(W_by_name.items(), 1):
+        if W.shape[1] > 3:
+            raise ValueError(f"{name}: W has shape {W.shape}; only one, two or three hidden dimensions can be drawn.")
+        draw, projection = (_solid, "3d") if W.shape[1] == 3 else (_flat, None)
+        draw(figure.add_subplot(2, count, at, projection=projection), W, [COLOURS[i % 6] for i in range(len(W))], name)
+        below.append(figure.add_subplot(2, count, count + at))
+        image = below[-1].imshow(W @ W.T, cmap="RdBu_r", vmin=-1, vmax=1)
+        below[-1].grid(False)
+        below[-1].set(xticks=range(len(W)), yticks=range(len(W)), xlabel=f"W Wᵀ: {len(W)} × {len(W)}, rank {W.shape[1]}")
+    figure.colorbar(image, ax=below, shrink=0.7, label="Wᵢ · Wⱼ")
     return figure
 
 
-def _corners(axes: Axes, rows: Float[ndarray, "F d"]) -> None:
-    """Spokes from the origin, and thin lines between the corners that are nearest to each other."""
-    for row in rows:
-        axes.plot(*np.stack([0 * row, row], axis=1), color=OURS, lw=1.8)
-    apart = np.linalg.norm(rows[:, None] - rows[None], axis=-1) + 9 * np.eye(len(rows))
-    for i, j in zip(*np.nonzero(apart < apart.min(1, keepdims=True) * 1.2), strict=True):
-        axes.plot(*rows[[i, j]].T, color=THEORY, lw=0.6)
-    axes.plot(*rows.T, "o", color=OURS, ms=5)
+@styled
+def tegum_products(W_by_name: dict[str, Float[ndarray, "F 3"]], D_by_name: dict[str, Float[ndarray, " F"]]) -> Figure:
+    """C5: polytopes put into orthogonal subspaces of three dimensions; a corner's colour and label is its dimensionality D_i, as given."""
+    figure = Figure(figsize=(3.5 * len(W_by_name), 4.1), layout="constrained")
+    shades = {D: COLOURS[i % 6] for i, D in enumerate(sorted({round(float(d), 6) for D in D_by_name.values() for d in D}, reverse=True))}
+    for at, (name, W) in enumerate(W_by_name.items(), 1):
+        values = [round(float(d), 6) for d in D_by_name[name]]
+        axes = figure.add_subplot(1, len(W_by_name), at, projection="3d")
+        split = " + ".join(f"{count} × {Fraction(D).limit_denominator(20)}" for D, count in Counter(values).items())
+        _solid(axes, W, [shades[D] for D in values], f"{name}\nD: {split}")
+        for corner, D in zip(W, values, strict=True):
+            text = f"{Fraction(D).limit_denominator(20)}"
+            axes.text(*(1.22 * corner), text, color=shades[D], ha="center", va="center", fontsize=9, bbox=LABEL)
+    return figure
+
+
+def _flat(axes: Axes, W: Float[ndarray, "F H"], colours: Sequence[str], title: str) -> None:
+    place = np.pad(W, ((0, 0), (0, 2 - W.shape[1])))
+    order = np.argsort(np.arctan2(place[:, 1], place[:, 0]))
+    axes.add_patch(Polygon(place[order], closed=True, facecolor="#eef3f9", edgecolor=CONTROL, lw=1.2, zorder=0))
+    for i, (tip, colour) in enumerate(zip(place, colours, strict=True)):
+        _arrow(axes, tip, colour, f"{i}", width=1.6)
+    _canvas(axes, title)
+
+
+def _solid(axes: Axes, W: Float[ndarray, "F 3"], colours: Sequence[str], title: str) -> None:
+    """Convex hull of the rows, its edges (those behind it dashed), and a spoke to every corner."""
+    hull = ConvexHull(W)
+    axes.add_collection3d(Poly3DCollection(W[hull.simplices], facecolor="#9dbbdd", alpha=0.14, edgecolor="none"))
+    for edge, in_front in _edges(hull).items():
+        style = {"color": THEORY, "lw": 1.2} if in_front else {"color": CONTROL, "lw": 0.9, "ls": (0, (3, 3))}
+        axes.plot(*W[list(edge)].T, **style)
+    axes.add_collection3d(Line3DCollection([(0 * corner, corner) for corner in W], colors=colours, lw=1.6))
+    axes.scatter(*W.T, color=colours, s=34, depthshade=False)
+    axes.set(xlim=(-0.75, 0.75), ylim=(-0.75, 0.75), zlim=(-0.85, 0.85), box_aspect=(1.5, 1.5, 1.7), title=title)
+    axes.view_init(**VIEW)
     axes.set_axis_off()
-    limits = dict(xlim=(-1.15, 1.15), ylim=(-1.15, 1.15)) | ({"zlim": (-1.15, 1.15)} if rows.shape[1] == 3 else {})
-    axes.set(**limits)
-    axes.set_aspect("equal")
-    if rows.shape[1] == 3:
-        axes.set_box_aspect((1, 1, 1), zoom=1.4)
 
 
-@styled
-def tegum_products(W: dict[str, Float[ndarray, "F 3"]], D: dict[str, Float[ndarray, " F"]]) -> Figure:
-    """C5: polytopes in orthogonal subspaces, drawn in space; every corner with its dimensionality D."""
-    figure = Figure(figsize=(3.3 * len(W), 3.5), layout="constrained")
-    for i, (name, rows) in enumerate(W.items()):
-        axes = figure.add_subplot(1, len(W), i + 1, projection="3d")
-        values = sorted(set(np.round(D[name], 6)))
-        for row, value in zip(rows, np.round(D[name], 6), strict=True):
-            colour = SETS[values.index(value)]
-            axes.plot(*np.stack([0 * row, row], axis=1), color=colour, lw=2)
-            axes.text(*(1.22 * row), f"{value:.3g}", fontsize=8, color=colour, ha="center")
-        for a, b in zip(*np.triu_indices(len(rows), 1), strict=True):
-            if rows[a] @ rows[b] > -0.6:
-                axes.plot(*rows[[a, b]].T, color=CONTROL, lw=0.6)
-        axes.view_init(elev=18, azim=28)
-        axes.set(xlim=(-1, 1), ylim=(-1, 1), zlim=(-1, 1), title=f"{name}\n(D at each corner)")
-        axes.title.set_fontsize(9)
-        axes.set_box_aspect((1, 1, 1), zoom=1.25)
-        axes.set_axis_off()
-    return figure
+def _edges(hull: ConvexHull) -> dict[tuple[int, int], bool]:
+    """Edges between two faces that are not in one plane (qhull cuts faces into triangles, and the cuts are no edges): is it in front?"""
+    up, around = np.deg2rad([VIEW["elev"], VIEW["azim"]])
+    to_viewer = np.array([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)])
+    seen, found = hull.equations[:, :3] @ to_viewer > 0, {}
+    for face, corners in enumerate(hull.simplices):
+        for opposite, neighbour in enumerate(hull.neighbors[face]):
+            if not np.allclose(hull.equations[face], hull.equations[neighbour]):
+                edge = tuple(sorted(int(c) for at, c in enumerate(corners) if at != opposite))
+                found[edge] = bool(seen[face] or seen[neighbour])
+    return found
