@@ -5,11 +5,13 @@ python -m companion.render geometry   those whose name contains the word
 python -m companion.render --badges   only rewrite what is generated from the repository's address
 """
 
+import itertools
 import re
 import subprocess
 import sys
 import time
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import jupytext
@@ -118,16 +120,20 @@ def write_addresses(root: Path) -> None:
 
 
 def claims_table(root: Path) -> str:
-    """The README's table: one row per claim of figures/claims.json, and a warning per notebook that has changed since."""
+    """The README's tables: the claims of figures/claims.json to unfold by notebook, and a warning where the code has changed since."""
     rows = ledger.read(root / "figures" / "claims.json")
-    lines = [f"| {' | '.join(ledger.HEADER)} |", "|---" * len(ledger.HEADER) + "|"]
-    stale = []
-    for row in rows:
-        lines.append("| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in ledger.cells(row)) + " |")
-        if row["code"] != ledger.code_hash(root / "notebooks" / f"{row['notebook']}.py") and row["notebook"] not in stale:
-            stale.append(row["notebook"])
-    warnings = [f"\n> The code of `{name}` has changed since these numbers were measured; `make figures` measures them again." for name in stale]
-    return "\n".join(lines + warnings)
+    return "\n\n".join(_section(root, name, list(claims)) for name, claims in itertools.groupby(rows, key=lambda row: row["notebook"]))
+
+
+def _section(root: Path, name: str, rows: list[dict]) -> str:
+    verdicts = Counter(row["verdict"] for row in rows)
+    count = ", ".join(f"{number} {verdict}" for verdict, number in sorted(verdicts.items()))
+    lines = [f"<details><summary><b>{name}</b>: {count}</summary>", "", f"| {' | '.join(ledger.HEADER)} |", "|---" * len(ledger.HEADER) + "|"]
+    lines += ["| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in ledger.cells(row)) + " |" for row in rows]
+    lines += ["", "</details>"]
+    if any(row["code"] != ledger.code_hash(root / "notebooks" / f"{name}.py") for row in rows):
+        lines += ["", f"> The code of `{name}` has changed since these numbers were measured; `make figures` measures them again."]
+    return "\n".join(lines)
 
 
 def write_claims_table(root: Path) -> None:

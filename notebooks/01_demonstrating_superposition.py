@@ -432,6 +432,16 @@ page.claim(
 )
 
 # %% [markdown]
+# **A question of the notes**: which bias is best without sparsity? The linear optimum is a projection $P$, and its bias makes the mean of the output
+# that of the input: $b = \tfrac p2 (1 - P \mathbf 1)$, which is zero for features with a dimension of their own and the mean for those left out. Only
+# where features sit on a simplex does the relu change that; the rows of its $W W^\top$ sum to zero, and $b = 1/2$ at $p = 1$ by symmetry.
+
+# %%
+mean_kept = densities[:3, None] / 2 * (1 - (linear_W @ linear_W.mT).sum(-1))
+assert torch.allclose(linear_b, mean_kept, atol=1e-4)
+assert abs(theory.polytope_optimum("triangle", torch.ones(1)).bias.item() - 0.5) < 0.02
+
+# %% [markdown]
 # The number of features that are represented, and of those with a dimension to themselves, against density; and the loss, in units of the linear
 # optimum. The gap between the two lines on the left is superposition.
 
@@ -474,6 +484,58 @@ page.claim(
 )
 
 # %% [markdown]
+# ### A reader's model that did not work
+#
+# The notes report that $n = 100$, $m = 40$, $p = .01$ comes to nothing. The recipe starts from weights of unit variance: every feature then has a
+# norm
+# above six where one is wanted, and the biases run far below zero before the norms have shrunk. The same run from weights scaled by $1/\sqrt m$ is
+# fine. The losses to compare with: nothing learned, forty pairs with twenty features dropped, and this run from both starts.
+
+
+# %%
+def two_starts(cfg):
+    """W and sampled loss of n = 100, m = 40, p = .01 from weights of unit variance and from weights of variance 1/m; plain Adam."""
+    p, result = torch.tensor([0.01]), {}
+    for name, scale in (("unit variance", 1.0), ("variance 1/m", 40**-0.5)):
+        W = torch.randn(1, 100, 40, generator=run.stream(0, "notes")) * scale
+        b, one = torch.zeros(1, 100), torch.ones(100)
+        W.grad, b.grad = torch.empty_like(W), torch.empty_like(b)
+        optimiser, stream = torch.optim.Adam([W, b], lr=3e-3), run.stream(0, "notes", "data")
+        for _ in range(cfg.steps):
+            W.grad[:], b.grad[:] = train.gradient(W, b, data.conditional(data.draw(100, 64, stream), p), p, one, relu=True)
+            optimiser.step()
+        result |= {f"W {name}": W, f"loss {name}": train.sampled_loss(W, b, p, run.stream(0, "notes", "test"), 50_000).item()}
+    return result
+
+
+notes = run.memo(two_starts, cfg)
+V = theory.variance(torch.tensor(0.01)).item()
+pair = theory.polytope_optimum("digon", torch.tensor([0.01])).loss.item()
+good = notes["W variance 1/m"][0].double()
+unit = good / good.norm(dim=1, keepdim=True)
+cosines = (unit @ unit.T)[torch.ones(100, 100, dtype=torch.bool).triu(1)].abs()
+page.claim(
+    "notes.start",
+    says="The reader's model failed by its start: loss from weights of variance 1/m over that of forty pairs and twenty features dropped",
+    section="A reader's notes",
+    value=notes["loss variance 1/m"] / (80 * pair + 20 * V),
+    band=(0, 1),
+    why="superposition beyond pairs is worth more than pairs when one feature in a hundred is active",
+    control=notes["loss unit variance"] / (80 * pair + 20 * V),
+    control_is="weights of unit variance, same samples",
+    needs="laptop",
+)
+{
+    "nothing learned": 100 * V,
+    "losses": {name: value for name, value in notes.items() if name.startswith("loss")},
+    "sum of D, of 40": geometry.dimensionality(good).sum().item(),
+    "|cosine| quantiles .1 .5 .9 .99": torch.quantile(cosines, torch.tensor([0.1, 0.5, 0.9, 0.99], dtype=F64)).tolist(),
+}
+
+# %% [markdown]
+# Are its cosines sparse, as the notes ask? Partly: most are small and a few are large. It is a frame of low coherence, in which all dimensions are
+# used, and no set of separate polygons; those need more density, as notebook 3 shows.
+#
 # ### Three ways to look at weights
 #
 # A matrix, a stack of bars per dimension, and a graph: the same weights of the pentagon.

@@ -742,6 +742,16 @@ page.claim(
 {"shapes of all starts, six independent features": Counter(shapes)}
 
 # %% [markdown]
+# Of all starts, how many reach the optimum? Losses above the lowest, and for the anticorrelated pairs, whose optimum is zero, the share below a
+# millionth.
+
+# %%
+kinds_of = {"two pairs": "correlated 4", "four independent": "independent 4", "three pairs": "correlated 6", "six independent": "independent 6"}
+spread = {label: (paired[f"{key} loss"] / paired[f"{key} loss"][0] - 1).numpy() for label, key in kinds_of.items()}
+page.save_figure(vectors.runs_against_optimum(spread), "F14_to_F16_random_starts", {"loss / lowest - 1": spread})
+{"anticorrelated pairs at zero loss": (paired["anticorrelated 4 loss"] < 1e-6).double().mean().item()}
+
+# %% [markdown]
 # ### Local almost-orthogonal bases
 #
 # Two sets of ten correlated features in ten dimensions: each set takes an orthogonal basis of its own, and the two bases lie across each other.

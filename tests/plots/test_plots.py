@@ -122,6 +122,21 @@ def test_fates_have_the_paper_s_colours():
     assert blue.argmax() == 2
 
 
+def test_colours_of_densities_above_one_differ():
+    """A published figure colours by the raw ratio under a logarithmic bar, so that everything denser looks alike."""
+    figure = vectors.moving_feature([np.stack([SQUARE] * 3)], [np.array([0.1, 2.0, 10.0])], ["square"])
+    dots = [line.get_color() for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert len({tuple(colour) for colour in dots}) == 3
+
+
+def test_sparsity_runs_along_x_and_dimensions_along_y():
+    """A published figure has the two labels exchanged."""
+    axes = FIGURES["dimensions_per_feature"][0]().axes[0]
+    (trained,) = [line for line in axes.lines if line.get_marker() == "o"]
+    assert (axes.get_xlabel(), axes.get_ylabel()[:2]) == (toy.INVERSE_DENSITY, "D*")
+    assert (trained.get_xdata().tolist(), trained.get_ydata().tolist()) == (LEVELS.tolist(), [1.0, 0.5, 0.4])
+
+
 def test_the_style_leaves_the_reader_s_settings_alone():
     before = dict(matplotlib.rcParams)
     FIGURES["reach"][0]()

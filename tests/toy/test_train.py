@@ -158,3 +158,13 @@ def test_training_on_anticorrelated_pairs_costs_nothing():
     fitted = train.fit(config, torch.tensor([0.2]), streams(0, 1, 2, 3), train.Schedule(800, 128, 0.02), source=source)
     losses = exact.loss(fitted.W, fitted.b, source.law(torch.full((4,), 0.2), 4))
     assert losses.min().item() < 1e-5
+
+
+def test_returned_weights_belong_to_the_caller():
+    """A published loop hands out live parameters, and its best run is overwritten by the next."""
+    config, density = model.Config(6, 2), torch.tensor([0.3])
+    first = train.fit(config, density, streams(0), QUICK)
+    before = first.W.clone()
+    train.fit(config, density, streams(1), QUICK)
+    assert torch.equal(first.W, before)
+    assert not first.W.requires_grad
