@@ -189,6 +189,6 @@ def two_branches(ratio: Float[ndarray, " R"], runs: dict[str, Sequence[tuple[flo
             axes.plot(*np.array(points).T, "o", color=colour, ms=4, alpha=0.6, mew=0, label=f"runs: {name}")
     for (name, loss), style in zip(branches.items(), ("--", ":"), strict=False):
         axes.plot(ratio, loss, color=THEORY, ls=style, lw=1.2, label=f"exact: {name}")
-    axes.set(xscale="log", xlabel="density of the varied feature / that of the others  (log)", ylabel="expected loss")
+    axes.set(xscale="log", yscale="log", xlabel="density of the varied feature / that of the others  (log)", ylabel="expected loss  (log)")
     axes.legend()
     return figure

@@ -90,7 +90,7 @@ FIGURES = {
     "small_model": (lambda: vectors.small_model(SQUARE, SQUARE @ SQUARE.T, np.eye(4), {"this run": 1.0, "optimum": 0.5}, np.ones(4)), ""),
     "two_branches": (
         lambda: vectors.two_branches(GRID, {"pentagon": [(1.0, 2.0)], "square": []}, {"pentagon": GRID, "square": 2 * GRID}),
-        "expected loss",
+        "expected loss  (log)",
     ),
 }
 
