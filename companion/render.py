@@ -5,6 +5,8 @@ python -m companion.render geometry   those whose name contains the word
 python -m companion.render --badges   only rewrite what is generated from the repository's address
 """
 
+import base64
+import io
 import itertools
 import re
 import subprocess
@@ -17,6 +19,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbclient import NotebookClient
+from PIL import Image
 
 from companion import ledger, run
 
@@ -71,13 +74,25 @@ def notebook_of(page: Path) -> nbformat.NotebookNode:
 
 
 def tidy(notebook: nbformat.NotebookNode) -> None:
-    """Drop what changes from run to run or hides a static picture: widget state, timing stamps, versions, progress bars."""
+    """Drop what changes from run to run or hides a static picture: widget state, timing stamps, versions, progress bars.
+
+    Pictures are kept in 256 colours, a third of the size; figures/ has them in full.
+    """
     notebook.metadata.pop("widgets", None)
     notebook.metadata.get("language_info", {}).pop("version", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            for data in [output["data"] for output in cell.outputs if "image/png" in output.get("data", {})]:
+                data["image/png"] = _in_256_colours(data["image/png"])
+
+
+def _in_256_colours(picture: str) -> str:
+    buffer = io.BytesIO()
+    full = Image.open(io.BytesIO(base64.b64decode(picture)))
+    full.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
+    return min(picture, base64.b64encode(buffer.getvalue()).decode(), key=len)
 
 
 # --- what is generated -------------------------------------------------------------------------------------------

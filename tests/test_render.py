@@ -1,6 +1,12 @@
+import base64
+import io
+
 import jupytext
+import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from companion import ledger, render
 
@@ -89,3 +95,18 @@ def test_cell_ids_depend_on_position_alone(project):
     ids = [cell["id"] for cell in render.notebook_of(project / "notebooks" / "01_page.py").cells]
     assert ids == [f"cell-{i:02d}" for i in range(4)]
     assert ledger.code_hash(project / "notebooks" / "01_page.py")
+
+
+def test_pictures_are_kept_small_and_look_the_same():
+    figure, axes = plt.subplots()
+    axes.imshow(np.random.default_rng(0).random((40, 40)), cmap="viridis")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    plt.close(figure)
+    output = nbformat.v4.new_output("display_data", data={"image/png": base64.b64encode(buffer.getvalue()).decode()})
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("", outputs=[output])])
+    render.tidy(notebook)
+    small = base64.b64decode(notebook.cells[0].outputs[0].data["image/png"])
+    assert len(small) < len(buffer.getvalue())
+    full, kept = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=float) for data in (buffer.getvalue(), small))
+    assert np.abs(full - kept).mean() < 3  # of 255

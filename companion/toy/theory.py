@@ -47,7 +47,7 @@ def fates(density: Float[Tensor, "*C"], importance: Float[Tensor, "*C"], hidden:
 
     not learned: r V.  Dedicated, at the cost of another: V.  Superposed with another: (1 + r) p^2 / 6.  And for m = 2 the other two
     superposed, which leaves the extra one a dimension of its own: p^2 / 3. Unit vectors and the best bias of what is dropped; the free
-    optimum lies up to a tenth below, and picks another fate only next to a boundary (Wattenberg's forms; checked in notebook 02).
+    optimum lies up to an eighth below, and picks another fate only next to a boundary (Wattenberg's forms; checked in notebook 02).
 
     Raises:
         ValueError: a density outside (0, 1], hidden neither 1 nor 2.
