@@ -85,8 +85,7 @@ page.save_figure(concepts.superposition_hypothesis(), "C2_superposition_hypothes
 # $$h = W^\top x, \qquad x' = \mathrm{relu}(W h + b), \qquad L = \mathbb{E} \sum_i I_i (x_i - x'_i)^2 .$$
 #
 # $x$ has $n$ features, each active with density $p = 1 - S$ and then uniform on $[0, 1]$; $h$ has $m$ dimensions; $I_i$ is a feature's importance.
-# Row
-# $W_i$ is the direction of feature $i$ (the paper's $W$ is transposed).
+# Row $W_i$ is the direction of feature $i$ (the paper's $W$ is transposed).
 
 # %%
 page.save_figure(concepts.experiment(), "C3_experiment", {})
@@ -251,10 +250,9 @@ page.claim(
 
 # %% [markdown]
 # **A question of a reader's notes on the paper**: near-antipodal pairs come out perfect, near-orthogonal ones do not; why? Antipodality is enforced
-# at
-# first order in $p$: a positive overlap costs as soon as one feature is active. Orthogonality of two pairs is enforced at second order only. Turn one
-# pair of a square by an angle $\delta$ and the exact loss rises by about $\tfrac43 p\,\delta^2$, which at small $p$ is hardly more than nothing. The
-# optimum is orthogonal; training is slow to see it.
+# at first order in $p$: a positive overlap costs as soon as one feature is active. Orthogonality of two pairs is enforced at second order only. Turn
+# one pair of a square by an angle $\delta$ and the exact loss rises by about $\tfrac43 p\,\delta^2$, which at small $p$ is hardly more than nothing.
+# The optimum is orthogonal; training is slow to see it.
 
 # %%
 delta = torch.deg2rad(torch.tensor([0.0, 5.0], dtype=F64))
@@ -268,8 +266,7 @@ assert abs(rise / (4 / 3 * 0.01 * delta[1].item() ** 2) - 1) < 0.02
 
 # %% [markdown]
 # **Another**: five equal features at $p = .9$ should be two directions, is the mess that training gives of lower loss? The exact optimum is a
-# triangle,
-# and it is better than two directions by half a percent: the landscape is flat, so pictures differ and losses do not.
+# triangle, and it is better than two directions by half a percent: the landscape is flat, so pictures differ and losses do not.
 
 # %%
 dense = torch.tensor([0.9, 1.0], dtype=F64)
@@ -281,9 +278,8 @@ flat = exact.optimum(random, data.Independent().law(dense, 5), steps=cfg.descent
 # ## Many features, and the linear model
 #
 # Twenty features in five dimensions, importances $0.7^i$. One linear model, and seven with a relu from dense to sparse. Above, $W W^\top$ with the
-# bias
-# on its right; below, the norm of each feature, coloured by its interference $\sum_{j \ne i} (\hat W_i \cdot W_j)^2$: dark features have a dimension
-# to themselves, bright ones share.
+# bias on its right; below, the norm of each feature, coloured by its interference $\sum_{j \ne i} (\hat W_i \cdot W_j)^2$: dark features have a
+# dimension to themselves, bright ones share.
 
 # %%
 densities = torch.tensor([1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001], dtype=F64)
@@ -338,9 +334,8 @@ page.save_figure(draw(all_W, all_b, ["linear, S = 0.7", *levels]), "F3_relu_mode
 
 # %% [markdown]
 # The linear model is principal component analysis with importances: the best five features perfectly, the others replaced by their mean $p/2$. Its
-# loss
-# has a closed form, $V \sum_{i \ge m} I_i$, by Eckart and Young. The relu models leave it as soon as there is any sparsity, and what comes first are
-# antipodal pairs among the *least* important features that are represented.
+# loss has a closed form, $V \sum_{i \ge m} I_i$, by Eckart and Young. The relu models leave it as soon as there is any sparsity, and what comes first
+# are antipodal pairs among the *least* important features that are represented.
 
 # %%
 target = torch.zeros(20, 20, dtype=F64)
@@ -487,9 +482,8 @@ page.claim(
 # ### A reader's model that did not work
 #
 # The notes report that $n = 100$, $m = 40$, $p = .01$ comes to nothing. The recipe starts from weights of unit variance: every feature then has a
-# norm
-# above six where one is wanted, and the biases run far below zero before the norms have shrunk. The same run from weights scaled by $1/\sqrt m$ is
-# fine. The losses to compare with: nothing learned, forty pairs with twenty features dropped, and this run from both starts.
+# norm above six where one is wanted, and the biases run far below zero before the norms have shrunk. The same run from weights scaled by $1/\sqrt m$
+# is fine. The losses to compare with: nothing learned, forty pairs with twenty features dropped, and this run from both starts.
 
 
 # %%
@@ -552,8 +546,7 @@ page.save_figure(concepts.views_of_weights(shown[2].numpy()), "C7_views_of_weigh
 #
 # $L_0$ is the loss of an input of zeros, $\sum_i \mathrm{relu}(b_i)^2$. $L_1$ is where the relu earns its keep: with one active feature, negative
 # overlaps are cut off for free. Unit vectors whose overlaps are all zero or negative have $L_1 = 0$ exactly, and there are up to $2m$ of them; a
-# linear
-# model pays for every overlap.
+# linear model pays for every overlap.
 
 
 # %%
@@ -599,8 +592,7 @@ page.claim(
 # ## Try it
 #
 # Density, decay of the importance, features and dimensions: every move trains a small model on the exact loss from one random start, and looks for
-# the
-# optimum from several. Left the features, then the overlaps of this run and of the optimum, and the losses beside that of the linear model.
+# the optimum from six. Left the features, then the overlaps of this run and of the best of the six, and the losses beside that of the linear model.
 
 
 # %%
@@ -618,8 +610,7 @@ widgets.live(small, density=S(0.01, 1, 0.1, log=True), decay=S(0.5, 1.0, 0.9), n
 # - The optimum is the best of a list of starts; it is an upper bound, and no better one was met in any run of this page.
 # - Represented means a norm above one half; a feature at .49 is not counted.
 # - The paper states neither steps nor batches; ours are in the parameters, and the sweeps are not the exact optimum: at $n = 20$ the exact engine
-#   does
-#   not reach.
+#   does not reach.
 
 # %%
 page.close()

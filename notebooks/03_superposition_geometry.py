@@ -707,8 +707,7 @@ page.claim(
 
 # %% [markdown]
 # With a third correlated pair there is no room for right angles. The pairs lie side by side, on something like a hexagon. The paper adds that
-# independent
-# features would not make one; the exact optimum of six independent features at this density *is* a hexagon, only few starts find it.
+# independent features would not make one; the exact optimum of six independent features at this density *is* a hexagon, only few starts find it.
 
 # %%
 draw_best("correlated", 6, "F16_three_correlated_pairs")
@@ -795,8 +794,7 @@ page.claim(
 #
 # Three correlated pairs again, from sparse to dense. A pair can *collapse*: both features on one direction, which stores their sum at the price
 # $p/12$, four times less than leaving one of them out. Dense models do that to every pair, which is principal component analysis; sparse ones to
-# none.
-# In between the number of collapsed pairs counts how far a model is on the way. The two circles have radius 1 and $1/\sqrt 2$, the length of
+# none. In between the number of collapsed pairs counts how far a model is on the way. The two circles have radius 1 and $1/\sqrt 2$, the length of
 # each half of a collapsed pair.
 
 # %%

@@ -161,7 +161,7 @@ def loss_by_active(density: Float[ndarray, " P"], share: Float[ndarray, "K P"], 
 def small_model(
     W: Float[ndarray, "F H"], M: Float[ndarray, "F F"], optimum: Float[ndarray, "F F"], losses: dict[str, float], importance: Float[ndarray, " F"]
 ) -> Figure:
-    """One small model: its features (arrows if they lie in a plane), W W^T beside that of the exact optimum, and the losses."""
+    """One small model: its features (arrows if they lie in a plane), W W^T beside that of the best run, and the losses."""
     figure, (left, ours, best, bars) = panels(1, 4, size=(2.7, 2.7))
     if W.shape[1] == 2:
         _arrows(left, W, ScalarMappable(Normalize(importance.min(), importance.max() + 1e-9), "viridis_r").to_rgba(importance))
@@ -170,7 +170,7 @@ def small_model(
         left.imshow(W, cmap="RdBu_r", vmin=-1.2, vmax=1.2)
         left.grid(visible=False)
     left.set_title("features (rows of W)")
-    for panel, product, title in ((ours, M, "overlaps, this run"), (best, optimum, "overlaps, optimum")):
+    for panel, product, title in ((ours, M, "overlaps, this run"), (best, optimum, "overlaps, best run")):
         panel.imshow(product, cmap="RdBu_r", vmin=-1, vmax=1)
         panel.set(title=title)
         panel.grid(visible=False)
