@@ -728,7 +728,7 @@ page.claim(
     "F16.independent",
     says="Six independent features do not form a hexagon: share of the best tenth of the runs that is none",
     section="The Geometry of Superposition: correlated features",
-    value=np.mean([shape != "hexagon" for shape in shapes[: max(1, len(shapes) // 20)]]),
+    value=np.mean([shape != "hexagon" for shape in shapes[: max(1, len(shapes) // 10)]]),
     band=(0.5, 1),
     why="the sentence as written, for the runs of lowest loss",
     control=0.0,
