@@ -2,23 +2,15 @@
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from companion.plots.style import CONTROL, OURS, PAPER, THEORY, panels, styled
+from companion.plots.style import CONTROL, INVERSE_DENSITY, OURS, PAPER, THEORY, log_ticks, panels, styled
 
-INVERSE_DENSITY = "1 / (1 - S)   (S = sparsity; log scale)"
+TICKS = (1, 2, 3, 5, 10, 20, 50, 100, 300, 1000)
 VULNERABILITY = "vulnerability V\n(1 = no superposition)"
 DASHES = ("-", "--", ":", "-.")
-
-
-def _log_axis(axes: Axes, inverse: Float[ndarray, " levels"]) -> None:
-    axes.set_xscale("log")
-    ticks = [t for t in (1, 2, 3, 5, 10, 20, 50, 100, 300, 1000) if inverse.min() <= t <= inverse.max() * 1.001]
-    axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
-    axes.set_xticks([], minor=True)
 
 
 @styled
@@ -44,7 +36,7 @@ def vulnerability(
         below.plot(inverse, row, color=OURS, marker="o", ms=3, lw=1.1, alpha=0.75, label=f"trained, {len(features)} seeds" if i == 0 else None)
     below.set(ylabel="features per dimension\n1 / D* = |W|² / m", xlabel=INVERSE_DENSITY, ylim=(0, None))
     below.legend(fontsize=7.5, loc="upper left")
-    _log_axis(below, inverse)
+    log_ticks(below, inverse, TICKS)
     return figure
 
 
@@ -96,7 +88,7 @@ def sparse_end(inverse: Float[ndarray, " levels"], curves: dict[str, Float[ndarr
     axes.axhline(1, color=PAPER, lw=0.8)
     axes.set(xlabel=INVERSE_DENSITY, ylabel="vulnerability V  (log scale)", yscale="log")
     axes.legend(fontsize=7.5)
-    _log_axis(axes, inverse)
+    log_ticks(axes, inverse, TICKS)
     return figure
 
 

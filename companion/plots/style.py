@@ -1,11 +1,13 @@
 """One look for every figure, and the colours of the quantities that recur."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import matplotlib
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy import ndarray
 
 STYLE = {
     "figure.dpi": 110,
@@ -25,6 +27,7 @@ STYLE = {
 }
 OURS, THEORY, CONTROL, PAPER = "#1f5fa8", "#222222", "#b0b0b0", "#c0392b"
 """Measured here; closed form; something that must fail; a number of the paper."""
+INVERSE_DENSITY = "1 / (1 - S)   (S = sparsity; log scale)"
 
 
 def styled(plot: Callable[..., Figure]) -> Callable[..., Figure]:
@@ -42,3 +45,11 @@ def panels(rows: int = 1, cols: int = 1, *, size: tuple[float, float] = (4.5, 3.
     """A figure of rows x cols axes, `size` inches each, in reading order. It belongs to no pyplot state."""
     figure = Figure(figsize=(size[0] * cols, size[1] * rows), layout="constrained")
     return figure, list(figure.subplots(rows, cols, squeeze=False, **kwargs).flat)
+
+
+def log_ticks(axes: Axes, values: Float[ndarray, " levels"], ticks: Sequence[float]) -> None:
+    """A logarithmic x axis with those of the ticks that lie among the values, written out."""
+    axes.set_xscale("log")
+    shown = [t for t in ticks if values.min() <= t <= values.max() * 1.001]
+    axes.set_xticks(shown, [f"{t:g}" for t in shown])
+    axes.set_xticks([], minor=True)

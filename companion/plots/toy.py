@@ -10,20 +10,16 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from companion.plots.style import CONTROL, OURS, PAPER, THEORY, panels, styled
+from companion.plots.style import CONTROL, INVERSE_DENSITY, OURS, PAPER, THEORY, log_ticks, panels, styled
 
 LINES = {"tetrahedron": 3 / 4, "triangle": 2 / 3, "digon": 1 / 2, "pentagon": 2 / 5, "square antiprism": 3 / 8}
 """Dimensionality d/k of the polytopes the paper draws guide lines for."""
-INVERSE_DENSITY = "1 / (1 - S)   (S = sparsity; log scale)"
+TICKS = (1, 1.5, 2, 3, 4, 5, 6, 8, 10, 20, 50, 100)
 
 
 def _sparsity_axis(axes: Axes, inverse: Float[ndarray, " levels"]) -> None:
-    axes.set_xscale("log")
-    low, high = inverse.min(), inverse.max()
-    ticks = [t for t in (1, 1.5, 2, 3, 4, 5, 6, 8, 10, 20, 50, 100) if low <= t <= high * 1.001]
-    axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
-    axes.set_xticks([], minor=True)
-    axes.set_xlim(low / 1.07, high * 1.07)
+    log_ticks(axes, inverse, TICKS)
+    axes.set_xlim(inverse.min() / 1.07, inverse.max() * 1.07)
     axes.set_xlabel(INVERSE_DENSITY)
 
 

@@ -17,7 +17,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 from tqdm.std import tqdm
 
-from companion.toy import data, geometry, model, theory, train
+from companion.toy import data, geometry, model, theory
+from companion.toy.schedule import Schedule, cosine
 
 REPRESENTED = 0.5
 """Training attacks features with |W_i| above this share of their model's longest: no absolute length, under which features could hide."""
@@ -178,7 +179,7 @@ def robust_loss(
 
 
 def fit(
-    config: model.Config, density: float, eps: Float[Tensor, " E"], streams: Sequence[Generator], schedule: train.Schedule
+    config: model.Config, density: float, eps: Float[Tensor, " E"], streams: Sequence[Generator], schedule: Schedule
 ) -> tuple[Float[Tensor, "I F H"], Float[Tensor, "I F"]]:
     """Train one model per stream and attack length, each sample attacked at a random represented feature; instance s * len(eps) + e.
 
@@ -194,7 +195,7 @@ def fit(
     W, b = ((schedule.start * t.repeat_interleave(len(eps), dim=0)).requires_grad_() for t in model.initial(config, streams))
     optimiser = torch.optim.Adam([W, b], lr=schedule.rate, betas=(0.9, 0.99), fused=True)
     for step in tqdm(range(schedule.steps), desc=f"{len(W)} attacked models", mininterval=1):
-        optimiser.param_groups[0]["lr"] = schedule.rate * (1 + math.cos(math.pi * step / schedule.steps)) / 2
+        optimiser.param_groups[0]["lr"] = cosine(schedule.rate, step, schedule.steps)
         x = torch.cat([data.plain(data.draw(config.features, schedule.batch, stream), p) for stream in streams])
         u = torch.cat([torch.rand(1, schedule.batch, generator=stream) for stream in streams])
         x, u = (t.repeat_interleave(len(eps), dim=0) for t in (x, u))

@@ -22,7 +22,8 @@ from torch import Generator, Tensor
 from tqdm.std import tqdm
 
 from companion.toy import data, model, theory
-from companion.toy.train import CACHE, Schedule
+from companion.toy.schedule import Schedule, cosine
+from companion.toy.train import CACHE
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def fit(
             at = slice(first, first + piece)
             by = gradient(weights.at(at), batch, density[at], importance, revive)
             _put(weights, at, by, theory.variance(density[at])[:, None], tied=config.tied)
-        optimiser.param_groups[0]["lr"] = schedule.rate * (1 + math.cos(math.pi * step / schedule.steps)) / 2
+        optimiser.param_groups[0]["lr"] = cosine(schedule.rate, step, schedule.steps)
         optimiser.step()
     if not all(bool(t.isfinite().all()) for t in free):
         raise ValueError(f"training diverged: weights are not finite after {schedule.steps} steps at rate {schedule.rate}; lower the rate.")

@@ -10,7 +10,6 @@ sets with their probabilities that makes the expectation: 3^n terms for n indepe
 """
 
 import functools
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from companion.toy.data import Law
 from companion.toy.model import check_importance, check_weights
+from companion.toy.schedule import cosine
 
 LIMIT = 60_000
 """Most pairs (active set, corner): ten independent features have 3^10 = 59,049."""
@@ -156,7 +156,7 @@ def descend(
             loss_at.append(value.detach())
         optimiser.zero_grad()
         (value / unit).sum().backward()
-        optimiser.param_groups[0]["lr"] = rate * (1 + math.cos(math.pi * step / steps)) / 2
+        optimiser.param_groups[0]["lr"] = cosine(rate, step, steps)
         optimiser.step()
     W, b = W.detach(), b.detach()
     empty = (W.new_empty(0, *W.shape), W.new_empty(0, len(W)))

@@ -6,7 +6,6 @@ and no joint initial scale, and every loss is divided by its model's own V(p), s
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -15,6 +14,7 @@ from torch import Generator, Tensor
 from tqdm.std import tqdm
 
 from companion.toy import data, model, theory
+from companion.toy.schedule import Schedule, cosine
 
 CACHE = 2**18
 """Elements of (instances, batch, features) worked on at once on a CPU: what stays in its second-level cache."""
@@ -22,25 +22,6 @@ CACHE = 2**18
 
 LOGGED = 50
 """Points on a loss curve."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to train: Adam, its rate falling from `rate` to 0 along a cosine."""
-
-    steps: int
-    batch: int
-    rate: float
-    start: float = 1.0
-    """The initial weights are this times those of `model.initial`."""
-    kept: tuple[int, ...] = ()
-    """Steps before which the weights are kept; the optimiser goes on as if nobody looked."""
-
-    def __post_init__(self):
-        if self.steps < 1 or self.batch < 1:
-            raise ValueError(f"steps={self.steps}, batch={self.batch}: both must be at least 1.")
-        if not self.rate > 0:
-            raise ValueError(f"rate={self.rate}: the learning rate must be positive.")
 
 
 class Fitted(NamedTuple):
@@ -86,7 +67,7 @@ def fit(
             if step in logged:
                 loss = batch_loss(W[at], bias_of(W[at], centre[at], p), x, p, weight, source, relu=config.relu)
                 losses[logged.index(step), at] = loss / theory.variance(p)
-        optimiser.param_groups[0]["lr"] = schedule.rate * (1 + math.cos(math.pi * step / schedule.steps)) / 2
+        optimiser.param_groups[0]["lr"] = cosine(schedule.rate, step, schedule.steps)
         optimiser.step()
     b = bias_of(W, centre, density.repeat(len(streams)))
     if not bool(W.isfinite().all() & b.isfinite().all()):
