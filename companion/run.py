@@ -215,6 +215,10 @@ def _reach(thing: Any, reached: dict[str, str]) -> None:
         return
     reached[name] = _bare_source(thing)
     functions = [thing] if inspect.isfunction(thing) else [f for f in vars(thing).values() if inspect.isfunction(f)]
+    if inspect.isclass(thing):  # what it inherits, and functions it holds in a tuple
+        held = [f for value in vars(thing).values() if isinstance(value, tuple) for f in value if inspect.isfunction(f)]
+        for other in (thing for thing in (*thing.__bases__, *held) if _ours(thing.__module__)):
+            _reach(other, reached)
     for function in functions:
         names = set(_global_names(function.__code__))
         known = {n: function.__globals__[n] for n in names & function.__globals__.keys()}

@@ -16,7 +16,9 @@ from companion.lm import subject
 from companion.lm.subject import HubConfig, Subject
 from companion.lm.training import SubjectConfig
 from companion.sae.models import TopK
-from companion.sae.train import TrainConfig, fit, shuffled
+from companion.sae.recipe import TrainConfig
+from companion.sae.stream import shuffled
+from companion.sae.train import fit
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def train_dictionary(config: DictionaryConfig) -> dict[str, Any]:
 
 def dictionary(config: DictionaryConfig) -> TopK:
     """The trained autoencoder of this configuration, from the memo or trained now."""
-    return TopK.from_tensors(run.memo(train_dictionary, config), config.train.k).to(run.device()).requires_grad_(False)
+    return TopK.from_tensors(run.memo(train_dictionary, config), k=config.train.k).to(run.device()).requires_grad_(False)
 
 
 def variant(config: DictionaryConfig, *, n: int | None = None, k: int | None = None, seed: int | None = None) -> DictionaryConfig:

@@ -41,9 +41,9 @@ from companion.evals import reconstruction
 from companion.lm.subject import HubConfig
 from companion.lm.training import SMALL, TINY, SubjectConfig
 from companion.plots import sae as plots
-from companion.sae import formats, train
+from companion.sae import formats, recipe, stream, train
 from companion.sae.models import TopK, normalise
-from companion.sae.train import TrainConfig
+from companion.sae.recipe import TrainConfig
 from companion.toy import data as toy_data
 from companion.toy import model as toy_model
 from companion.toy import train as toy_train
@@ -146,8 +146,8 @@ assert all(torch.allclose(sparse, full, atol=1e-9) for sparse, full in pairs)
 
 # %%
 sample = normalise(acts).x
-begun = train.start(sample, cfg.planted, run.stream(0, "begun"))
-away = sample - train.geometric_median(sample)
+begun = recipe.start(sample, cfg.planted, run.stream(0, "begun"))
+away = sample - recipe.geometric_median(sample)
 assert (away / away.norm(dim=1, keepdim=True)).mean(0).norm() < 1e-3
 assert torch.allclose(torch.cosine_similarity(begun.W_enc, begun.W_dec), torch.ones(begun.n))
 lengths = [(v - begun.b_pre).norm(dim=1).mean().item() for v in (begun(sample), sample)]
@@ -175,7 +175,7 @@ def aux_by_hand(sae, x, dead, k_aux, reaching=True):
 
 
 dead = torch.arange(0, 128, 3)
-ours = gradients(train.aux_loss(small, x64, small(x64), dead, 12), small)[0]
+ours = gradients(recipe.aux_loss(small, x64, small(x64), dead, 12), small)[0]
 theirs = gradients(aux_by_hand(small, x64, dead, 12), small)[0]
 dropped = torch.autograd.grad(aux_by_hand(small, x64, dead, 12, reaching=False), small.W_enc, allow_unused=True, materialize_grads=True)[0]
 page.claim(
@@ -225,7 +225,7 @@ def controls(acts: torch.Tensor, config: Config, seed: int) -> dict[str, torch.T
     x = normalise(acts).x
     axes = torch.linalg.svd(x - x.mean(0), full_matrices=False).Vh
     shape = (config.planted.n, config.width)
-    untrained = train.start(x, config.planted, run.stream(seed, "sae")).W_dec
+    untrained = recipe.start(x, config.planted, run.stream(seed, "sae")).W_dec
     return {"before training": untrained, "random": torch.randn(shape, generator=run.stream(seed, "random")), "PCA": torch.cat([axes, -axes])}
 
 
@@ -234,7 +234,7 @@ def recover(config: Config) -> dict:
     for seed in range(config.seeds):
         for kind, W in planted_features(config, seed).items():
             acts = planted_activations(W, config, seed)
-            batches = train.shuffled(acts, config.planted.batch, config.planted.steps, run.stream(seed, "order"))
+            batches = stream.shuffled(acts, config.planted.batch, config.planted.steps, run.stream(seed, "order"))
             sae, _, last = train.fit(batches, config.planted, acts, run.stream(seed, "sae"))
             x = normalise(acts[:20_000]).x
             found |= {f"mse/{which}/{seed}": reconstruction.normalised_mse(x, m(x).detach()) for which, m in (("averaged", sae), ("last", last))}
@@ -284,7 +284,7 @@ for kind, short in zip(KINDS, ("random", "toy"), strict=True):
 # %% [markdown]
 # ## 3. On a language model
 # The same recipe on the residual stream of the subject model, all positions, three seeds. Only the rate is set by hand: it was swept for
-# this short run, and its optimum lay inside the sweep. For other sizes `train.learning_rate` has the paper's rule.
+# this short run, and its optimum lay inside the sweep. For other sizes `recipe.learning_rate` has the paper's rule.
 
 
 # %%
@@ -294,7 +294,7 @@ def stream_pool(config: Config) -> torch.Tensor:
 
 
 def trained_on(pool: torch.Tensor, recipe: TrainConfig, seed: int) -> train.Trained:
-    batches = train.shuffled(pool, recipe.batch, recipe.steps, run.stream(seed, "stream order"))
+    batches = stream.shuffled(pool, recipe.batch, recipe.steps, run.stream(seed, "stream order"))
     return train.fit(batches, recipe, pool[: recipe.median_sample], run.stream(seed, "stream sae", device=run.device()))
 
 
@@ -302,7 +302,7 @@ def train_on_stream(config: Config) -> dict:
     pool, made = stream_pool(config), {}
     for seed in range(config.seeds):
         trained = trained_on(pool, config.stream, seed)
-        begun = train.start(normalise(pool[:4096]).x, config.stream, run.stream(seed, "begun", device=run.device()))
+        begun = recipe.start(normalise(pool[:4096]).x, config.stream, run.stream(seed, "begun", device=run.device()))
         for which, sae in (("averaged", trained.sae), ("last", trained.last), ("untrained", begun)):
             made |= {f"{which}/{seed}/{name}": tensor for name, tensor in sae.tensors().items()}
         made |= {f"history/{seed}/{name}": torch.from_numpy(values) for name, values in trained.history.items()}
@@ -314,7 +314,7 @@ weights = run.memo(train_on_stream, cfg)
 
 def trained_sae(which, seed):
     tensors = {name: weights[f"{which}/{seed}/{name}"] for name in ("W_enc", "W_dec", "b_enc", "b_pre")}
-    return TopK.from_tensors(tensors, cfg.stream.k).to(run.device()).requires_grad_(False)
+    return TopK.from_tensors(tensors, k=cfg.stream.k).to(run.device()).requires_grad_(False)
 
 
 # %% [markdown]

@@ -43,7 +43,7 @@ from companion.lm.subject import HubConfig
 from companion.lm.training import SMALL, TINY
 from companion.plots import downstream
 from companion.sae.models import TopK, normalise
-from companion.sae.train import TrainConfig
+from companion.sae.recipe import TrainConfig
 
 # %% [markdown]
 # ## Parameters

@@ -38,7 +38,7 @@ from companion.lm.subject import HubConfig
 from companion.lm.training import SMALL, TINY
 from companion.plots import downstream
 from companion.sae.models import normalise
-from companion.sae.train import TrainConfig
+from companion.sae.recipe import TrainConfig
 
 # %% [markdown]
 # ## Parameters

@@ -3,7 +3,7 @@ import torch
 
 from companion import run, study
 from companion.lm import training
-from companion.sae.train import TrainConfig
+from companion.sae.recipe import TrainConfig
 
 CONFIG = study.DictionaryConfig(training.TINY, TrainConfig(n=64, k=4, steps=20, batch=128), layer=0, contexts=200)
 

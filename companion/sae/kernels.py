@@ -1,71 +1,122 @@
-"""A TopK autoencoder in which nothing is dense but the encoder product.
+"""A sparse autoencoder in which nothing is dense but the encoder product.
 
 Beside each fast form stands `*_reference`, the same function written plainly; tests/sae/test_kernels.py holds the two
-together, gradients of every output included. All forms are plain torch and run on any device.
+together, gradients of every output included. A `Path` names the forms that a model uses: EXACT (any device), LOW (selection
+in bfloat16), REFERENCE, and the one of `triton_kernels` for GPUs. Nothing chooses for you but `recommended`.
 
 Counted in multiply-adds for B tokens, width D, L latents and K kept: the encoder costs B*D*L, everything after it B*D*K
-(Gao et al. 2024, appendix on kernels; the dense form costs B*D*L five times over). The order of costs after that is
-selection first, so selection is a tournament and is done while the pre-activations are still in the cache.
+(Gao et al. 2024, appendix on kernels; the dense form costs B*D*L five times over). What costs most after that is
+selection, so it is done on a block of rows while the pre-activations are still in the cache.
 """
 
 import functools
+from collections.abc import Callable
+from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 BRANCH = 8
-"""Entries per group of the tournament. Measured on CPU for L = 4096: 4, 16 and 32 cost 10-30 % more."""
+"""Entries per group of the tournament."""
 CELLS = {"cpu": 2**21, "cuda": 2**28}
 """Pre-activations held at a time: 8 MB stay in a core's cache; a GPU wants large products."""
+ROWS = 192
+"""Fewest tokens per block: W is read once per block, and with fewer its reading would cost more than the product."""
+
+Selected = tuple[Float[Tensor, "B K"], Int[Tensor, "B K"]]
 
 
 # --- selection ---------------------------------------------------------------------------------------------------
 
 
-def top_k_reference(x: Float[Tensor, "B L"], k: int) -> tuple[Float[Tensor, "B K"], Int[Tensor, "B K"]]:
+def top_k_reference(x: Float[Tensor, "B L"], k: int) -> Selected:
     """Values and indices of the k largest entries of each row, in no particular order."""
     return x.topk(k, dim=1, sorted=False)
 
 
-def top_k(x: Float[Tensor, "B L"], k: int) -> tuple[Float[Tensor, "B K"], Int[Tensor, "B K"]]:
-    """Values and indices of the k largest entries of each row, exactly, as a tournament.
+def top_k(x: Float[Tensor, "B L"], k: int) -> Selected:
+    """Values and indices of the k largest entries of each row, exactly: by a bound on a CPU, elsewhere by a tournament."""
+    group = 32 if x.shape[1] < 2**13 else 64
+    by_bound = x.device.type == "cpu" and x.shape[1] % group == 0 and x.shape[1] >= 4 * group * k
+    return _by_bound(x, k, group) if by_bound else _by_tournament(x, k)
 
-    Split a row into groups. The k groups with the largest maxima hold the k largest entries: an entry of any other
-    group is no larger than k maxima. So: maxima, their own top k (the same function), and a choice among k * BRANCH.
-    Group i takes every (L / BRANCH)-th entry from i on: its maximum is then an elementwise maximum of long rows.
+
+def _by_bound(x: Tensor, k: int, group: int) -> Selected:
+    """Split a row into groups. The k-th largest of their maxima is a bound that k entries reach, and few others do.
+
+    So: maxima, the bound, the groups that reach it, the entries in them that reach it, and a choice among these. In numpy,
+    which partitions rows and finds the set entries of a mask many times faster than torch does on a CPU.
     """
     rows, length = x.shape
+    x = x.float() if x.dtype is torch.bfloat16 else x  # unknown to numpy
+    maxima = x.view(rows, -1, group).amax(dim=2).numpy()
+    bound = np.partition(maxima, maxima.shape[1] - k, axis=1)[:, maxima.shape[1] - k]
+    reached = np.flatnonzero(maxima >= bound[:, None])
+    row_of_group = reached // maxima.shape[1]
+    members = x.view(-1, group).index_select(0, torch.from_numpy(reached)).numpy()
+    found = np.flatnonzero(members >= bound[row_of_group][:, None])
+    rows_found = row_of_group[found // group]
+    columns = reached[found // group] * group + found % group - rows_found * length
+    return _first_k(torch.from_numpy(members.reshape(-1)[found]), rows_found, columns, rows, k)
+
+
+def _first_k(values: Tensor, row: np.ndarray, column: np.ndarray, rows: int, k: int) -> Selected:
+    """The k largest of each row of a ragged list, rows in order, at least k in each."""
+    counts = np.bincount(row, minlength=rows)
+    width = int(counts.max())
+    at = torch.from_numpy(np.arange(len(row)) + (np.arange(rows) * width - np.cumsum(counts) + counts)[row])
+    padded = values.new_full((rows * width,), -torch.inf).index_copy_(0, at, values).view(rows, width)
+    columns = torch.zeros(rows * width, dtype=torch.long).index_copy_(0, at, torch.from_numpy(column)).view(rows, width)
+    top, among = padded.topk(k, dim=1, sorted=False)
+    return top, columns.gather(1, among)
+
+
+def _by_tournament(x: Tensor, k: int) -> Selected:
+    """The k groups with the largest maxima hold the k largest entries: an entry of any other group is no larger than k
+    maxima. So: maxima, their own top k (the same function), and a choice among k * BRANCH."""
+    rows, length = x.shape
     groups = -(-length // BRANCH)
-    if groups < 4 * k:  # a tournament no longer saves anything
+    if groups < 4 * k:
         return x.topk(k, dim=1, sorted=False)
     if length % BRANCH:
         x = F.pad(x, (0, groups * BRANCH - length), value=-torch.inf)
-    winners = top_k(x.view(rows, BRANCH, groups).amax(dim=1), k)[1]
+    winners = _by_tournament(x.view(rows, BRANCH, groups).amax(dim=1), k)[1]
     strides = torch.arange(0, BRANCH * groups, groups, device=x.device)
     members = (winners[:, None, :] + strides[:, None]).view(rows, -1)
     values, at = x.gather(1, members).topk(k, dim=1, sorted=False)
     return values, members.gather(1, at)
 
 
-def select_reference(x: Float[Tensor, "B D"], W: Float[Tensor, "L D"], b: Float[Tensor, " L"], k: int) -> tuple[Tensor, Tensor]:
+def select_reference(x: Float[Tensor, "B D"], W: Float[Tensor, "L D"], b: Float[Tensor, " L"], k: int) -> Selected:
     """The k largest entries of each row of x Wᵀ + b: values and indices, each (B, K)."""
     return top_k_reference(x @ W.T + b, k)
 
 
-def select(x: Float[Tensor, "B D"], W: Float[Tensor, "L D"], b: Float[Tensor, " L"], k: int) -> tuple[Tensor, Tensor]:
+@torch.no_grad()
+def select(x: Float[Tensor, "B D"], W: Float[Tensor, "L D"], b: Float[Tensor, " L"], k: int) -> Selected:
     """As `select_reference`, without ever holding the (B, L) product: a block of rows at a time, no gradient."""
-    rows = max(1, CELLS.get(x.device.type, CELLS["cuda"]) // W.shape[0])
-    block = x.new_empty(min(rows, x.shape[0]), W.shape[0])
-    with torch.no_grad():
-        # the bias as the weight of one more input that is always 1: adding it afterwards is a pass over (B, L)
-        x, W = F.pad(x, (0, 1), value=1.0), torch.cat([W, b[:, None]], dim=1)
-        parts = [top_k(torch.mm(part, W.T, out=block[: len(part)]), k) for part in x.split(rows)]
+    rows = max(min(ROWS, -(-len(x) // 8)), CELLS.get(x.device.type, CELLS["cuda"]) // len(W))
+    block = x.new_empty(min(rows, len(x)), len(W))
+    # the bias as the weight of one more input that is always 1: adding it afterwards is a pass over (B, L)
+    x, W = F.pad(x, (0, 1), value=1.0), torch.cat([W, b[:, None]], dim=1)
+    parts = [top_k(torch.mm(part, W.T, out=block[: len(part)]), k) for part in x.split(rows)]
     return torch.cat([values for values, _ in parts]), torch.cat([indices for _, indices in parts])
 
 
-# --- sparse products ------------------------------------------------------------------------------------
+@torch.no_grad()
+def select_low(x: Float[Tensor, "B D"], W: Float[Tensor, "L D"], b: Float[Tensor, " L"], k: int) -> Selected:
+    """The k largest in bfloat16, their values then computed in full precision: exact values of nearly the right set.
+
+    Pays where the hardware multiplies bfloat16 faster; which latents differ from `select` is a matter of near ties.
+    """
+    indices = select(x.bfloat16(), W.bfloat16(), b.bfloat16(), k)[1]
+    return gathered_dot(indices, W, x) + b[indices], indices
+
+
+# --- sparse products ---------------------------------------------------------------------------------------------
 
 
 def weighted_gather_reference(indices: Int[Tensor, "B K"], values: Float[Tensor, "B K"], W: Float[Tensor, "L D"]) -> Float[Tensor, "B D"]:
@@ -78,9 +129,29 @@ def weighted_gather(indices: Int[Tensor, "B K"], values: Float[Tensor, "B K"], W
     return F.embedding_bag(indices, W, per_sample_weights=values, mode="sum")
 
 
-def transposed_gather_reference(indices: Int[Tensor, "B K"], values: Float[Tensor, "B K"], x: Float[Tensor, "B D"], n: int) -> Float[Tensor, "L D"]:
+def gathered_dot_reference(indices: Int[Tensor, "B K"], W: Float[Tensor, "L D"], g: Float[Tensor, "B D"]) -> Float[Tensor, "B K"]:
+    """out[b, j] = W[indices[b, j]] · g[b]."""
+    return (g @ W.T).gather(1, indices)
+
+
+def gathered_dot(indices: Int[Tensor, "B K"], W: Float[Tensor, "L D"], g: Float[Tensor, "B D"]) -> Float[Tensor, "B K"]:
+    """As `gathered_dot_reference`: the gradient of a weighted gather with respect to its weights, which torch has as one
+    pass. An einsum would hold a (B, K, D) tensor."""
+    with torch.enable_grad():
+        weights = g.new_zeros(indices.shape).requires_grad_()
+        return torch.autograd.grad(weighted_gather(indices, weights, W.detach()), weights, g)[0]
+
+
+def transposed_gather_reference(by: "ByLatent", values: Float[Tensor, "B K"], x: Float[Tensor, "B D"]) -> Float[Tensor, "L D"]:
     """out[l] = sum over the (b, j) with indices[b, j] = l of values[b, j] x[b]."""
-    return dense(indices, values, n).T @ x
+    return dense(by.indices, values, by.n).T @ x
+
+
+def transposed_gather(by: "ByLatent", values: Float[Tensor, "B K"], x: Float[Tensor, "B D"]) -> Float[Tensor, "L D"]:
+    """As `transposed_gather_reference`: a weighted gather with rows and latents exchanged."""
+    order, rows, begins = by.sorted
+    weights = values.reshape(-1)[order]
+    return F.embedding_bag(rows, x, begins, per_sample_weights=weights, mode="sum", include_last_offset=True)
 
 
 class ByLatent:
@@ -98,42 +169,59 @@ class ByLatent:
         ends = torch.bincount(flat, minlength=self.n).cumsum(0)
         return order, order // self.indices.shape[1], F.pad(ends, (1, 0))
 
-    def transposed_gather(self, values: Float[Tensor, "B K"], x: Float[Tensor, "B D"]) -> Float[Tensor, "L D"]:
-        """As `transposed_gather_reference`: a weighted gather with rows and latents exchanged."""
-        order, rows, begins = self.sorted
-        weights = values.reshape(-1)[order]
-        return F.embedding_bag(rows, x, begins, per_sample_weights=weights, mode="sum", include_last_offset=True)
-
     def totals(self, values: Float[Tensor, "B K"]) -> Float[Tensor, " L"]:
         """Sum of the values of each latent."""
         return values.new_zeros(self.n).index_add_(0, self.indices.reshape(-1), values.reshape(-1))
 
 
 def dense(indices: Int[Tensor, "B K"], values: Float[Tensor, "B K"], n: int) -> Float[Tensor, "B L"]:
-    """The code as a mostly empty matrix. For the reference forms and for small sizes."""
-    return values.new_zeros(indices.shape[0], n).scatter_add(1, indices, values)
+    """The code as a matrix: values at their indices, zero elsewhere."""
+    return values.new_zeros(len(indices), n).scatter_add(1, indices, values)
+
+
+class Path(NamedTuple):
+    """The forms a model computes with; signatures as above."""
+
+    select: Callable[..., Selected]
+    weighted_gather: Callable[..., Tensor]
+    gathered_dot: Callable[..., Tensor]
+    transposed_gather: Callable[..., Tensor]
+
+
+EXACT = Path(select, weighted_gather, gathered_dot, transposed_gather)
+LOW = EXACT._replace(select=select_low)
+REFERENCE = Path(select_reference, weighted_gather_reference, gathered_dot_reference, transposed_gather_reference)
+
+
+def recommended(device: torch.device | str) -> Path:
+    """LOW on a CPU with bfloat16 matrix units, Triton's on a GPU that has it, EXACT elsewhere."""
+    if torch.device(device).type == "cuda":
+        from companion.sae import triton_kernels
+
+        return triton_kernels.path()
+    return LOW if torch.cpu._is_amx_tile_supported() else EXACT
 
 
 # --- with gradients ----------------------------------------------------------------------------------------------
 
 
-def kept_values_reference(x: Tensor, W_enc: Tensor, b_enc: Tensor, b_pre: Tensor, by: ByLatent, values: Tensor) -> Tensor:
+def kept_values_reference(x: Tensor, W_enc: Tensor, b_enc: Tensor, b_pre: Tensor, by: ByLatent, values: Tensor, path: Path = EXACT) -> Tensor:
     """relu of the kept pre-activations (x - b_pre) W_encᵀ + b_enc, (B, K). `values` is what `select` returned, unused here."""
     return torch.relu(((x - b_pre) @ W_enc.T + b_enc).gather(1, by.indices))
 
 
-def kept_values(x: Tensor, W_enc: Tensor, b_enc: Tensor, b_pre: Tensor, by: ByLatent, values: Tensor) -> Tensor:
+def kept_values(x: Tensor, W_enc: Tensor, b_enc: Tensor, b_pre: Tensor, by: ByLatent, values: Tensor, path: Path = EXACT) -> Tensor:
     """As `kept_values_reference`, computing nothing twice: the values are those found at selection, and the gradients of
     x, W_enc, b_enc and b_pre touch the kept pairs only."""
-    return _KeptValues.apply(x, W_enc, b_enc, b_pre, by, values)
+    return _KeptValues.apply(x, W_enc, b_enc, b_pre, by, values, path)
 
 
 class _KeptValues(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, W_enc, b_enc, b_pre, by, values):
+    def forward(ctx, x, W_enc, b_enc, b_pre, by, values, path):
         kept = torch.relu(values)
         ctx.save_for_backward(x, W_enc, b_pre, kept)
-        ctx.by = by
+        ctx.by, ctx.path = by, path
         return kept
 
     @staticmethod
@@ -142,37 +230,32 @@ class _KeptValues(torch.autograd.Function):
         grad = grad * (kept > 0)
         grad_b = ctx.by.totals(grad)
         # x - b_pre is the same for every pair of a row, so b_pre's share is one (L)(L, D) product: (dL/db) W, not (B, D) sums
-        grad_x = weighted_gather(ctx.by.indices, grad, W_enc) if ctx.needs_input_grad[0] else None
-        grad_W = ctx.by.transposed_gather(grad, x - b_pre) if ctx.needs_input_grad[1] else None
-        return grad_x, grad_W, grad_b, -(grad_b @ W_enc), None, None
+        grad_x = ctx.path.weighted_gather(ctx.by.indices, grad, W_enc) if ctx.needs_input_grad[0] else None
+        grad_W = ctx.path.transposed_gather(ctx.by, grad, x - b_pre) if ctx.needs_input_grad[1] else None
+        return grad_x, grad_W, grad_b, -(grad_b @ W_enc), None, None, None
 
 
-def decode_reference(W_dec: Float[Tensor, "L D"], values: Float[Tensor, "B K"], by: ByLatent) -> Float[Tensor, "B D"]:
+def decode_reference(W_dec: Float[Tensor, "L D"], values: Float[Tensor, "B K"], by: ByLatent, path: Path = EXACT) -> Float[Tensor, "B D"]:
     """out[b] = sum_j values[b, j] W_dec[indices[b, j]]: the decoder without its bias."""
     return weighted_gather_reference(by.indices, values, W_dec)
 
 
-def decode(W_dec: Float[Tensor, "L D"], values: Float[Tensor, "B K"], by: ByLatent) -> Float[Tensor, "B D"]:
-    """As `decode_reference`, with sparse gradients.
-
-    dL/dvalues[b, j] = W_dec[indices[b, j]] · dL/dout[b] is the gradient of a weighted gather with respect to its weights,
-    which torch has as one pass (an einsum would hold a (B, K, D) tensor). Only W_dec's own gradient is added by hand.
-    """
-    gathered = weighted_gather(by.indices, values, W_dec.detach())
-    return _WithRowGradient.apply(gathered, W_dec, values, by)
+def decode(W_dec: Float[Tensor, "L D"], values: Float[Tensor, "B K"], by: ByLatent, path: Path = EXACT) -> Float[Tensor, "B D"]:
+    """As `decode_reference`, with sparse gradients: dL/dvalues[b, j] = W_dec[indices[b, j]] · dL/dout[b], and W_dec's from
+    the pairs in order of latents."""
+    return _Decode.apply(W_dec, values, by, path)
 
 
-class _WithRowGradient(torch.autograd.Function):
-    """The identity on what was gathered, which sends W_dec its gradient on the way back."""
-
+class _Decode(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, gathered, W_dec, values, by):
-        ctx.save_for_backward(values)
-        ctx.by = by
-        return gathered.view_as(gathered)
+    def forward(ctx, W_dec, values, by, path):
+        ctx.save_for_backward(W_dec, values)
+        ctx.by, ctx.path = by, path
+        return path.weighted_gather(by.indices, values, W_dec)
 
     @staticmethod
     def backward(ctx, grad):
-        (values,) = ctx.saved_tensors
-        grad_W = ctx.by.transposed_gather(values, grad) if ctx.needs_input_grad[1] else None
-        return grad, grad_W, None, None
+        W_dec, values = ctx.saved_tensors
+        grad_W = ctx.path.transposed_gather(ctx.by, values, grad) if ctx.needs_input_grad[0] else None
+        grad_values = ctx.path.gathered_dot(ctx.by.indices, W_dec, grad) if ctx.needs_input_grad[1] else None
+        return grad_W, grad_values, None, None

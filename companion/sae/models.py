@@ -1,7 +1,10 @@
-"""The TopK autoencoder of Gao et al. 2024, and the one definition of the space it works in."""
+"""Sparse autoencoders: one interface, the space it works in, and the TopK model of Gao et al. 2024.
+
+`sparse.py` has what keeps a fixed number of latents per batch or in nested parts, `dense.py` what a penalty makes sparse.
+"""
 
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from jaxtyping import Float, Int
@@ -10,6 +13,8 @@ from torch import Tensor, nn
 from companion.sae import kernels
 
 EPSILON = 1e-5
+FIRED = 1e-3
+"""A latent has fired on a token if its activation there exceeds this (published code)."""
 NAMES = ("W_enc", "W_dec", "b_enc", "b_pre")
 
 
@@ -47,48 +52,140 @@ def denormalise(x: Float[Tensor, "... D"], mean: Float[Tensor, "... 1"], std: Fl
 
 class Code(NamedTuple):
     indices: Int[Tensor, "B K"]
-    """The k latents kept for each token, in no particular order."""
+    """The latents kept for each token, in no particular order."""
     values: Float[Tensor, "B K"]
-    """Their activations, zero where the kept pre-activation was negative."""
+    """Their activations, zero where fewer than K are active."""
 
 
-class TopK(nn.Module):
-    """Sparse autoencoder that keeps the k largest pre-activations of each token (Gao et al. 2024, 2.3).
+class Terms(NamedTuple):
+    """What a model contributes to the loss of one batch, each summed over its tokens."""
 
-        z = relu(topk(W_enc (x - b_pre) + b_enc)),   reconstruction = z W_dec + b_pre,   in the space of `normalise`
+    x_hat: Float[Tensor, "B D"]
+    error: Float[Tensor, ""]
+    """Squared error, with that of every further reconstruction the model is trained on."""
+    penalty: Float[Tensor, ""]
+    """What its sparsity penalty adds, before its coefficient; 0 where sparsity is imposed."""
+    fired: Int[Tensor, " P"]
+    """The latent of each (token, latent) pair that fired."""
 
-    Both matrices have one row per latent. b_enc and the relu are in the published code, not in the paper's equation.
+
+class Alone:
+    """What a model asks of its other shards, and of other parts of the batch: here there are none. See `distributed.Mesh`."""
+
+    shard, shards = 0, 1
+    """Which block of the latents this is, and of how many."""
+    silent = False
+    """Leave bars and files to another process."""
+
+    def shared(self, t: Tensor) -> Tensor:
+        """A tensor that every shard reads: its gradient is the sum of theirs."""
+        return t
+
+    def summed(self, t: Tensor) -> Tensor:
+        """The sum of the shards' parts; each part gets the whole gradient."""
+        return t
+
+    def rivals(self, values: Float[Tensor, "B K"], k: int) -> Float[Tensor, "B K"]:
+        """`values` where they are among the row's k largest of all shards, elsewhere -inf."""
+        if values.shape[1] <= k:
+            return values
+        return torch.full_like(values, -torch.inf).scatter(1, (top := values.topk(k, dim=1)).indices, top.values)
+
+    def largest(self, values: Float[Tensor, "B K"], per_token: int) -> Float[Tensor, ""]:
+        """The (tokens * per_token)-th largest value of the whole batch and all shards."""
+        return values.flatten().topk(len(values) * per_token).values[-1]
+
+    def batch_total(self, t: Tensor) -> Tensor:
+        """The sum over the parts of the batch that other processes hold, without gradient."""
+        return t
+
+    def latent_total(self, t: Tensor) -> Tensor:
+        """The sum over the shards, without gradient."""
+        return t
+
+    def rows(self, batch: Tensor) -> Tensor:
+        """This process's part of a batch."""
+        return batch
+
+    def fired(self, latents: Int[Tensor, " P"], n: int) -> Int[Tensor, " P"]:
+        """Those of this shard's n latents that fired anywhere in the batch, repetitions allowed."""
+        return latents
+
+    def sum_gradients(self, sae: nn.Module) -> None:
+        """Add up the gradients of the parts of the batch."""
+
+    def norm_of_gradients(self, sae: nn.Module) -> Float[Tensor, ""]:
+        """Length of the whole model's gradient."""
+        return torch.nn.utils.get_total_norm([p.grad for p in sae.parameters()])
+
+    def part(self, sae: "Autoencoder") -> "Autoencoder":
+        """This shard of a whole model."""
+        return sae
+
+    def whole(self, t: Tensor, name: str) -> Tensor:
+        """A tensor of the whole model from the shards' parts; `name` ends in the parameter it belongs to."""
+        return t
+
+    def own(self, t: Tensor, name: str) -> Tensor:
+        """This shard's part of a tensor of the whole model."""
+        return t
+
+
+ALONE = Alone()
+
+
+class Autoencoder(nn.Module):
+    """An encoder, a decoder with one row per latent, and two biases, in the space of `normalise`.
+
+    Subclasses say what becomes of the pre-activations W_enc (x - b_pre) + b_enc.
 
     Raises:
-        ValueError: k outside 1..L, or shapes that do not fit together.
+        ValueError: shapes that do not fit together, or k outside 1..L.
     """
 
-    def __init__(self, W_enc: Float[Tensor, "L D"], W_dec: Float[Tensor, "L D"], b_enc: Float[Tensor, " L"], b_pre: Float[Tensor, " D"], k: int):
+    kind: ClassVar[str]
+    unit_rows: ClassVar[bool] = True
+    """Decoder rows are held at unit norm in training."""
+    mesh: Alone = ALONE
+    path: kernels.Path = kernels.EXACT
+
+    def __init__(
+        self, W_enc: Float[Tensor, "L D"], W_dec: Float[Tensor, "L D"], b_enc: Float[Tensor, " L"], b_pre: Float[Tensor, " D"], k: int | None = None
+    ):
         super().__init__()
         n, d = W_enc.shape
         if (W_dec.shape, b_enc.shape, b_pre.shape) != ((n, d), (n,), (d,)):
             shapes = {name: tuple(t.shape) for name, t in zip(NAMES, (W_enc, W_dec, b_enc, b_pre), strict=True)}
             raise ValueError(f"these tensors do not make one autoencoder: {shapes}")
-        if not 1 <= k <= n:
+        if k is not None and not 1 <= k <= n:
             raise ValueError(f"k={k} latents cannot be kept out of n={n}: k must lie in 1..n")
         self.k = k
         self.W_enc, self.W_dec, self.b_enc, self.b_pre = (nn.Parameter(t.detach().clone()) for t in (W_enc, W_dec, b_enc, b_pre))
 
     @classmethod
-    def random(cls, d: int, n: int, k: int, generator: torch.Generator) -> "TopK":
+    def random(cls, d: int, n: int, k: int | None, generator: torch.Generator) -> Self:
         """Decoder rows uniform on the sphere, encoder equal to the decoder, no biases."""
         W = torch.randn(n, d, generator=generator, device=generator.device)
         W /= W.norm(dim=1, keepdim=True)
         return cls(W, W, W.new_zeros(n), W.new_zeros(d), k)
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], k: int) -> "TopK":
-        """The inverse of `tensors`; other entries of the dictionary are ignored."""
-        return cls(*(tensors[name] for name in NAMES), k)
+    def from_tensors(cls, tensors: dict[str, Tensor], k: int | None = None) -> Self:
+        """The inverse of `tensors`; other entries of the dictionary are ignored.
+
+        Raises:
+            ValueError: a tensor of this kind is missing or of another shape.
+        """
+        sae = cls(*(tensors[name] for name in NAMES), k)
+        for name, own in sae.tensors().items():
+            if name not in tensors or tensors[name].shape != own.shape:
+                raise ValueError(f"a {cls.kind} autoencoder needs {name} of shape {tuple(own.shape)}")
+            own.copy_(tensors[name])
+        return sae
 
     def tensors(self) -> dict[str, Tensor]:
-        """W_enc (L, D), W_dec (L, D), b_enc (L), b_pre (D), detached."""
-        return {name: getattr(self, name).detach() for name in NAMES}
+        """Parameters and buffers by name, detached: W_enc (L, D), W_dec (L, D), b_enc (L), b_pre (D), and what the kind adds."""
+        return {name: tensor.detach() for name, tensor in self.state_dict(keep_vars=True).items()}
 
     @property
     def n(self) -> int:
@@ -102,31 +199,28 @@ class TopK(nn.Module):
 
     def encode(self, x: Float[Tensor, "B D"]) -> Code:
         """The code of normalised activations; its values carry gradients."""
-        return self.encode_sorted(x)[0]
+        raise NotImplementedError
 
-    def encode_sorted(self, x: Float[Tensor, "B D"]) -> tuple[Code, kernels.ByLatent]:
-        """As `encode`, with the pairs of the code ready to be sorted by latent once for everything that follows."""
-        values, indices = kernels.select(x - self.b_pre, self.W_enc, self.b_enc, self.k)
-        by = kernels.ByLatent(indices, self.n)
-        return Code(indices, kernels.kept_values(x, self.W_enc, self.b_enc, self.b_pre, by, values)), by
+    def terms(self, x: Float[Tensor, "B D"]) -> Terms:
+        """Reconstruction and terms of the training loss of one batch."""
+        raise NotImplementedError
 
     def decode(self, code: Code) -> Float[Tensor, "B D"]:
         """Normalised activations from a code."""
-        return kernels.decode(self.W_dec, code.values, kernels.ByLatent(code.indices, self.n)) + self.b_pre
+        return self._gathered(code.values, self._by(code.indices)) + self.b_pre
 
     def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-        """decode(encode(x)), sorting the code once for both gradients."""
-        code, by = self.encode_sorted(x)
-        return kernels.decode(self.W_dec, code.values, by) + self.b_pre
+        """decode(encode(x))"""
+        return self.decode(self.encode(x))
 
     def dead_code(self, x: Float[Tensor, "B D"], dead: Int[Tensor, " dead"], k: int) -> Float[Tensor, "B D"]:
         """What the `k` largest of the dead latents make of x, decoded without the bias: the ê of AuxK.
 
         Gradients reach the encoder and the decoder rows of the dead latents.
         """
-        values, at = kernels.select(x - self.b_pre, self.W_enc[dead], self.b_enc[dead], min(k, len(dead)))
-        by = kernels.ByLatent(dead[at], self.n)
-        return kernels.decode(self.W_dec, kernels.kept_values(x, self.W_enc, self.b_enc, self.b_pre, by, values), by)
+        values, at = self.path.select(x - self.b_pre, self.W_enc[dead], self.b_enc[dead], min(k, len(dead)))
+        by = self._by(dead[at])
+        return self._gathered(self._kept(x, by, self.mesh.rivals(values, k)), by)
 
     @torch.no_grad()
     def reconstruct(self, acts: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
@@ -134,3 +228,48 @@ class TopK(nn.Module):
         normalised = normalise(acts)
         x_hat = self(normalised.x.reshape(-1, self.d)).reshape(acts.shape)
         return denormalise(x_hat, normalised.mean, normalised.std)
+
+    def _by(self, indices: Int[Tensor, "B K"]) -> kernels.ByLatent:
+        return kernels.ByLatent(indices, self.n)
+
+    def _kept(self, x: Tensor, by: kernels.ByLatent, values: Tensor) -> Tensor:
+        return kernels.kept_values(x, self.W_enc, self.b_enc, self.mesh.shared(self.b_pre), by, values, self.path)
+
+    def _gathered(self, values: Tensor, by: kernels.ByLatent) -> Tensor:
+        return self.mesh.summed(kernels.decode(self.W_dec, values, by, self.path))
+
+
+class TopK(Autoencoder):
+    """Keeps the k largest pre-activations of each token (Gao et al. 2024, 2.3).
+
+        z = relu(topk(W_enc (x - b_pre) + b_enc)),   reconstruction = z W_dec + b_pre
+
+    b_enc and the relu are in the published code, not in the paper's equation.
+    """
+
+    kind = "topk"
+
+    def __init__(self, W_enc: Float[Tensor, "L D"], W_dec: Float[Tensor, "L D"], b_enc: Float[Tensor, " L"], b_pre: Float[Tensor, " D"], k: int):
+        super().__init__(W_enc, W_dec, b_enc, b_pre, k)
+
+    def encode(self, x: Float[Tensor, "B D"]) -> Code:
+        """The code of normalised activations; its values carry gradients."""
+        by, values = self._select(x, self.k)
+        return Code(by.indices, self._kept(x, by, values))
+
+    def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+        """decode(encode(x)), sorting the code once for both gradients."""
+        by, values = self._select(x, self.k)
+        return self._gathered(self._kept(x, by, values), by) + self.b_pre
+
+    def terms(self, x: Float[Tensor, "B D"]) -> Terms:
+        """The squared error of the reconstruction; no penalty."""
+        by, values = self._select(x, self.k)
+        kept = self._kept(x, by, values)
+        x_hat = self._gathered(kept, by) + self.b_pre
+        return Terms(x_hat, (x_hat - x).square().sum(), x.new_zeros(()), by.indices[kept > FIRED])
+
+    def _select(self, x: Tensor, k: int) -> tuple[kernels.ByLatent, Tensor]:
+        """The pairs kept, ready to be sorted by latent once for everything that follows, and their pre-activations."""
+        values, indices = self.path.select(x - self.b_pre, self.W_enc, self.b_enc, min(k, self.n))
+        return self._by(indices), self.mesh.rivals(values, k)

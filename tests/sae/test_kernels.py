@@ -60,7 +60,7 @@ def test_select_never_holds_the_whole_product(generator, monkeypatch):
     product = torch.mm
     monkeypatch.setattr(torch, "mm", lambda a, b, out: made.append(out.numel()) or product(a, b, out=out))
     kernels.select(torch.randn(B, D, generator=generator), torch.randn(N, D, generator=generator), torch.zeros(N), K)
-    assert max(made) == 4 * N
+    assert max(made) <= B * N / 6
 
 
 def _code(generator):
@@ -73,7 +73,7 @@ def test_gathers_agree_with_their_dense_forms(generator):
     W, x = torch.randn(N, D, generator=generator, dtype=torch.float64), torch.randn(B, D, generator=generator, dtype=torch.float64)
     by = kernels.ByLatent(indices, N)
     torch.testing.assert_close(kernels.weighted_gather(indices, values, W), kernels.weighted_gather_reference(indices, values, W))
-    torch.testing.assert_close(by.transposed_gather(values, x), kernels.transposed_gather_reference(indices, values, x, N))
+    torch.testing.assert_close(kernels.transposed_gather(by, values, x), kernels.transposed_gather_reference(by, values, x))
     torch.testing.assert_close(by.totals(values), kernels.dense(indices, values, N).sum(dim=0))
 
 
@@ -83,8 +83,8 @@ def test_pairs_are_sorted_once(generator, monkeypatch):
     sort = torch.Tensor.sort
     monkeypatch.setattr(torch.Tensor, "sort", lambda self, **kwargs: sorts.append(1) or sort(self, **kwargs))
     by = kernels.ByLatent(indices, N)
-    by.transposed_gather(values, torch.ones(B, D, dtype=torch.float64))
-    by.transposed_gather(values, torch.zeros(B, D, dtype=torch.float64))
+    kernels.transposed_gather(by, values, torch.ones(B, D, dtype=torch.float64))
+    kernels.transposed_gather(by, values, torch.zeros(B, D, dtype=torch.float64))
     assert len(sorts) == 1
 
 

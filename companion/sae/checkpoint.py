@@ -1,0 +1,79 @@
+"""The state of a training run on disk: everything the next step depends on, in one file that is replaced at once."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from companion.sae.train import Run
+
+FILE = "run.safetensors"
+
+
+def keep(run: "Run", folder: Path) -> None:
+    """Write weights, optimiser, running mean, silences, random stream, step and history, gathered from all processes.
+
+    The state is that of the whole model, whatever the number of processes: another number can take it up.
+    """
+    tensors = {name: run.mesh.whole(t, name).cpu().contiguous() for name, t in _state(run).items()}
+    if not run.mesh.silent:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f"{FILE}.{os.getpid()}.partial"
+        notes = {"config": _text(run.config), "step": str(run.step), "history": json.dumps(run.history)}
+        save_file(tensors | {"random": run.generator.get_state()}, partial, notes | {"weight": repr(run.average.weight if run.average else 1.0)})
+        os.replace(partial, folder / FILE)
+
+
+def resume(run: "Run", folder: Path) -> bool:
+    """Put a run where `keep` left it; False if there is nothing in the folder. Bit-equal to a run that never stopped.
+
+    Raises:
+        ValueError: the file is damaged, or of a run with another configuration.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return False
+    try:
+        with safe_open(path, "pt") as file:
+            notes, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no intact state of a run: {error}; delete it to begin anew") from error
+    if notes["config"] != _text(run.config):
+        raise ValueError(f"{path} is a run with another configuration: {_difference(notes['config'], _text(run.config))}; choose another folder")
+    run.step, run.history = int(notes["step"]), json.loads(notes["history"])
+    run.generator.set_state(tensors.pop("random"))
+    for parameter in run.sae.parameters():  # Adam makes its memory at its first step
+        run.adam.state[parameter] = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
+        run.adam.state[parameter]["step"] = torch.zeros((), dtype=torch.float32)
+    if run.average:
+        run.average.weight = float(notes["weight"])
+    for name, own in _state(run).items():
+        own.copy_(run.mesh.own(tensors[name], name))
+    return True
+
+
+def _state(run: "Run") -> dict[str, Tensor]:
+    """Every tensor of the run by name; the last part of a name tells what is split over latents and what is not."""
+    state = {f"sae.{name}": t for name, t in run.sae.tensors().items()} | {"silent": run.silent}
+    for name, parameter in run.sae.named_parameters():
+        state |= {f"adam.{moment}.{name}": t for moment, t in run.adam.state[parameter].items()}
+    if run.average:
+        names = [name for name, _ in run.sae.named_parameters()]
+        state |= {f"mean.{name}": t for name, t in zip(names, run.average.means, strict=True)}
+    return state
+
+
+def _text(config) -> str:
+    return json.dumps(dataclasses.asdict(config))
+
+
+def _difference(there: str, here: str) -> str:
+    old, new = json.loads(there), json.loads(here)
+    return ", ".join(f"{name} is {old.get(name)} there and {new[name]} here" for name in new if old.get(name) != new[name])

@@ -1,0 +1,106 @@
+"""Relatives of TopK: a code that works at several sizes, one budget for a whole batch, nested dictionaries."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from companion.sae import kernels
+from companion.sae.dense import from_dense
+from companion.sae.models import FIRED, Code, Terms, TopK
+
+
+class MultiTopK(TopK):
+    """TopK trained at two sizes of its code at once, so that it works for all between (Gao et al. 2024, 5.3).
+
+    error = |x_hat(k) - x|² + |x_hat(4k) - x|² / 8,   the same weights in both
+    """
+
+    kind = "multi_topk"
+    FACTOR, WEIGHT = 4, 1 / 8
+
+    def terms(self, x: Float[Tensor, "B D"]) -> Terms:
+        """Both squared errors; what fired and the reconstruction are those of k."""
+        by, wide = self._select(x, self.FACTOR * self.k)
+        values = self._kept(x, by, wide)
+        narrow = values * torch.isfinite(self.mesh.rivals(wide, self.k))
+        x_hat, x_wide = (self._gathered(v, by) + self.b_pre for v in (narrow, values))
+        error = (x_hat - x).square().sum() + self.WEIGHT * (x_wide - x).square().sum()
+        return Terms(x_hat, error, x.new_zeros(()), by.indices[narrow > FIRED])
+
+
+class BatchTopK(TopK):
+    """Keeps the B*k largest pre-activations of a batch of B tokens: k is a mean, not a quota (Bussmann et al. 2024).
+
+    Outside training there is no batch to compete with: latents above `threshold` are kept, a running mean of the smallest
+    value that training kept. It is infinite before the first batch.
+    """
+
+    kind = "batch_topk"
+    WIDTH = 4
+    """Candidates taken per token, as a multiple of k. A token that wins with all of them is asked for more."""
+    MEMORY = 0.99
+
+    def __init__(self, W_enc: Tensor, W_dec: Tensor, b_enc: Tensor, b_pre: Tensor, k: int):
+        super().__init__(W_enc, W_dec, b_enc, b_pre, k)
+        self.register_buffer("threshold", b_enc.new_full((), torch.inf))
+
+    def encode(self, x: Float[Tensor, "B D"]) -> Code:
+        """z = p where p = W_enc (x - b_pre) + b_enc exceeds the threshold, which is never below zero."""
+        pre = (x - self.b_pre) @ self.W_enc.T + self.b_enc
+        return from_dense(pre * (pre > self.threshold))
+
+    def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+        """decode(encode(x)), by the threshold."""
+        return self.decode(self.encode(x))
+
+    def terms(self, x: Float[Tensor, "B D"]) -> Terms:
+        """The squared error with the batch's B*k largest; moves the threshold."""
+        by, values = self._compete(x)
+        kept = self._kept(x, by, values)
+        x_hat = self._gathered(kept, by) + self.b_pre
+        return Terms(x_hat, (x_hat - x).square().sum(), x.new_zeros(()), by.indices[kept > FIRED])
+
+    def _compete(self, x: Tensor) -> tuple[kernels.ByLatent, Tensor]:
+        width = min(self.WIDTH * self.k, self.n)
+        while True:
+            values, indices = self.path.select(x - self.b_pre, self.W_enc, self.b_enc, width)
+            bar = self.mesh.largest(values, self.k)
+            hidden = (values.amin(dim=1) > bar).sum()  # tokens that may have more above the bar than were looked at
+            if width == self.n or not self.mesh.batch_total(self.mesh.latent_total(hidden)):
+                break
+            width = min(2 * width, self.n)
+        self._remember(bar.clamp_min(0))
+        values = values.where(values >= bar, -torch.inf)
+        widest = max(1, int(torch.isfinite(values).sum(dim=1).max()))
+        values, at = values.topk(widest, dim=1)
+        return self._by(indices.gather(1, at)), values
+
+    @torch.no_grad()
+    def _remember(self, bar: Tensor) -> None:
+        self.threshold.copy_(bar if torch.isinf(self.threshold) else torch.lerp(bar, self.threshold, self.MEMORY))
+
+
+class MatryoshkaTopK(TopK):
+    """TopK whose first latents must also do alone: nested dictionaries (Bussmann et al. 2025), with TopK's rule.
+
+    error = mean over prefixes m of |x_hat(latents < m) - x|²,   one code for all of them
+    """
+
+    kind = "matryoshka"
+    SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
+
+    def prefixes(self, n: int) -> list[int]:
+        """Sizes of the nested dictionaries of n latents."""
+        return sorted({max(1, round(share * n)) for share in self.SHARES})
+
+    def terms(self, x: Float[Tensor, "B D"]) -> Terms:
+        """The mean squared error over the prefixes; the reconstruction is that of all latents."""
+        by, values = self._select(x, self.k)
+        kept = self._kept(x, by, values)
+        sizes, first = self.prefixes(self.n * self.mesh.shards), self.n * self.mesh.shard
+        x_hat, error, begin = self.b_pre, x.new_zeros(()), 0
+        for size in sizes:
+            part = (by.indices + first >= begin) & (by.indices + first < size)
+            x_hat = x_hat + self._gathered(kept * part, by)
+            error, begin = error + (x_hat - x).square().sum() / len(sizes), size
+        return Terms(x_hat, error, x.new_zeros(()), by.indices[kept > FIRED])

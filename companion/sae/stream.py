@@ -1,0 +1,81 @@
+"""Batches of activations: from a pool that fits in memory, or from a model that makes them as they are needed."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def shuffled(pool: Float[Tensor, "N D"], batch: int, steps: int, generator: torch.Generator) -> Iterator[Float[Tensor, "B D"]]:
+    """`steps` batches from epochs over the pool, each epoch in a new order; what is left of an epoch is dropped.
+
+    Raises:
+        ValueError: the pool holds less than one batch.
+    """
+    per_epoch = len(pool) // batch
+    if not per_epoch:
+        raise ValueError(f"a pool of {len(pool)} activations holds no batch of {batch}: collect more, or use smaller batches")
+    for step in range(steps):
+        if step % per_epoch == 0:
+            order = torch.randperm(len(pool), generator=generator, device=generator.device).to(pool.device)
+        at = step % per_epoch * batch
+        yield pool[order[at : at + batch]]
+
+
+class Stream:
+    """Endless shuffled batches from blocks of activations that are made when they are needed.
+
+    Blocks come in a new random order each epoch. A buffer is filled with whole blocks, shuffled, and used up; then the next
+    is filled. What a buffer holds follows from the seed and its number alone, so a run can begin at any batch.
+
+    Memory: one buffer of buffer_tokens * D entries, and one block while it is filled. Nothing else grows.
+
+    Args:
+        make: the activations of block i, of `blocks`, always the same: (tokens, D), raw.
+        buffer_tokens: room of the buffer; rounded down to whole blocks. Tokens left over from the last batch are dropped.
+
+    Raises:
+        ValueError: no block, or a buffer smaller than a block or than a batch.
+    """
+
+    def __init__(self, make: Callable[[int], Float[Tensor, "M D"]], blocks: int, batch: int, buffer_tokens: int, seed: int):
+        if blocks < 1:
+            raise ValueError("there are no blocks to stream: the corpus is empty")
+        first = make(0)
+        self.make, self.blocks, self.batch, self.seed = make, blocks, batch, seed
+        self.block_tokens, self.per_buffer = len(first), min(blocks, buffer_tokens // len(first))
+        if buffer_tokens < max(len(first), batch) or self.per_buffer * len(first) < batch:
+            raise ValueError(f"a buffer of {buffer_tokens} tokens holds no block of {len(first)} or no batch of {batch}: make it larger")
+        self.buffer = first.new_empty(self.per_buffer * len(first), first.shape[1])
+        self.filled, self.at = -1, 0
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the buffer."""
+        return self.buffer.numel() * self.buffer.element_size()
+
+    def skip(self, batches: int) -> None:
+        """Begin after so many batches; nothing is made for those skipped."""
+        self.at = batches
+
+    def __iter__(self) -> Iterator[Float[Tensor, "B D"]]:
+        per_fill = len(self.buffer) // self.batch
+        while True:
+            fill, place = divmod(self.at, per_fill)
+            if fill != self.filled:
+                self._fill(fill)
+            self.at += 1
+            yield self.buffer[self.order[place * self.batch : (place + 1) * self.batch]]
+
+    def _fill(self, fill: int) -> None:
+        for slot in range(self.per_buffer):
+            epoch, place = divmod(fill * self.per_buffer + slot, self.blocks)
+            block = self.make(int(self._permutation(self.blocks, 2 * epoch)[place]))
+            self.buffer[slot * self.block_tokens : (slot + 1) * self.block_tokens] = block
+        self.order = self._permutation(len(self.buffer), 2 * fill + 1).to(self.buffer.device)
+        self.filled = fill
+
+    def _permutation(self, n: int, number: int) -> Tensor:
+        """The order of epoch e is number 2e of the seed, that of fill f is number 2f + 1."""
+        return torch.randperm(n, generator=torch.Generator().manual_seed(self.seed * 2**32 + number))
