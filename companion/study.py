@@ -17,8 +17,11 @@ from companion.lm.subject import HubConfig, Subject
 from companion.lm.training import SubjectConfig
 from companion.sae.models import TopK
 from companion.sae.recipe import TrainConfig
-from companion.sae.stream import shuffled
+from companion.sae.stream import Stream, shuffled
 from companion.sae.train import fit
+
+BLOCK = 32
+"""Contexts that a stream takes from the subject at once."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,17 @@ def _pool(config: SubjectConfig | HubConfig, site: str, contexts: int) -> Float[
     """Kept from one dictionary to the next: several are trained on one stream."""
     sub = open_subject(config)
     return sub.pool(sub.tokens("train")[:contexts], site, run.stream(0, "pool"))
+
+
+def stream(config: DictionaryConfig, buffer_tokens: int) -> Stream:
+    """Shuffled batches of the study's activations without a pool: made as they are needed, `BLOCK` contexts at a time."""
+    sub = open_subject(config.subject)
+    tokens = sub.tokens("train")[: config.contexts]
+
+    def make(block: int) -> Float[Tensor, "M D"]:
+        return sub.activations(tokens[block * BLOCK : (block + 1) * BLOCK], config.site).flatten(0, 1)
+
+    return Stream(make, len(tokens) // BLOCK, config.train.batch, buffer_tokens, config.seed)
 
 
 def kept_steps(config: SubjectConfig | HubConfig) -> list[int]:

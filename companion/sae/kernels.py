@@ -10,7 +10,7 @@ selection, so it is done on a block of rows while the pre-activations are still 
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -23,8 +23,10 @@ BRANCH = 8
 """Entries per group of the tournament."""
 CELLS = {"cpu": 2**21, "cuda": 2**28}
 """Pre-activations held at a time: 8 MB stay in a core's cache; a GPU wants large products."""
-ROWS = 192
-"""Fewest tokens per block: W is read once per block, and with fewer its reading would cost more than the product."""
+ROWS = 512
+"""Fewest tokens per block, unless that is more than an eighth of the batch: W is read once per block."""
+WIDE = 512
+"""From this width on, a pass over the product is cheap beside the product itself."""
 
 Selected = tuple[Float[Tensor, "B K"], Int[Tensor, "B K"]]
 
@@ -98,12 +100,19 @@ def select_reference(x: Float[Tensor, "B D"], W: Float[Tensor, "L D"], b: Float[
 @torch.no_grad()
 def select(x: Float[Tensor, "B D"], W: Float[Tensor, "L D"], b: Float[Tensor, " L"], k: int) -> Selected:
     """As `select_reference`, without ever holding the (B, L) product: a block of rows at a time, no gradient."""
-    rows = max(min(ROWS, -(-len(x) // 8)), CELLS.get(x.device.type, CELLS["cuda"]) // len(W))
-    block = x.new_empty(min(rows, len(x)), len(W))
-    # the bias as the weight of one more input that is always 1: adding it afterwards is a pass over (B, L)
-    x, W = F.pad(x, (0, 1), value=1.0), torch.cat([W, b[:, None]], dim=1)
-    parts = [top_k(torch.mm(part, W.T, out=block[: len(part)]), k) for part in x.split(rows)]
+    parts = [top_k(block, k) for block in _products(x, W, b)]
     return torch.cat([values for values, _ in parts]), torch.cat([indices for _, indices in parts])
+
+
+def _products(x: Tensor, W: Tensor, b: Tensor) -> Iterator[Tensor]:
+    """Blocks of rows of x Wᵀ + b, all in the same memory."""
+    rows = max(min(ROWS, -(-len(x) // 8)), CELLS.get(x.device.type, CELLS["cuda"]) // max(1, len(W)))
+    block = x.new_empty(min(rows, len(x)), len(W))
+    if x.shape[1] >= WIDE:
+        yield from (torch.addmm(b, part, W.T, out=block[: len(part)]) for part in x.split(rows))
+    else:  # the bias as the weight of one more input that is always 1: adding it afterwards would be a pass over (B, L)
+        x, W = F.pad(x, (0, 1), value=1.0), torch.cat([W, b[:, None]], dim=1)
+        yield from (torch.mm(part, W.T, out=block[: len(part)]) for part in x.split(rows))
 
 
 @torch.no_grad()

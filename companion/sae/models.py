@@ -50,6 +50,11 @@ def denormalise(x: Float[Tensor, "... D"], mean: Float[Tensor, "... 1"], std: Fl
     return x * std + mean
 
 
+def squares(e: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
+    """The sum of the squares of all entries, in one pass."""
+    return torch.dot(e.reshape(-1), e.reshape(-1))
+
+
 class Code(NamedTuple):
     indices: Int[Tensor, "B K"]
     """The latents kept for each token, in no particular order."""
@@ -75,7 +80,10 @@ class Alone:
     shard, shards = 0, 1
     """Which block of the latents this is, and of how many."""
     silent = False
-    """Leave bars and files to another process."""
+    """Leave bars, logs and files to another process."""
+
+    def check(self, config) -> None:
+        """Refuse a run that the processes cannot share."""
 
     def shared(self, t: Tensor) -> Tensor:
         """A tensor that every shard reads: its gradient is the sum of theirs."""
@@ -218,8 +226,12 @@ class Autoencoder(nn.Module):
 
         Gradients reach the encoder and the decoder rows of the dead latents.
         """
-        values, at = self.path.select(x - self.b_pre, self.W_enc[dead], self.b_enc[dead], min(k, len(dead)))
-        by = self._by(dead[at])
+        if len(dead):
+            values, at = self.path.select(x - self.b_pre, self.W_enc[dead], self.b_enc[dead], min(k, len(dead)))
+            indices = dead[at]
+        else:  # the dead are in other shards, which wait for this one's part: it offers a latent that cannot win
+            values, indices = x.new_full((len(x), 1), -torch.inf), dead.new_zeros(len(x), 1)
+        by = self._by(indices)
         return self._gathered(self._kept(x, by, self.mesh.rivals(values, k)), by)
 
     @torch.no_grad()
@@ -267,7 +279,7 @@ class TopK(Autoencoder):
         by, values = self._select(x, self.k)
         kept = self._kept(x, by, values)
         x_hat = self._gathered(kept, by) + self.b_pre
-        return Terms(x_hat, (x_hat - x).square().sum(), x.new_zeros(()), by.indices[kept > FIRED])
+        return Terms(x_hat, squares(x_hat - x), x.new_zeros(()), by.indices[kept > FIRED])
 
     def _select(self, x: Tensor, k: int) -> tuple[kernels.ByLatent, Tensor]:
         """The pairs kept, ready to be sorted by latent once for everything that follows, and their pre-activations."""

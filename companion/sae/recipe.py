@@ -1,5 +1,6 @@
 """The items of published recipes, each a function: rates, warm-ups, start, AuxK, decoder norms, resampling, running mean."""
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -31,8 +32,8 @@ class TrainConfig:
     """What fixes a run, with the values of Gao et al. 2024 as defaults where it has them.
 
     Raises:
-        ValueError: k outside 1..n, k and penalty where the kind has no use for them or missing where it has, no step, or a
-            batch, rate, share or threshold out of range.
+        ValueError: no k in 1..n for a kind that keeps k, k or a penalty for a kind without use for it, resampling at a step
+            that does not come or of latents it cannot wake, or a size, rate, share or weight out of range.
     """
 
     n: int
@@ -63,7 +64,10 @@ class TrainConfig:
     dead_after_tokens: int = 10_000_000
     """A latent that has not fired for so many tokens is dead. Scale it down with the run."""
     resample_at: tuple[int, ...] = ()
-    """Steps before which dead latents are given new directions (`resample`)."""
+    """Steps before which dead latents are given new directions (`resample`). Not for gated and jumprelu: a latent's gate or
+    threshold would keep it shut."""
+    median_start: bool = True
+    """b_pre starts at the sample's geometric median; otherwise at 0."""
     transposed_start: bool = True
     """Encoder rows start parallel to their decoder rows; otherwise in independent random directions."""
     decoder_norm: float = 0.1
@@ -81,18 +85,24 @@ class TrainConfig:
             raise ValueError(f"k={self.k} latents cannot be kept out of n={self.n}: k must lie in 1..n")
         if (family and self.penalty) or (not family and self.k):
             raise ValueError(f"{self.kind} is made sparse by {'k alone' if family else 'a penalty alone'}, not by k={self.k}, penalty={self.penalty}")
-        if min(self.steps, self.batch, self.dead_after_tokens, self.log_every) < 1 or (self.lr is not None and self.lr <= 0):
-            raise ValueError("steps, batch, dead_after_tokens, log_every and lr must be positive")
-        if not 0 <= self.decay <= 1 or min(self.warmup, self.penalty_warmup) < 0 or self.penalty < 0:
-            raise ValueError("decay is a share of the steps; warm-ups and the penalty cannot be negative")
+        if min(self.n, self.steps, self.batch, self.dead_after_tokens, self.median_sample, self.log_every) < 1:
+            raise ValueError("n, steps, batch, dead_after_tokens, median_sample and log_every must be positive")
+        if not all(rate is None or 0 < rate < math.inf for rate in (self.lr, self.clip, self.decoder_norm)):
+            raise ValueError(f"lr={self.lr}, clip={self.clip} and decoder_norm={self.decoder_norm} must be positive and finite")
+        if not all(0 <= amount < math.inf for amount in (self.penalty, self.aux_weight, self.aux_k or 0, self.warmup, self.penalty_warmup)):
+            raise ValueError("warm-ups, penalty, aux_k and aux_weight must be finite and cannot be negative")
+        if not 0 <= self.decay <= 1 or not 0 <= (self.ema or 0) < 1:
+            raise ValueError(f"decay={self.decay} must be a share of the steps, 0..1, and ema={self.ema} a share below 1")
+        if any(not 0 <= step < self.steps for step in self.resample_at) or (self.resample_at and self.kind in ("gated", "jumprelu")):
+            raise ValueError(f"resample_at={self.resample_at} must be steps in 0..{self.steps - 1} of a kind other than gated and jumprelu")
 
 
 def april_2024(n: int, steps: int, batch: int, penalty: float = 5.0, lr: float = 5e-5) -> TrainConfig:
-    """The recipe of the April 2024 update: decoder rows free and short at first, no dead-latent remedy but the warm-up.
+    """The recipe of the April 2024 update: decoder rows free and short at first, biases 0, no dead-latent remedy but the warm-up.
 
     lr falls to 0 over the last fifth, the penalty rises over the first twentieth (`warmup_steps`), gradients are clipped at 1.
     """
-    common = dict(decay=0.2, clip=1.0, aux_k=0, ema=None)
+    common = dict(decay=0.2, clip=1.0, aux_k=0, ema=None, median_start=False)
     common |= dict(penalty=penalty, penalty_warmup=warmup_steps(0.05, steps), lr=lr)
     return TrainConfig(n, steps, batch, kind="relu_norm", **common)
 
@@ -155,18 +165,19 @@ def geometric_median(points: Float[Tensor, "N D"], steps: int = 100, tolerance: 
 def start(x: Float[Tensor, "S D"], config: TrainConfig, generator: torch.Generator) -> Autoencoder:
     """The model before its first step, from a normalised sample.
 
-    b_pre is the sample's geometric median; decoder rows are uniform on the sphere; encoder rows are parallel to them, at
-    the one scale at which reconstructions are as long as inputs: mean |z W_dec| = mean |x - b_pre|. Where decoder rows are
-    free (April 2024) both matrices have rows of length `decoder_norm` instead.
+    b_pre is the sample's geometric median, or 0; decoder rows are uniform on the sphere; encoder rows are parallel to them, at
+    the one scale at which reconstructions are as long as inputs: mean |z W_dec| = mean |x - b_pre| (nearly so for jumprelu,
+    whose thresholds do not scale along). Where decoder rows are free both matrices have rows of length `decoder_norm` instead.
 
     Raises:
-        ValueError: a sample in which nothing varies.
+        ValueError: an empty sample, or one in which nothing varies but rounding.
     """
-    if not (x - x[0]).any():
-        raise ValueError("all activations of the sample are one vector: there is nothing to learn")
+    if not (x - x.mean(dim=0)).norm() > 1e-4 * x.norm():
+        raise ValueError(f"all {len(x)} activations of the sample are one vector, up to their scale: there is nothing to learn")
     kind = model_class(config.kind)
     sae = kind.random(x.shape[1], config.n, config.k, generator).to(x.device)
-    sae.b_pre.copy_(geometric_median(x[: config.median_sample]))
+    if config.median_start:
+        sae.b_pre.copy_(geometric_median(x[: config.median_sample]))
     if not config.transposed_start:
         sae.W_enc.copy_(kind.random(x.shape[1], config.n, config.k, generator).W_enc)
     if sae.unit_rows:
@@ -201,10 +212,12 @@ def constrain_decoder(sae: Autoencoder) -> None:
     """Decoder rows back to unit norm, then their gradient made tangent to the sphere: g - (g·w) w, in this order."""
     if not sae.unit_rows:
         return
-    W, g = sae.W_dec, sae.W_dec.grad
-    W /= W.norm(dim=1, keepdim=True)
-    if g is not None:
-        g.addcmul_((g * W).sum(dim=1, keepdim=True), W, value=-1)
+    rows = 2**18 // sae.d  # a block of rows stays in the cache for all that is done to it
+    grads = sae.W_dec.grad.split(rows) if sae.W_dec.grad is not None else itertools.repeat(None)
+    for W, g in zip(sae.W_dec.split(rows), grads, strict=False):
+        W /= W.norm(dim=1, keepdim=True)
+        if g is not None:
+            g.addcmul_((g * W).sum(dim=1, keepdim=True), W, value=-1)
 
 
 @torch.no_grad()
@@ -213,13 +226,16 @@ def resample(
 ) -> Int[Tensor, " dead"]:
     """Dead latents restart on inputs the model is bad at (Towards Monosemanticity, appendix on resampling).
 
-    Inputs are drawn with probability proportional to the square of their loss. A latent's decoder row becomes its input,
-    centred, at unit length; its encoder row the same direction at .2 of the mean length of those alive; its bias 0, and
-    Adam's memory of all three is cleared. Returns the inputs that were drawn.
+    Inputs are drawn with probability proportional to the square of their squared error, each once where there are enough. A
+    latent's decoder row becomes its input at unit length; its encoder row the same direction at .2 of the mean length of
+    those alive; its bias 0, and Adam's memory of all three is cleared. Returns the inputs that were drawn.
     """
+    if not len(dead):
+        return dead
     losses = (sae(x) - x).square().sum(dim=1)
-    drawn = torch.multinomial(losses.square().cpu(), len(dead), replacement=len(dead) > len(x), generator=generator).to(x.device)
-    directions = torch.nn.functional.normalize(x[drawn] - sae.b_pre, dim=1)
+    odds = losses.square().cpu()
+    drawn = torch.multinomial(odds, len(dead), replacement=len(dead) > odds.count_nonzero(), generator=generator).to(x.device)
+    directions = torch.nn.functional.normalize(x[drawn], dim=1)
     alive = torch.ones(sae.n, dtype=torch.bool, device=x.device).index_fill(0, dead, False)
     length = sae.W_enc[alive].norm(dim=1).mean() if alive.any() else sae.W_enc.norm(dim=1).mean()
     sae.W_dec[dead], sae.W_enc[dead], sae.b_enc[dead] = directions, 0.2 * length * directions, 0.0

@@ -49,31 +49,42 @@ def fit(
             method `skip` is told how many a resumed run has used; another is read past them.
         sample: raw activations for b_pre, for the initial scale and for the loss' denominator.
         folder: where to keep the state of the run every so many steps. A run that finds a state there goes on from it.
-        log: called at every logged step with step, tokens, mse, dead, l0, loss and lr.
+            Several processes must see the same folder.
+        log: called at every logged step with step, tokens, mse, dead, l0, loss and lr, in the process that shows the bar.
         mesh: the other processes of this run (`distributed.mesh`).
 
     Raises:
         ValueError: the batches run out, an activation is NaN or infinite, a batch is all zeros, the loss is not finite, or
             the state in `folder` is of another configuration.
+        RuntimeError: another process of the mesh is gone; says what the last state kept is.
     """
     run = Run(config, sample, generator, mesh, path)
-    if folder is not None:
-        checkpoint.resume(run, Path(folder))
-    bar = tqdm(total=config.steps * config.batch, initial=run.step * config.batch, unit="tok", unit_scale=True, mininterval=1.0, disable=mesh.silent)
+    try:
+        if folder is not None:
+            checkpoint.resume(run, Path(folder))
+        _advance(run, batches, folder, every, log)
+        return run.finish()
+    except ConnectionError as error:
+        raise RuntimeError(f"step {run.step}: {error}; {checkpoint.kept(folder)}") from error
+
+
+def _advance(run: "Run", batches: Iterable[Tensor], folder: Path | str | None, every: int, log: Log | None) -> None:
+    """To the last step, with a bar, a log, and the state kept every so often."""
+    config, silent = run.config, run.mesh.silent
+    bar = tqdm(total=config.steps * config.batch, initial=run.step * config.batch, unit="tok", unit_scale=True, mininterval=1.0, disable=silent)
     bar.set_description(f"{config.kind} n={config.n}")
     for acts in itertools.islice(_after(batches, run.step), config.steps - run.step):
         measures = run.advance(acts)
         bar.update(config.batch)
         if measures:
             bar.set_postfix(mse=f"{measures['mse']:.3f}", l0=f"{measures['l0']:.3g}", dead=f"{measures['dead']:.0%}", refresh=False)
-            if log:
+            if log and not silent:
                 log(measures)
         if folder is not None and (run.step % every == 0 or run.step == config.steps):
             checkpoint.keep(run, Path(folder))
     bar.close()
     if run.step < config.steps:
         raise ValueError(f"the batches ran out after {run.step} of {config.steps} steps")
-    return run.finish()
 
 
 def _after(batches: Iterable[Tensor], steps: int) -> Iterator[Tensor]:
@@ -87,8 +98,11 @@ class Run:
     """A training run at some step: the model, the optimiser, the running mean, the silence of each latent, the history."""
 
     def __init__(self, config: TrainConfig, sample: Tensor, generator: torch.Generator, mesh: Alone = ALONE, path: kernels.Path = kernels.EXACT):
+        mesh.check(config)
         x = normalise(sample.float()).x
-        self.config, self.generator, self.mesh, self.step = config, generator, mesh, 0
+        self.config, self.mesh, self.step = config, mesh, 0
+        # resampling draws from a stream of its own: batches that draw from the caller's come out the same when read past
+        self.generator = torch.Generator().manual_seed(generator.initial_seed() ^ 2**62)
         self.sae = mesh.part(start(x, config, generator))
         self.sae.mesh, self.sae.path = mesh, path
         self.error_of_mean = (x - x.mean(dim=0)).square().sum(dim=1).mean()
@@ -105,10 +119,11 @@ class Run:
         Raises:
             ValueError: a batch of another size, of zeros, with values that are not finite, or a loss that is not finite.
         """
-        config, x = self.config, self._normalised(acts)
+        config, batch = self.config, self._normalised(acts)
         if self.step in config.resample_at:
-            resample(self.sae, self.adam, x, self.dead(), self.generator)
+            resample(self.sae, self.adam, batch, self.dead(), self.generator)
             self.silent.zero_()
+        x = self.mesh.rows(batch)
         terms, loss = self._backward(x)
         logged = self.step % config.log_every == 0 or self.step == config.steps - 1
         measures = self._measure(x, terms, loss) if logged else None
@@ -134,8 +149,8 @@ class Run:
     def _normalised(self, acts: Tensor) -> Tensor:
         if len(acts) != self.config.batch:
             raise ValueError(f"step {self.step}: a batch of {len(acts)} tokens, but the configuration has {self.config.batch}")
-        x = normalise(self.mesh.rows(acts).float()).x
-        if not x.any():
+        x, _, std = normalise(acts.float())  # the whole batch, so that every process refuses a bad one
+        if not std.any():
             raise ValueError(f"step {self.step}: every activation of the batch is zero or constant: nothing can be learned from it")
         return x
 
