@@ -25,7 +25,7 @@ test: $(READY)  ## unit tests, and every notebook at the quick profile
 	$(BIN)/python -m pytest
 
 test-gpu: $(READY)  ## the GPU kernels on a real GPU (skipped with a plain message where there is none)
-	$(BIN)/python -m pytest tests/gpu
+	$(BIN)/python -m pytest -rs tests/gpu tests/sae/test_triton_kernels.py
 
 bench: $(READY) $(PEERS)/.ready  ## side by side: a training step beside SAELens, dictionary_learning and sparsify; files; ranks (15 minutes)
 	$(BIN)/python tests/benchmarks/sae_step.py --peers $(PEERS)/bin/python --out figures/16_speed/bench.json

@@ -10,6 +10,7 @@ selection, so it is done on a block of rows while the pre-activations are still 
 """
 
 import functools
+import importlib.util
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -178,10 +179,6 @@ class ByLatent:
         ends = torch.bincount(flat, minlength=self.n).cumsum(0)
         return order, order // self.indices.shape[1], F.pad(ends, (1, 0))
 
-    def totals(self, values: Float[Tensor, "B K"]) -> Float[Tensor, " L"]:
-        """Sum of the values of each latent."""
-        return values.new_zeros(self.n).index_add_(0, self.indices.reshape(-1), values.reshape(-1))
-
 
 def dense(indices: Int[Tensor, "B K"], values: Float[Tensor, "B K"], n: int) -> Float[Tensor, "B L"]:
     """The code as a matrix: values at their indices, zero elsewhere."""
@@ -203,12 +200,14 @@ REFERENCE = Path(select_reference, weighted_gather_reference, gathered_dot_refer
 
 
 def recommended(device: torch.device | str) -> Path:
-    """LOW on a CPU with bfloat16 matrix units, Triton's on a GPU that has it, EXACT elsewhere."""
-    if torch.device(device).type == "cuda":
-        from companion.sae import triton_kernels
+    """LOW on a CPU with bfloat16 matrix units, Triton's on a GPU where triton is installed, EXACT elsewhere."""
+    if torch.device(device).type != "cuda":
+        return LOW if torch.cpu._is_amx_tile_supported() else EXACT
+    if importlib.util.find_spec("triton") is None:
+        return EXACT
+    from companion.sae import triton_kernels
 
-        return triton_kernels.path()
-    return LOW if torch.cpu._is_amx_tile_supported() else EXACT
+    return triton_kernels.path()
 
 
 # --- with gradients ----------------------------------------------------------------------------------------------
@@ -237,7 +236,7 @@ class _KeptValues(torch.autograd.Function):
     def backward(ctx, grad):
         x, W_enc, b_pre, kept = ctx.saved_tensors
         grad = grad * (kept > 0)
-        grad_b = ctx.by.totals(grad)
+        grad_b = ctx.path.transposed_gather(ctx.by, grad, x.new_ones(len(x), 1))[:, 0]  # in a fixed order, unlike index_add_ on a GPU
         # x - b_pre is the same for every pair of a row, so b_pre's share is one (L)(L, D) product: (dL/db) W, not (B, D) sums
         grad_x = ctx.path.weighted_gather(ctx.by.indices, grad, W_enc) if ctx.needs_input_grad[0] else None
         grad_W = ctx.path.transposed_gather(ctx.by, grad, x - b_pre) if ctx.needs_input_grad[1] else None

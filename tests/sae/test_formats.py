@@ -7,17 +7,29 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from companion.sae import formats
-from companion.sae.models import TopK
+from companion.sae.models import TopK, normalise
+from companion.sae.recipe import model_class
 
 PROVENANCE = dict(model_name="tiny", hook_name="blocks.2.hook_resid_post", layer=2, tokens=1000, seed=0, normalised_mse=0.25, dead_share=0.01)
+ARCHITECTURES = {kind: architecture for architecture, kinds in formats.KINDS.items() for kind in kinds}
+each_kind = pytest.mark.parametrize("kind", ARCHITECTURES)
+
+
+def random_sae(kind: str):
+    """A model of 20 latents in 6 dimensions with biases, and thresholds above zero."""
+    stream = torch.Generator().manual_seed(0)
+    made = model_class(kind).random(6, 20, 3, stream)
+    for name, tensor in made.tensors().items():
+        if name != "W_dec":
+            tensor.copy_(
+                0.2 + 0.2 * torch.rand(tensor.shape, generator=stream) if name == "threshold" else torch.randn(tensor.shape, generator=stream)
+            )
+    return made
 
 
 @pytest.fixture
 def sae():
-    made = TopK.random(6, 20, 3, torch.Generator().manual_seed(0))
-    made.b_enc.data += 0.1
-    made.b_pre.data -= 0.2
-    return made
+    return random_sae("topk")
 
 
 @pytest.fixture
@@ -26,41 +38,162 @@ def folder(sae, tmp_path):
     return tmp_path / "sae"
 
 
-def test_round_trip_gives_equal_outputs(sae, folder):
-    acts = torch.randn(4, 5, 6)
-    again = formats.load(folder, d_model=6, hook_name=PROVENANCE["hook_name"], model_name="tiny")
-    assert torch.equal(again.reconstruct(acts), sae.reconstruct(acts))
+def rewrite(folder, change=None, tensors=None, seal=False):
+    """Change entries of cfg.json (None removes one), or the weights; without the seal, as a foreign writer would leave them."""
+    config = json.loads((folder / "cfg.json").read_text()) | (change or {})
+    if not seal:
+        config.get("metadata", {}).pop("sha256", None)
+    (folder / "cfg.json").write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
+    if tensors is not None:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "sae_weights.safetensors")
 
 
-def test_the_files_are_what_saelens_expects(folder):
-    shapes = {name: tuple(t.shape) for name, t in load_file(folder / "sae_weights.safetensors").items()}
-    assert shapes == {"W_enc": (6, 20), "W_dec": (20, 6), "b_enc": (20,), "b_dec": (6,)}
-    config = json.loads((folder / "cfg.json").read_text())
-    wanted = dict(architecture="topk", d_in=6, d_sae=20, k=3, dtype="float32", apply_b_dec_to_input=True, normalize_activations="layer_norm")
+def by_the_format(folder, acts):
+    """What SAELens computes from these files, written out from its formulas."""
+    w, config = load_file(folder / "sae_weights.safetensors"), json.loads((folder / "cfg.json").read_text())
+    layer_norm = config["normalize_activations"] == "layer_norm"
+    mean, std = (acts.mean(dim=-1, keepdim=True), acts.std(dim=-1, keepdim=True)) if layer_norm else (0.0, 1.0)
+    x = (acts - mean) / (std + 1e-5) if layer_norm else acts
+    projected = (x - w["b_dec"] * config["apply_b_dec_to_input"]) @ w["W_enc"]
+    if config["architecture"] == "gated":
+        z = (projected + w["b_gate"] > 0) * torch.relu(projected * w["r_mag"].exp() + w["b_mag"])
+    else:
+        pre = projected + w["b_enc"]
+        z = torch.relu(pre) * (pre > w.get("threshold", torch.tensor(-torch.inf)))
+    if config["architecture"] == "topk":
+        top = z.topk(config["k"], dim=-1)
+        z = torch.zeros_like(z).scatter(-1, top.indices, top.values)
+    return (z @ w["W_dec"] + w["b_dec"]) * std + mean
+
+
+@each_kind
+def test_round_trip_gives_the_same_model(kind, tmp_path):
+    made, acts = random_sae(kind), torch.randn(4, 5, 6)
+    formats.save(made, tmp_path / "sae", PROVENANCE)
+    again = formats.load(tmp_path / "sae", d_model=6, hook_name=PROVENANCE["hook_name"], model_name="tiny")
+    assert (type(again), again.k) == (type(made), 3)
+    assert all(torch.equal(tensor, again.tensors()[name]) for name, tensor in made.tensors().items())
+    assert all(tensor.is_contiguous() for tensor in again.tensors().values())  # gathering rows of a turned matrix is slow
+    assert torch.equal(again.reconstruct(acts), made.reconstruct(acts))
+
+
+@each_kind
+def test_the_files_are_what_saelens_expects(kind, tmp_path):
+    formats.save(random_sae(kind), tmp_path, PROVENANCE)
+    shapes = {name: tuple(t.shape) for name, t in load_file(tmp_path / "sae_weights.safetensors").items()}
+    extras = dict(topk=["b_enc"], standard=["b_enc"], jumprelu=["b_enc", "threshold"], gated=["b_gate", "r_mag", "b_mag"])
+    architecture = ARCHITECTURES[kind]
+    assert shapes == {"W_enc": (6, 20), "W_dec": (20, 6), "b_dec": (6,)} | dict.fromkeys(extras[architecture], (20,))
+    config = json.loads((tmp_path / "cfg.json").read_text())
+    wanted = dict(architecture=architecture, d_in=6, d_sae=20, dtype="float32", normalize_activations="layer_norm")
     assert wanted.items() <= config.items()
+    assert config["apply_b_dec_to_input"] == (kind != "relu_norm")
+    assert config.get("k") == (3 if architecture == "topk" else None)
     assert config["metadata"]["sae_lens_version"] >= "6.0.0"  # else SAELens reads it as an older format
 
 
-def test_the_formula_of_the_format_gives_our_output(sae, folder):
-    """What SAELens computes from these files, written out: layer norm, encode, top k, decode, undo the layer norm."""
-    w, acts = load_file(folder / "sae_weights.safetensors"), torch.randn(7, 6)
-    mean, std = acts.mean(dim=-1, keepdim=True), (acts - acts.mean(dim=-1, keepdim=True)).std(dim=-1, keepdim=True)
-    pre = ((acts - mean) / (std + 1e-5) - w["b_dec"]) @ w["W_enc"] + w["b_enc"]
-    top = pre.topk(3, dim=-1)
-    z = torch.zeros_like(pre).scatter(-1, top.indices, top.values.relu())
-    torch.testing.assert_close((z @ w["W_dec"] + w["b_dec"]) * std + mean, sae.reconstruct(acts))
+@each_kind
+@pytest.mark.parametrize("raw", [False, True])
+def test_the_formula_of_the_format_gives_our_output(kind, raw, tmp_path):
+    made, acts = random_sae(kind), 2 + torch.randn(30, 6)
+    made = formats.Raw(made) if raw else made
+    formats.save(made, tmp_path, PROVENANCE)
+    torch.testing.assert_close(by_the_format(tmp_path, acts), made.reconstruct(acts), rtol=1e-5, atol=1e-5)
+    again = formats.load(tmp_path)
+    assert isinstance(again, formats.Raw) == raw
+    assert torch.equal(again.reconstruct(acts), made.reconstruct(acts))
+
+
+def test_a_model_of_raw_activations_cannot_be_taken_for_one_of_ours(sae):
+    raw, acts = formats.Raw(sae), torch.randn(2, 3, 6)
+    torch.testing.assert_close(raw.reconstruct(acts)[1, 2], sae(acts.view(-1, 6))[5])
+    assert torch.equal(raw.code(acts[0]).values, sae.encode(acts[0]).values)
+    assert not {"encode", "decode", "forward", "__call__"} & set(dir(raw))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "change", "kind"),
+    [
+        ("topk", {}, "topk"),
+        ("standard", {}, "relu"),
+        ("standard", {"apply_b_dec_to_input": False}, "relu_norm"),
+        ("jumprelu", {}, "jumprelu"),
+        ("jumprelu", {"apply_b_dec_to_input": False}, "jumprelu"),
+        ("gated", {"apply_b_dec_to_input": False}, "gated"),
+        ("topk", {"apply_b_dec_to_input": False}, "topk"),
+        ("topk", {"normalize_activations": "none"}, "topk"),
+    ],
+)
+def test_a_file_of_saelens_itself_opens_as_the_model_it_is(architecture, change, kind, tmp_path):
+    made, acts = random_sae(formats.KINDS[architecture][0]), 2 + torch.randn(30, 6)
+    formats.save(made, tmp_path, PROVENANCE)
+    rewrite(tmp_path, change | {"metadata": {"sae_lens_version": "6.54.1"}})
+    opened = formats.load(tmp_path)
+    assert (opened.sae if isinstance(opened, formats.Raw) else opened).kind == kind
+    assert isinstance(opened, formats.Raw) == (change.get("normalize_activations") == "none")
+    torch.testing.assert_close(opened.reconstruct(acts), by_the_format(tmp_path, acts), rtol=1e-4, atol=1e-4)
+
+
+def test_selection_by_length_times_decoder_norm_is_folded_in(sae, folder):
+    """With rescale_acts_by_decoder_norm SAELens keeps the largest z |W_dec| and divides by |W_dec| again when it decodes."""
+    w, acts = load_file(folder / "sae_weights.safetensors"), torch.randn(9, 6)
+    w["W_dec"] *= torch.rand(20, 1) + 0.5
+    rewrite(folder, {"rescale_acts_by_decoder_norm": True}, w)
+    x, mean, std = normalise(acts)
+    scaled = ((x - w["b_dec"]) @ w["W_enc"] + w["b_enc"]) * w["W_dec"].norm(dim=1)
+    top = scaled.topk(3, dim=1)
+    z = torch.zeros_like(scaled).scatter(1, top.indices, top.values.relu()) / w["W_dec"].norm(dim=1)
+    torch.testing.assert_close(formats.load(folder).reconstruct(acts), (z @ w["W_dec"] + w["b_dec"]) * std + mean)
 
 
 def test_provenance_is_kept_and_completed(folder):
     metadata = formats.describe(folder)["metadata"]
     assert PROVENANCE.items() <= metadata.items()
-    assert (metadata["n"], metadata["k"], metadata["normalisation"], len(metadata["sha256"])) == (20, 3, "layer_norm", 64)
+    assert (metadata["kind"], metadata["n"], metadata["k"], metadata["normalisation"], len(metadata["sha256"])) == ("topk", 20, 3, "layer_norm", 64)
 
 
 def test_provenance_must_be_complete(sae, tmp_path):
     with pytest.raises(ValueError, match="lacks seed"):
         formats.save(sae, tmp_path / "sae", {name: value for name, value in PROVENANCE.items() if name != "seed"})
     assert not list(tmp_path.iterdir())
+
+
+def spoil(name, change):
+    def spoiled(sae):
+        change(getattr(sae, name).data)
+        return sae
+
+    return spoiled
+
+
+UNSOUND = {
+    r"1 of 120 entries of W_enc \(torch.float32\) are NaN": spoil("W_enc", lambda W: W[3, 1].fill_(torch.nan)),
+    r"6 of 6 entries of b_pre \(torch.float16\) are NaN or infinite": lambda sae: spoil("b_pre", lambda b: b.fill_(1e5))(sae).half(),
+    r"type of the tensors is {torch.bfloat16}, but {torch.float32}": lambda sae: sae.bfloat16(),
+    r"type of the tensors is {torch.float64}, but {torch.float32}": lambda sae: sae.double(),
+    "2 of 20 decoder rows are zero": spoil("W_dec", lambda W: W[4:6].zero_()),
+}
+
+
+@pytest.mark.parametrize("message", UNSOUND)
+def test_weights_that_make_no_sense_are_not_written(sae, message, tmp_path):
+    with pytest.raises(formats.FormatError, match=message):
+        formats.save(UNSOUND[message](sae), tmp_path / "sae", PROVENANCE)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("message", UNSOUND)
+def test_weights_that_make_no_sense_are_not_read(sae, folder, message):
+    own = UNSOUND[message](sae).tensors()
+    rewrite(folder, tensors=dict(W_enc=own["W_enc"].T, W_dec=own["W_dec"], b_enc=own["b_enc"], b_dec=own["b_pre"]))
+    with pytest.raises(formats.FormatError, match=message):
+        formats.load(folder)
+
+
+def test_a_batch_topk_model_without_a_threshold_is_not_written(tmp_path):
+    untrained = model_class("batch_topk").random(6, 20, 3, torch.Generator().manual_seed(0))
+    with pytest.raises(formats.FormatError, match=r"1 of 1 entries of threshold .* infinite"):
+        formats.save(untrained, tmp_path / "sae", PROVENANCE)
 
 
 def test_saving_again_replaces_and_a_failure_leaves_the_former_file(sae, folder, monkeypatch):
@@ -98,14 +231,6 @@ def test_a_folder_without_an_autoencoder_is_refused(folder, gone):
         formats.load(folder)
 
 
-def _reseal(folder, tensors):
-    """Other tensors under a fresh checksum, as a foreign writer would leave them."""
-    save_file(tensors, folder / "sae_weights.safetensors")
-    config = json.loads((folder / "cfg.json").read_text())
-    del config["metadata"]["sha256"]
-    (folder / "cfg.json").write_text(json.dumps(config))
-
-
 @pytest.mark.parametrize("change", ["missing", "extra", "misshapen"])
 def test_missing_extra_and_misshapen_tensors_are_refused(folder, change):
     tensors = load_file(folder / "sae_weights.safetensors")
@@ -114,8 +239,8 @@ def test_missing_extra_and_misshapen_tensors_are_refused(folder, change):
     elif change == "extra":
         tensors["threshold"] = torch.zeros(20)
     else:
-        tensors["W_dec"] = tensors["W_dec"].T.contiguous()
-    _reseal(folder, tensors)
+        tensors["W_dec"] = tensors["W_dec"].T
+    rewrite(folder, tensors=tensors)
     with pytest.raises(formats.FormatError, match=r"tensors is .* is wanted"):
         formats.load(folder)
 
@@ -126,28 +251,46 @@ def test_weights_that_were_changed_or_cut_short_are_refused(folder):
     weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with pytest.raises(formats.FormatError, match="sha256 of the weights"):
         formats.load(folder)
-    _reseal(folder, load_file(weights))
+    rewrite(folder)
     weights.write_bytes(data[: len(data) // 2])
     with pytest.raises(formats.FormatError, match="no intact safetensors"):
         formats.load(folder)
 
 
+def test_thresholds_that_differ_are_not_those_of_batch_topk(tmp_path):
+    formats.save(random_sae("batch_topk"), tmp_path, PROVENANCE)
+    tensors = load_file(tmp_path / "sae_weights.safetensors")
+    tensors["threshold"][0] += 1
+    rewrite(tmp_path, tensors=tensors)
+    with pytest.raises(formats.FormatError, match="number of different thresholds is 2, but 1 is wanted"):
+        formats.load(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"architecture": "jumprelu"}, "architecture is jumprelu, but topk is wanted"),
+        ({"architecture": "matching_pursuit"}, "architecture is matching_pursuit, but topk or standard or jumprelu or gated is wanted"),
+        ({"architecture": "standard"}, "kind is topk, but relu or relu_norm is wanted"),
         ({"normalize_activations": "none"}, "normalize_activations is none, but layer_norm is wanted"),
-        ({"k": None}, "does not describe a TopK autoencoder: k"),
+        ({"normalize_activations": "constant_norm_rescale"}, "normalize_activations is constant_norm_rescale, but layer_norm or none is wanted"),
+        ({"reshape_activations": "hook_z"}, "reshape_activations is hook_z"),
+        ({"k": None}, "does not describe an autoencoder: k not found"),
+        ({"k": "3"}, "type of k is .*str.*, but .*int.* is wanted"),
+        ({"k": 21}, "k=21 latents cannot be kept out of n=20"),
+        ({"d_in": 7, "metadata": {"sae_lens_version": "6.0.0"}}, r"tensors is .*\(6, 20\).*, but .*\(7, 20\).* is wanted"),
+        ({"metadata": {"sae_lens_version": "5.11.0"}}, "of a SAELens before 6"),
+        ({"metadata": {}}, "of a SAELens before 6"),
+        ({"metadata": []}, "type of an entry is list, but dict is wanted"),
     ],
 )
 def test_another_kind_of_autoencoder_is_refused(folder, change, message):
-    config = json.loads((folder / "cfg.json").read_text()) | change
-    (folder / "cfg.json").write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
+    rewrite(folder, change, seal=True)
     with pytest.raises(formats.FormatError, match=message):
         formats.load(folder)
 
 
-def test_a_configuration_that_is_not_json_is_refused(folder):
-    (folder / "cfg.json").write_text("{")
-    with pytest.raises(formats.FormatError, match="is not JSON"):
+@pytest.mark.parametrize(("text", "message"), [("{", "is not JSON"), ("[]", "type of an entry is list, but dict is wanted")])
+def test_a_configuration_that_is_no_json_object_is_refused(folder, text, message):
+    (folder / "cfg.json").write_text(text)
+    with pytest.raises(formats.FormatError, match=message):
         formats.load(folder)

@@ -1,0 +1,255 @@
+"""Autoencoders in the layouts of others: OpenAI's .pt files, dictionary_learning's and sparsify's folders.
+
+What those layouts cannot say is stated beside them or refused. Both libraries run on the vectors they are handed, so
+their files open as `formats.Raw`. A model of ours is written with an entry `companion` in the JSON file: provenance,
+kind and `normalisation: layer_norm`, which means that the model takes `models.normalise(acts).x` and answers in that
+space. Reading it back restores our model; the libraries pass over the entry, and whoever uses them must not.
+
+Pickles are opened as weights only: tensors, numbers, text, lists and dictionaries, and nothing is added to torch's list
+of what may be imported. A file that asks for anything else is refused before any of it is called.
+"""
+
+import json
+import os
+import re
+import shutil
+import urllib.request
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import save_file
+
+from companion.sae import formats
+from companion.sae.formats import JUMP, KINDS, FormatError, Raw
+from companion.sae.models import Autoencoder
+
+STAMP = "companion"
+"""Our entry in the JSON file of another library."""
+
+# --- OpenAI's published autoencoders of GPT-2 small ---
+
+SITES = {
+    "resid_delta_attn": "hook_attn_out",
+    "resid_delta_mlp": "hook_mlp_out",
+    "resid_post_attn": "hook_resid_mid",
+    "resid_post_mlp": "hook_resid_post",
+    "mlp_post_act": "mlp.hook_post",
+}
+RELEASES = {
+    "v5_32k": ("_v5_32k", tuple(SITES)[:4]),
+    "v5_128k": ("_v5_128k", tuple(SITES)[:4]),
+    "v4": ("_v4", ("mlp_post_act", "resid_delta_mlp")),
+    "v1": ("", ("mlp_post_act", "resid_delta_mlp")),
+}
+PUBLISHED_AT = "https://openaipublic.blob.core.windows.net/sparse-autoencoder/gpt2-small"
+STATISTICS = ("stats_last_nonzero", "latents_activation_frequency", "latents_mean_square", "activation.k", "activation.postact_fn")
+"""Entries of a .pt file that its formula does not use."""
+LINEAR = dict(W_enc="encoder.weight", W_dec="decoder.weight", b_enc="encoder.bias", b_pre="b_dec")
+"""Our names, and those of two nn.Linear."""
+
+
+class Published(NamedTuple):
+    url: str
+    hook_name: str
+    """The site, by TransformerLens' name."""
+
+
+def openai_published(location: str, layer: int, release: str = "v5_32k") -> Published:
+    """Where OpenAI published the autoencoder of a site of GPT-2 small (papers' code, paths.py).
+
+    Args:
+        location: resid_post_mlp, resid_post_attn, resid_delta_mlp or resid_delta_attn; mlp_post_act in v1 and v4.
+        layer: 0 to 11.
+        release: v5_32k or v5_128k (TopK, 2^15 or 2^17 latents, layer norm); v1 or v4 (ReLU, 2^15, raw activations).
+
+    Raises:
+        ValueError: none was published there.
+    """
+    if release not in RELEASES or location not in RELEASES[release][1] or layer not in range(12):
+        offered = "; ".join(f"{name}: {', '.join(locations)}" for name, (_, locations) in RELEASES.items())
+        raise ValueError(f"nothing was published for {location!r}, layer {layer}, release {release!r}. Layers 0 to 11 of {offered}")
+    return Published(f"{PUBLISHED_AT}/{location}{RELEASES[release][0]}/autoencoders/{layer}.pt", f"blocks.{layer}.{SITES[location]}")
+
+
+def download(url: str, path: Path | str, sha256: str) -> None:
+    """Fetch a file whose checksum is known; all or nothing.
+
+    Raises:
+        OSError: the address does not answer.
+        FormatError: it is another file.
+    """
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with urllib.request.urlopen(url, timeout=60) as source, partial.open("wb") as sink:
+            shutil.copyfileobj(source, sink)
+        formats.require(url, "sha256", formats.sha256(partial), [sha256])
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_openai(path: Path | str) -> Autoencoder | Raw:
+    """One of OpenAI's .pt files: TopK in our space (v5), or ReLU on raw activations (v1, v4), which is `Raw`.
+
+    The formula of both is the published code's: activation(encoder (x - pre_bias) + latent_bias), decoder without a bias
+    of its own. Layer norm goes with TopK.
+
+    Raises:
+        FormatError: no such file, a damaged one, one that would run code, or one with other tensors or another activation.
+    """
+    path = Path(path)
+    state = {name: value for name, value in _unpickle(path).items() if name not in STATISTICS}
+    activation, inner = state.pop("activation", "ReLU"), dict(state.pop("activation_state_dict", {}))
+    formats.require(path, "activation", activation, ["TopK", "ReLU"])
+    formats.require(path, "activation after TopK", inner.get("postact_fn", "ReLU"), ["ReLU"])
+    own = formats.from_file(path, state, LINEAR | dict(b_enc="latent_bias", b_pre="pre_bias"), _size(state, "encoder.weight"))
+    kind, space = ("topk", "layer_norm") if activation == "TopK" else ("relu", "none")
+    return formats.restore(path, own, [kind], True, dict(k=inner.get("k"), normalisation=space))
+
+
+# --- dictionary_learning ---
+
+
+class Layout(NamedTuple):
+    """How one of dictionary_learning's classes names what we have."""
+
+    kinds: tuple[str, ...]
+    names: dict[str, str]
+    scalars: tuple[str, ...] = ()
+    """What is one number in it: k, and a threshold that TopK does not use."""
+    subtracts: bool = True
+    """Whether its encoder sees x - b_pre, as ours does, or x."""
+
+
+GATED = dict(W_enc="encoder.weight", W_dec="decoder.weight", b_pre="decoder_bias", b_gate="gate_bias", b_enc="mag_bias", r_mag="r_mag")
+CLASSES = {
+    "AutoEncoderTopK": Layout(KINDS["topk"], LINEAR, ("k", "threshold")),
+    "BatchTopKSAE": Layout(("batch_topk",), LINEAR | dict(threshold="threshold"), ("k", "threshold")),
+    "MatryoshkaBatchTopKSAE": Layout(("batch_topk",), JUMP, ("k", "threshold")),
+    "AutoEncoder": Layout(("relu",), LINEAR | dict(b_pre="bias")),
+    "AutoEncoderNew": Layout(("relu_norm",), LINEAR | dict(b_pre="decoder.bias"), subtracts=False),
+    "JumpReluAutoEncoder": Layout(("jumprelu",), JUMP, subtracts=False),
+    "GatedAutoEncoder": Layout(("gated",), GATED),
+}
+"""dict_class, by what infers alike. We write the first that can hold a kind."""
+
+
+def write_dictionary_learning(sae: Autoencoder | Raw, folder: Path | str, provenance: dict[str, Any]) -> None:
+    """Write ae.pt and config.json as dictionary_learning does, replacing what was in `folder`; all or nothing.
+
+    Its class is the one that infers alike (`CLASSES`), on what our model takes: see the top of this module.
+
+    Raises:
+        ValueError: the provenance lacks an entry that `formats.save` asks for.
+        FormatError: the weights are not sound.
+    """
+    own, known = formats.checked(sae, folder, provenance)
+    name, layout = next((name, layout) for name, layout in CLASSES.items() if known["kind"] in layout.kinds)
+    own = formats.recentred(own, formats.centred(known["kind"]), layout.subtracts)
+    besides = dict(k=torch.tensor(known["k"] or 0, dtype=torch.int32), threshold=torch.tensor(-1.0))  # -1 says "unset" there
+    state = {name: besides[name] for name in layout.scalars} | formats.to_file(own, layout.names)
+    trainer = dict(dict_class=name, activation_dim=own["W_enc"].shape[1], dict_size=known["n"], k=known["k"])
+    trainer |= dict(lm_name=known["model_name"], layer=known["layer"], submodule_name=known["hook_name"])
+    with formats.replacing(folder) as partial:
+        torch.save(state, partial / "ae.pt")
+        sealed = known | dict(sha256=formats.sha256(partial / "ae.pt"))
+        (partial / "config.json").write_text(json.dumps({"trainer": trainer, STAMP: sealed}, indent=1))
+
+
+def read_dictionary_learning(folder: Path | str) -> Autoencoder | Raw:
+    """Open a folder of dictionary_learning (trainer_i): `Raw`, or our model if `write_dictionary_learning` wrote it.
+
+    Its BatchTopK and Matryoshka classes infer with one threshold: both are our batch_topk.
+
+    Raises:
+        FormatError: no such folder, a class we do not know, other tensors than the class has, or weights that are not sound.
+    """
+    folder = Path(folder)
+    config = formats.read_json(folder, "config.json", "ae.pt")
+    name, known = config.get("trainer", {}).get("dict_class"), _known(folder, config, "ae.pt")
+    formats.require(folder, "dict_class", name, CLASSES)
+    layout, state = CLASSES[name], _unpickle(folder / "ae.pt")
+    if name == "MatryoshkaBatchTopKSAE":
+        state.pop("group_sizes", None)
+    own = formats.from_file(folder / "ae.pt", state, layout.names, _size(state, layout.names["W_enc"]), layout.scalars)
+    k = {"k": int(state["k"])} if "k" in state else {}
+    return formats.restore(folder, own, layout.kinds, layout.subtracts, dict(normalisation="none") | known | k)
+
+
+# --- sparsify ---
+
+SPARSIFY = dict(W_enc="encoder.weight", W_dec="W_dec", b_enc="encoder.bias", b_pre="b_dec")
+
+
+def write_sparsify(sae: Autoencoder | Raw, folder: Path | str, provenance: dict[str, Any]) -> None:
+    """Write cfg.json and sae.safetensors as sparsify does, replacing what was in `folder`; all or nothing.
+
+    Its model runs on what ours takes: see the top of this module.
+
+    Raises:
+        ValueError: the provenance lacks an entry that `formats.save` asks for.
+        FormatError: sparsify has no such model (it has TopK only), or the weights are not sound.
+    """
+    own, known = formats.checked(sae, folder, provenance)
+    formats.require(f"sparsify cannot hold the autoencoder for {folder}", "kind", known["kind"], KINDS["topk"])
+    n, d = own["W_enc"].shape
+    config = dict(activation="topk", expansion_factor=max(1, n // d), num_latents=n, k=known["k"], d_in=d, normalize_decoder=True)
+    config |= dict(multi_topk=False, skip_connection=False, transcode=False)  # with multi_topk its forward would use 4k latents
+    with formats.replacing(folder) as partial:
+        save_file(formats.to_file(own, SPARSIFY), partial / "sae.safetensors")
+        sealed = known | dict(sha256=formats.sha256(partial / "sae.safetensors"))
+        (partial / "cfg.json").write_text(json.dumps(config | {STAMP: sealed}, indent=1))
+
+
+def read_sparsify(folder: Path | str) -> Autoencoder | Raw:
+    """Open a folder of sparsify (one hookpoint): `Raw`, or our model if `write_sparsify` wrote it.
+
+    Raises:
+        FormatError: no such folder, a transcoder, a skip connection, another activation than TopK, other tensors, or
+            weights that are not sound.
+    """
+    folder = Path(folder)
+    config = dict(num_latents=0, expansion_factor=32, multi_topk=False) | formats.read_json(folder, "cfg.json", "sae.safetensors")
+    for key, wanted in dict(activation="topk", transcode=False, skip_connection=False, signed=False).items():
+        formats.require(folder, key, config.get(key, wanted), [wanted])
+    for key in ("d_in", "k", "num_latents", "expansion_factor"):
+        formats.require(folder, f"type of {key}", type(config.get(key)), [int])
+    known, d = _known(folder, config, "sae.safetensors"), config["d_in"]
+    size = (config["num_latents"] or d * config["expansion_factor"], d)
+    own = formats.from_file(folder / "sae.safetensors", formats.safetensors(folder / "sae.safetensors"), SPARSIFY, size)
+    kinds = sorted(KINDS["topk"], key=lambda kind: (kind == "multi_topk") != config["multi_topk"])
+    return formats.restore(folder, own, kinds, True, dict(normalisation="none") | known | dict(k=config["k"]))
+
+
+# --- what they share ---
+
+
+def _known(folder: Path, config: dict[str, Any], weights: str) -> dict[str, Any]:
+    """Our entry in the JSON file, if there is one, after checking the weights' seal."""
+    known = config.get(STAMP, {})
+    formats.require(folder, "sha256 of the weights", found := formats.sha256(folder / weights), [known.get("sha256", found)])
+    return known
+
+
+def _size(state: dict[str, Any], encoder: str) -> tuple[int, int]:
+    """(L, D) of a file that states them nowhere else."""
+    shape = tuple(getattr(state.get(encoder), "shape", ()))
+    n, d = shape if len(shape) == 2 else (0, 0)
+    return (d, n) if encoder in formats.TURNED else (n, d)
+
+
+def _unpickle(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FormatError(f"{path} is not a file")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle can raise anything
+        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+        reason = f"its pickle asks for {asked[1]}" if asked else f"damaged, or no file of tensors, numbers and text ({type(error).__name__})"
+        # without the cause: torch's text advises to run the file
+        raise FormatError(f"{path} is refused, and nothing in it was run: {reason}") from None
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise FormatError(f"{path} holds no dictionary of names and tensors")
+    return dict(state)
