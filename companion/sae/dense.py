@@ -6,7 +6,7 @@ How many latents fire is not known beforehand, so these are trained with dense p
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from companion.sae.models import FIRED, Autoencoder, Code, Terms
@@ -33,8 +33,25 @@ class Dense(Autoencoder):
         """The latents that are not zero, padded to the busiest token's number."""
         return from_dense(self.latents(x))
 
+    def dead_code(self, x: Float[Tensor, "B D"], dead: Int[Tensor, " dead"], k: int) -> Float[Tensor, "B D"]:
+        """What the `k` largest of the dead latents make of x, by the pre-activations that decide whether they fire."""
+        rows = dead if len(dead) else dead.new_zeros(1)  # the dead are in other shards: one that cannot win keeps the graph the same
+        p = self._seen(x) @ self.W_enc[rows].T + self._decisive[rows]
+        values, at = p.topk(min(k, len(rows)), dim=1)
+        offered = values.detach() if len(dead) else torch.full_like(values, -torch.inf)
+        chosen = torch.isfinite(self.mesh.rivals(offered, k))
+        return self._gathered(torch.relu(values) * chosen, self._by(rows[at]))
+
+    @property
+    def _decisive(self) -> Tensor:
+        """The bias of the pre-activation that must be positive for a latent to fire."""
+        return self.b_enc
+
+    def _seen(self, x: Tensor) -> Tensor:
+        return x - self.mesh.shared(self.b_pre) if self.centred else x
+
     def _projected(self, x: Tensor) -> Tensor:
-        return (x - self.mesh.shared(self.b_pre) if self.centred else x) @ self.W_enc.T
+        return self._seen(x) @ self.W_enc.T
 
     def _decoded(self, z: Tensor) -> Tensor:
         return self.mesh.summed(z @ self.W_dec) + self.b_pre
@@ -101,6 +118,10 @@ class Gated(Dense):
         terms = self._terms(x, z, gates.sum())
         return terms._replace(error=terms.error + (by_gates - x).square().sum())
 
+    @property
+    def _decisive(self) -> Tensor:
+        return self.b_gate
+
     def _gates_and_latents(self, x: Tensor) -> tuple[Tensor, Tensor]:
         p = self._projected(x)
         gates = torch.relu(p + self.b_gate)
@@ -114,6 +135,8 @@ class JumpReLU(Dense):
 
     Both steps are flat almost everywhere, so the threshold gets the derivative of a kernel of width `bandwidth`:
         dz/dthreshold = -threshold/bandwidth * 1[|p - threshold| < bandwidth/2],   d1/dthreshold the same without the factor threshold.
+    In the mean over inputs they give the true derivative as the bandwidth goes to 0. The paper learns log threshold; here Adam's
+    steps are in the threshold itself.
     """
 
     kind = "jumprelu"

@@ -234,7 +234,7 @@ def resample(
         return dead
     losses = (sae(x) - x).square().sum(dim=1)
     odds = losses.square().cpu()
-    drawn = torch.multinomial(odds, len(dead), replacement=len(dead) > odds.count_nonzero(), generator=generator).to(x.device)
+    drawn = torch.multinomial(odds, len(dead), replacement=len(dead) > int(odds.count_nonzero()), generator=generator).to(x.device)
     directions = torch.nn.functional.normalize(x[drawn], dim=1)
     alive = torch.ones(sae.n, dtype=torch.bool, device=x.device).index_fill(0, dead, False)
     length = sae.W_enc[alive].norm(dim=1).mean() if alive.any() else sae.W_enc.norm(dim=1).mean()

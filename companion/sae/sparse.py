@@ -38,7 +38,8 @@ class BatchTopK(TopK):
     kind = "batch_topk"
     WIDTH = 4
     """Candidates taken per token, as a multiple of k. A token that wins with all of them is asked for more."""
-    MEMORY = 0.99
+    MEMORY = 0.9
+    """Ten batches: the bar moves while a model learns, and a mean over a hundred lags behind it in runs of some hundred steps."""
 
     def __init__(self, W_enc: Tensor, W_dec: Tensor, b_enc: Tensor, b_pre: Tensor, k: int):
         super().__init__(W_enc, W_dec, b_enc, b_pre, k)

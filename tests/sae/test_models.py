@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from companion.sae import models
+from companion.sae import models, recipe
 
 
 @pytest.fixture
@@ -102,3 +102,95 @@ def test_tensors_round_trip(sae):
     again = models.TopK.from_tensors(sae.tensors(), sae.k)
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), sae.parameters(), strict=True))
     assert again.k == sae.k
+
+
+# --- one interface for every kind --------------------------------------------------------------------------------
+
+KINDS = ("topk", "multi_topk", "batch_topk", "matryoshka", "relu", "relu_norm", "gated", "jumprelu")
+EXTRAS = {"batch_topk": {"threshold"}, "jumprelu": {"threshold"}, "gated": {"r_mag", "b_gate"}}
+
+
+def _made(kind, generator):
+    kind = recipe.model_class(kind)
+    made = kind.random(12, 40, 5 if issubclass(kind, models.TopK) else None, generator).double()
+    for parameter in made.parameters():
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    made.terms(torch.randn(30, 12, generator=generator, dtype=torch.float64))
+    return made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_encode_then_decode_is_the_model(kind, generator):
+    made, x = _made(kind, generator), torch.randn(20, 12, generator=generator, dtype=torch.float64)
+    code = made.encode(x)
+    assert code.indices.shape == code.values.shape
+    assert (code.values >= 0).all()
+    torch.testing.assert_close(made.decode(code), made(x))
+    dense = torch.zeros(20, 40).double().scatter_add(1, code.indices, code.values)
+    torch.testing.assert_close(made(x), dense @ made.W_dec + made.b_pre)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_encoding_carries_gradients(kind, generator):
+    made, x = _made(kind, generator), torch.randn(20, 12, generator=generator, dtype=torch.float64)
+    assert torch.autograd.grad(made.encode(x).values.sum(), made.W_enc)[0].any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_reconstructs_raw_activations_whatever_their_scale(kind, generator):
+    """A shift and a factor of a token go through: they are its mean and its standard deviation."""
+    made, acts = _made(kind, generator), 3 + torch.randn(2, 5, 12, generator=generator, dtype=torch.float64)
+    whole = made.reconstruct(acts)
+    assert whole.shape == acts.shape
+    assert not whole.requires_grad
+    torch.testing.assert_close(made.reconstruct(100 * acts - 7), 100 * whole - 7, rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tensors_of_every_kind_are_the_interface_and_round_trip(kind, generator):
+    made = _made(kind, generator)
+    tensors = made.tensors()
+    assert tensors.keys() == set(models.NAMES) | EXTRAS.get(kind, set())
+    assert not any(t.requires_grad for t in tensors.values())
+    again = type(made).from_tensors(tensors | {"of another kind": torch.zeros(1)}, made.k)
+    x = torch.randn(20, 12, generator=generator, dtype=torch.float64)
+    assert torch.equal(again(x), made(x))
+    again.W_dec.data.zero_()
+    assert made.W_dec.any()  # a copy
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in EXTRAS.items() for name in sorted(names)])
+def test_a_tensor_of_the_kind_that_is_missing_or_misshapen_is_named(kind, name, generator):
+    made = _made(kind, generator)
+    for broken in ({k: t for k, t in made.tensors().items() if k != name}, made.tensors() | {name: torch.zeros(3)}):
+        with pytest.raises(ValueError, match=f"a {kind} autoencoder needs {name} of shape"):
+            type(made).from_tensors(broken, made.k)
+
+
+@pytest.mark.xfail(strict=True, raises=KeyError, reason="from_tensors promises a ValueError and looks the four common names up before any check")
+@pytest.mark.parametrize("name", models.NAMES)
+def test_a_tensor_of_all_kinds_that_is_missing_is_named(name, sae):
+    with pytest.raises(ValueError, match=name):
+        models.TopK.from_tensors({k: t for k, t in sae.tensors().items() if k != name}, sae.k)
+
+
+def test_random_models_of_one_seed_are_one(generator):
+    a, b = (models.TopK.random(12, 40, 5, torch.Generator().manual_seed(2)) for _ in range(2))
+    assert torch.equal(a.W_dec, b.W_dec)
+    assert a.W_enc.data_ptr() != a.W_dec.data_ptr()
+    torch.testing.assert_close(a.W_dec.norm(dim=1), torch.ones(40))
+
+
+def test_decoder_rows_at_the_start_are_uniform_on_the_sphere(generator):
+    """Their mean is 0 and their second moment 1/D in all directions."""
+    W = models.TopK.random(5, 20_000, 1, generator).W_dec.detach()
+    assert W.mean(dim=0).abs().max() < 0.015
+    torch.testing.assert_close(W.T @ W / len(W), torch.eye(5) / 5, atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_activations_of_half_precision_that_overflow_are_refused(dtype):
+    acts = torch.randn(4, 16)
+    acts[2] *= 1e39
+    with pytest.raises(ValueError, match="1 of 4 activation vectors hold NaN, infinite or overflowing values"):
+        models.normalise(acts.to(dtype))

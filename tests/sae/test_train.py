@@ -1,15 +1,25 @@
-"""Each item of the training recipe on a case with a known answer."""
+"""The loop: what it trains, records, resumes and refuses, for every kind."""
 
 import math
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from companion.sae import kernels, recipe, stream, train
-from companion.sae.models import TopK, normalise
+from companion.sae.models import normalise
 
 SMALL = recipe.TrainConfig(n=48, k=4, steps=30, batch=64, lr=1e-3, dead_after_tokens=256)
+
+
+KINDS = ("topk", "multi_topk", "batch_topk", "matryoshka", "relu", "relu_norm", "gated", "jumprelu")
+
+
+def _config(kind, **more):
+    family = kind in KINDS[:4]
+    return recipe.TrainConfig(**(dict(n=48, steps=30, batch=64, kind=kind, k=4 if family else None, penalty=0.0 if family else 0.1) | more))
 
 
 @pytest.fixture
@@ -29,122 +39,11 @@ def _fit(acts, config, generator):
     return train.fit(stream.shuffled(acts, config.batch, config.steps, generator), config, acts, generator)
 
 
-# --- start -------------------------------------------------------------------------------------------------------
-
-
-def test_geometric_median_of_a_cross_is_its_centre_and_of_a_majority_is_the_majority():
-    cross = torch.tensor([[1.0, 2], [3, 2], [2, 1], [2, 3]])
-    torch.testing.assert_close(recipe.geometric_median(cross), torch.tensor([2.0, 2.0]))
-    majority = torch.cat([torch.tensor([[1.0, 1.0]]).expand(60, 2), 1000 * torch.eye(2).repeat(20, 1)])
-    torch.testing.assert_close(recipe.geometric_median(majority, steps=500), torch.tensor([1.0, 1.0]), atol=1e-2, rtol=0)
-
-
-def test_geometric_median_lies_where_the_unit_vectors_to_the_points_cancel(generator):
-    points = torch.randn(300, 5, generator=generator).double().exp()
-    away = points - recipe.geometric_median(points, steps=1000, tolerance=1e-12)
-    assert (away / away.norm(dim=1, keepdim=True)).mean(dim=0).norm() < 1e-6
-
-
-def test_b_pre_starts_as_the_median_of_what_the_encoder_sees(acts, generator):
-    x = normalise(acts).x
-    torch.testing.assert_close(recipe.start(x, SMALL, generator).b_pre, recipe.geometric_median(x))
-
-
-def test_start_has_parallel_rows_and_reconstructions_as_long_as_inputs(acts, generator):
-    x = normalise(acts).x
-    sae = recipe.start(x, SMALL, generator)
-    torch.testing.assert_close(torch.cosine_similarity(sae.W_enc, sae.W_dec), torch.ones(48))
-    torch.testing.assert_close(sae.W_dec.norm(dim=1), torch.ones(48))
-    ratio = (sae(x) - sae.b_pre).norm(dim=1).mean() / (x - sae.b_pre).norm(dim=1).mean()
-    assert abs(ratio.item() - 1) < 1e-5
-    assert sae.W_enc.data_ptr() != sae.W_dec.data_ptr()
-
-
-def test_start_without_transposition_has_independent_rows(acts, generator):
-    config = recipe.TrainConfig(n=48, k=4, steps=1, batch=1, transposed_start=False)
-    sae = recipe.start(normalise(acts).x, config, generator)
-    assert torch.cosine_similarity(sae.W_enc, sae.W_dec).abs().mean() < 0.4
-
-
 def test_rows_are_still_parallel_after_a_hundred_steps_at_the_papers_rate(acts, generator):
     """What a start at the wrong scale destroys: entries far smaller than Adam's step are scrambled within a few."""
     config = recipe.TrainConfig(n=48, k=4, steps=100, batch=64, lr=4e-4, ema=None)
     sae = _fit(acts, config, generator).sae
     assert torch.cosine_similarity(sae.W_enc, sae.W_dec).median() > 0.9
-
-
-# --- AuxK --------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def with_dead(generator):
-    """A model in double precision, inputs, and ten of its latents declared dead."""
-    sae = TopK.random(16, 48, 4, generator).double()
-    sae.b_pre.data += 0.3 * torch.randn(16, generator=generator, dtype=torch.float64)
-    x = torch.randn(64, 16, generator=generator, dtype=torch.float64)
-    return sae, x, torch.arange(48)[::5]
-
-
-def _dense_aux(sae, x, dead, k):
-    """AuxK in the paper's symbols, with dense products only."""
-    e = (x - sae(x)).detach()
-    pre = (x - sae.b_pre) @ sae.W_enc.T + sae.b_enc
-    alive = torch.ones(len(pre.T), dtype=bool).index_fill(0, dead, False)
-    pre = pre.masked_fill(alive, -torch.inf)
-    z = torch.zeros_like(pre).scatter(1, (top := pre.topk(min(k, len(dead)), dim=1)).indices, torch.relu(top.values))
-    return (z @ sae.W_dec - e).square().sum() / (e - e.mean(dim=0)).square().sum()
-
-
-@pytest.mark.parametrize("k", [3, 10, 200])  # fewer than are dead, all of them, more than there are
-def test_aux_loss_and_all_its_gradients_are_those_of_dense_autograd(k, with_dead):
-    sae, x, dead = with_dead
-    wanted = _dense_aux(sae, x, dead, k)
-    found = recipe.aux_loss(sae, x, sae(x), dead, k)
-    torch.testing.assert_close(found, wanted)
-    parameters = list(sae.parameters())
-    dense, sparse = torch.autograd.grad(wanted, parameters), torch.autograd.grad(found, parameters)
-    for a, b in zip(sparse, dense, strict=True):
-        torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
-
-
-def test_aux_gradient_reaches_the_encoder_of_the_dead_and_of_no_other(with_dead):
-    sae, x, dead = with_dead
-    gradient = torch.autograd.grad(recipe.aux_loss(sae, x, sae(x), dead, 3), sae.W_enc)[0].norm(dim=1)
-    assert (gradient[dead] > 0).all()
-    assert gradient.sum() == gradient[dead].sum()
-
-
-def test_aux_target_is_detached(with_dead):
-    sae, x, dead = with_dead
-    assert torch.autograd.grad(recipe.aux_loss(sae, x, sae(x), dead, 3), sae.W_dec)[0].norm(dim=1)[1] == 0  # latent 1 is alive
-
-
-def test_aux_is_normalised_per_batch(with_dead):
-    """Ten times smaller activations (and their b_pre) leave the same aux loss."""
-    sae, x, dead = with_dead
-    before = recipe.aux_loss(sae, x, sae(x), dead, 3)
-    sae.b_pre.data /= 10
-    torch.testing.assert_close(recipe.aux_loss(sae, x / 10, sae(x / 10), dead, 3), before)
-
-
-def test_aux_decode_is_free_of_the_bias(generator):
-    """Dead latents that are silent reconstruct nothing: the error is all of e, not e minus b_pre."""
-    sae = TopK.random(16, 48, 4, generator)
-    sae.b_pre.data += 5
-    sae.b_enc.data[-8:] = -100
-    dead, x = torch.arange(40, 48), torch.randn(32, 16, generator=generator)
-    e = x - sae(x)
-    wanted = e.square().sum() / (e - e.mean(dim=0)).square().sum()
-    torch.testing.assert_close(recipe.aux_loss(sae, x, sae(x), dead, 4), wanted)
-
-
-def test_aux_is_zero_when_nothing_is_dead_or_nothing_is_left(with_dead):
-    sae, x, dead = with_dead
-    assert recipe.aux_loss(sae, x, sae(x), dead[:0], 3) == 0
-    loss = recipe.aux_loss(sae, x, x, dead, 3)
-    assert loss == 0
-    loss.backward()
-    assert torch.isfinite(sae.W_enc.grad).all()
 
 
 def test_death_is_counted_in_tokens(acts, generator):
@@ -155,18 +54,6 @@ def test_death_is_counted_in_tokens(acts, generator):
         history = train.fit(iter([ones] * 12), config, acts, generator).history
         assert np.flatnonzero(history["dead"] > 0)[0] + 1 == first
         assert history["dead"][-1] >= 44 / 48
-
-
-# --- decoder, average, rate --------------------------------------------------------------------------------------
-
-
-def test_decoder_has_unit_rows_and_a_gradient_tangent_to_the_sphere(generator):
-    sae = TopK.random(16, 48, 4, generator)
-    sae.W_dec.data *= 3
-    sae.W_dec.grad = torch.randn(48, 16, generator=generator)
-    recipe.constrain_decoder(sae)
-    torch.testing.assert_close(sae.W_dec.norm(dim=1), torch.ones(48))
-    torch.testing.assert_close((sae.W_dec * sae.W_dec.grad).sum(dim=1), torch.zeros(48), atol=1e-6, rtol=0)
 
 
 def test_what_training_returns_has_unit_decoder_rows(acts, generator):
@@ -182,22 +69,6 @@ def test_short_run_averages_over_its_end(acts, generator, monkeypatch):
     for steps in (10, 200):
         _fit(acts, recipe.TrainConfig(n=48, k=4, steps=steps, batch=64), generator)
     assert decays == [0.5, 0.9]
-
-
-def test_average_is_corrected_for_its_start():
-    sae = TopK(*(torch.full(shape, 0.0) for shape in ((2, 1), (2, 1), (2,), (1,))), k=1)
-    average = recipe.Average(sae, 0.9)
-    for value in (1.0, 4.0):
-        sae.b_enc.data.fill_(value)
-        average.update()
-    wanted = (0.9 * 1 + 4) / 1.9  # weights 0.1 * 0.9 and 0.1, divided by 1 - 0.9²
-    torch.testing.assert_close(average.value(sae)["b_enc"], torch.full((2,), wanted))
-
-
-@pytest.mark.parametrize(("n", "paper"), [(2**11, 5.66e-4), (2**12, 4e-4), (2**15, 1.41e-4), (2**17, 7.07e-5)])
-def test_rate_follows_the_papers_rule_at_its_batch(n, paper):
-    assert math.isclose(recipe.learning_rate(n, batch=131_072), paper, rel_tol=5e-3)
-    assert math.isclose(recipe.learning_rate(n, batch=131_072 // 8), 2 * paper, rel_tol=5e-3)
 
 
 # --- fit ---------------------------------------------------------------------------------------------------------
@@ -236,27 +107,227 @@ def test_selection_in_training_is_the_kernel_under_test(acts, generator, monkeyp
     assert len(calls) >= SMALL.steps
 
 
-def test_shuffled_visits_every_vector_once_per_epoch(generator):
-    pool = torch.arange(10.0)[:, None]
-    batches = list(stream.shuffled(pool, 5, 5, generator))
-    assert len(batches) == 5
-    assert sorted(torch.cat(batches[:2]).flatten().tolist()) == list(range(10))
-    assert sorted(torch.cat(batches[2:4]).flatten().tolist()) == list(range(10))
-    assert not torch.equal(batches[0], batches[2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_learns(kind, acts, generator):
+    """200 steps explain far more than one does, with unit rows where the kind has them and everything finite."""
+    trained = _fit(acts, _config(kind, steps=200, batch=128, lr=3e-3, log_every=50), generator)
+    mse = trained.history["mse"]
+    assert mse[-1] < (0.8 if kind == "relu_norm" else 0.6) * mse[0]
+    assert (trained.history["l0"] > 0).all()
+    for sae in (trained.sae, trained.last):
+        assert all(torch.isfinite(t).all() for t in sae.tensors().values())
+        assert not sae.unit_rows or (sae.W_dec.norm(dim=1) - 1).abs().max() < 1e-5
+    assert type(trained.sae).kind == kind
 
 
-def test_bad_input_is_refused_in_a_sentence(acts, generator):
-    with pytest.raises(ValueError, match="holds no batch of 64"):
-        next(stream.shuffled(acts[:10], 64, 1, generator))
+def test_the_threshold_that_batch_top_k_has_learned_serves_as_well_as_its_rule_in_training(acts, generator):
+    """The bar falls while a model learns: a running mean that lags keeps fewer than k."""
+    sae = _fit(acts, _config("batch_topk", steps=300, batch=256, lr=3e-3), generator).sae
+    x = normalise(acts).x
+    with torch.no_grad():
+        by_threshold, l0 = (sae(x) - x).square().sum(), (sae.encode(x).values > 0).sum() / len(x)
+        assert abs(l0 - 4) < 0.15
+        assert by_threshold < 1.03 * sae.terms(x).error
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_step_is_adam_s_on_the_stated_loss(kind, acts, generator):
+    """(error + penalty) / (tokens * |mean - x|²), projected where rows are unit, then one step of plain Adam."""
+    config = _config(kind, steps=1, batch=256, lr=1e-3, ema=None, aux_k=0)
+    x = normalise(acts).x
+    sae = recipe.start(x, config, torch.Generator().manual_seed(3))
+    scale = (x - x.mean(dim=0)).square().sum(dim=1).mean()
+    terms = sae.terms(x[:256])
+    ((terms.error + config.penalty * terms.penalty) / (256 * scale)).backward()
+    recipe.constrain_decoder(sae)
+    torch.optim.Adam(sae.parameters(), lr=1e-3, eps=6.25e-10).step()
+    last = train.fit([acts[:256]], config, acts, torch.Generator().manual_seed(3)).last
+    recipe.constrain_decoder(sae)
+    for name, t in sae.tensors().items():
+        torch.testing.assert_close(last.tensors()[name], t, atol=1e-5, rtol=1e-5, msg=name)
+
+
+def test_the_penalty_makes_it_sparser(acts):
+    l0 = [_fit(acts, _config("relu", steps=200, lr=3e-3, penalty=p), torch.Generator().manual_seed(0)).history["l0"][-1] for p in (0.01, 1.0)]
+    assert l0[1] < 0.5 * l0[0]
+
+
+# --- schedules in the loop ---------------------------------------------------------------------------------------
+
+
+def test_the_log_tells_of_rates_that_rise_and_fall_to_nothing(acts, generator):
+    log = []
+    config = _config("relu", steps=10, warmup=2, decay=0.5, lr=1e-3, log_every=1)
+    train.fit(stream.shuffled(acts, 64, 10, generator), config, acts, generator, log=log.append)
+    assert [row["lr"] for row in log] == pytest.approx([5e-4, 1e-3, 1e-3, 1e-3, 1e-3, 8e-4, 6e-4, 4e-4, 2e-4, 0])
+
+
+def test_the_last_step_of_a_falling_rate_changes_nothing(acts):
+    ends = []
+    for steps in (9, 10):
+        run = train.Run(_config("relu", steps=10, decay=0.5, lr=1e-3), acts, torch.Generator().manual_seed(0))
+        for _ in range(steps):
+            run.advance(acts[:64])
+        ends.append(run.sae)
+    recipe.constrain_decoder(ends[0])  # which the last step does before it does nothing
+    assert all(torch.equal(a, b) for a, b in zip(*(sae.tensors().values() for sae in ends), strict=True))
+
+
+def test_the_penalty_counts_nothing_at_step_zero_and_all_after_its_warm_up(acts):
+    """The first loss is the same with and without a coefficient; the loss of a run that has warmed up is not."""
+    rows = {}
+    for penalty, warmup in ((0.0, 0), (2.0, 4), (2.0, 0)):
+        log = []
+        config = _config("relu", steps=6, penalty=penalty, penalty_warmup=warmup, lr=1e-12, log_every=1, ema=None, aux_k=0)
+        train.fit([acts[:64]] * 6, config, acts, torch.Generator().manual_seed(0), log=log.append)
+        rows[penalty, warmup] = [row["loss"] for row in log]
+    none, warm, full = (np.array(rows[key]) for key in ((0.0, 0), (2.0, 4), (2.0, 0)))
+    assert (warm - none) / (full - none) == pytest.approx([0, 0.25, 0.5, 0.75, 1, 1], abs=1e-4)
+
+
+@pytest.mark.parametrize("clip", [1e-3, 1e3])
+def test_gradients_are_clipped_to_the_length_asked_for(clip, acts, monkeypatch):
+    """What Adam is given has the length `clip` if it was longer, and its own if not; its direction stays."""
+    given = []
+    for limit in (clip, None):
+        run = train.Run(_config("relu", lr=1e-3, clip=limit), acts, torch.Generator().manual_seed(0))
+        monkeypatch.setattr(run.adam, "step", lambda run=run: given.append(torch.cat([p.grad.flatten() for p in run.sae.parameters()])))
+        run.advance(acts[:64])
+    clipped, whole = given
+    assert 1e-3 < whole.norm() < 1e3
+    torch.testing.assert_close(clipped.norm(), whole.norm().clamp_max(clip))
+    torch.testing.assert_close(clipped / clipped.norm(), whole / whole.norm())
+
+
+# --- dead latents ------------------------------------------------------------------------------------------------
+
+
+def test_resampling_in_the_loop_wakes_the_dead(acts, generator):
+    """Latents that were shut before the step named in `resample_at` are alive after it, and their silence begins anew."""
+    config = _config("relu", steps=20, dead_after_tokens=128, resample_at=(5,), aux_k=0, lr=1e-4, transposed_start=False)
+    run = train.Run(config, acts, generator)
+    shut = torch.tensor([1, 30])
+    run.sae.b_enc.data[shut] = -1e3
+    for step in range(5):
+        run.advance(acts[64 * step : 64 * step + 64])
+    assert set(shut.tolist()) <= set(run.dead().tolist())
+    run.advance(acts[320:384])
+    assert not len(run.dead())
+    assert (run.sae.b_enc[shut] > -1).all()
+    run.advance(acts[384:448])
+    assert (run.silent[shut] < 3 * 64).all()
+
+
+def test_resampling_with_nothing_dead_is_the_run_without_it(acts):
+    with_it, without = (_config("relu", steps=8, resample_at=at, lr=1e-3, aux_k=0) for at in ((3,), ()))
+    a, b = (_fit(acts, config, torch.Generator().manual_seed(4)).last for config in (with_it, without))
+    assert all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+
+
+def test_a_short_run_of_the_2023_recipe_resamples(acts, generator, monkeypatch):
+    seen = []
+    resample = train.resample
+    monkeypatch.setattr(train, "resample", lambda *args: seen.append(len(args[3])) or resample(*args))
+    _fit(acts, recipe.bricken_2023(48, 200, 64, penalty=3.0, lr=1e-2), generator)
+    assert len(seen) == 4
+
+
+def test_a_short_run_of_the_2024_recipe_ends(acts, generator):
+    trained = _fit(acts, recipe.april_2024(48, 200, 64, penalty=0.3, lr=3e-3), generator)
+    assert trained.history["mse"][-1] < trained.history["mse"][0]
+    assert (trained.sae.W_dec.norm(dim=1) - 1).abs().min() > 1e-3  # rows are free
+
+
+# --- logs --------------------------------------------------------------------------------------------------------
+
+
+def test_the_append_of_a_list_is_a_log(acts, generator):
+    log = []
+    trained = train.fit(stream.shuffled(acts, 64, 30, generator), SMALL, acts, generator, log=log.append)
+    assert [row["step"] for row in log] == [0, 10, 20, 29]
+    for name, column in trained.history.items():
+        assert [row[name] for row in log] == column.tolist()
+    assert all(np.isfinite(list(row.values())).all() for row in log)
+
+
+def test_wandb_is_asked_for_an_offline_run_and_told_every_logged_step(acts, generator, monkeypatch):
+    told = []
+    stand_in = SimpleNamespace(log=lambda measures, step: told.append((step, measures["mse"])))
+    asked = {}
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **kwargs: asked.update(kwargs) or stand_in))
+    trained = train.fit(stream.shuffled(acts, 64, 30, generator), SMALL, acts, generator, log=train.to_wandb("name", SMALL))
+    assert (asked["project"], asked["mode"], asked["config"]["n"]) == ("name", "offline", 48)
+    assert told == list(zip([0, 10, 20, 29], trained.history["mse"], strict=True))
+
+
+# --- bad input ---------------------------------------------------------------------------------------------------
+
+
+def _bad(acts, case):
+    batch = acts[:64].clone()
+    if case == "NaN":
+        batch[3, 3] = torch.nan
+    if case == "zeros":
+        batch.zero_()
+    if case == "constant":
+        batch = torch.arange(64.0)[:, None].expand(64, 16)
+    if case == "float16 overflow":
+        batch = (1e5 * batch).half()
+    if case == "too few":
+        batch = batch[:63]
+    if case == "too many":
+        batch = acts[:65]
+    return batch
+
+
+@pytest.mark.parametrize(
+    ("case", "why"),
+    [
+        ("NaN", "1 of 64 activation vectors hold NaN"),
+        ("zeros", "step 2: every activation of the batch is zero"),
+        ("constant", "step 2: every activation of the batch is zero or constant"),
+        ("float16 overflow", "64 of 64 activation vectors hold NaN, infinite or overflowing"),
+        ("too few", "step 2: a batch of 63 tokens, but the configuration has 64"),
+        ("too many", "step 2: a batch of 65 tokens, but the configuration has 64"),
+    ],
+)
+def test_a_bad_batch_ends_the_run_in_a_sentence_and_keeps_nothing_of_it(case, why, acts, generator, tmp_path):
+    good = acts[:64]
+    with pytest.raises(ValueError, match=why):
+        train.fit([good, good, _bad(acts, case), good], SMALL, acts, generator, folder=tmp_path / "run", every=3)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("sample", "why"),
+    [
+        (lambda acts: acts.fill_(7.0), "nothing to learn"),
+        (lambda acts: acts[:1].expand(100, 16), "nothing to learn"),
+        (lambda acts: acts[:0], "nothing to learn"),
+        (lambda acts: acts.index_fill(0, torch.tensor([5]), torch.nan), "1 of 2048 activation vectors"),
+        (lambda acts: (1e5 * acts).half(), "2048 of 2048 activation vectors"),
+    ],
+    ids=["constant", "one vector", "empty", "NaN", "float16 overflow"],
+)
+def test_a_sample_that_cannot_serve_is_refused(sample, why, acts, generator):
+    with pytest.raises(ValueError, match=why):
+        train.fit([acts[:64].clone()], SMALL, sample(acts.clone()), generator)
+
+
+def test_activations_in_float16_that_do_not_overflow_are_trained_on_in_full_precision(acts):
+    """float16 is how activations are kept: their rounding is all that is lost, not the sum of their squares."""
+    half = (200 * acts).half()  # squares of these exceed float16
+    ends = [train.fit([batch] * 30, SMALL, batch[:64], torch.Generator().manual_seed(0)).sae for batch in (half[:64], half[:64].float())]
+    assert all(torch.equal(a, b) for a, b in zip(ends[0].parameters(), ends[1].parameters(), strict=True))
+
+
+def test_batches_that_run_out_are_missed(acts, generator):
     with pytest.raises(ValueError, match="ran out after 1 of 30"):
         train.fit(iter([acts[:64]]), SMALL, acts, generator)
-    broken = acts[:64].clone()
-    broken[3, 3] = torch.nan
-    with pytest.raises(ValueError, match="1 of 64 activation vectors"):
-        train.fit(iter([broken]), SMALL, acts, generator)
 
 
-@pytest.mark.parametrize("wrong", [dict(k=0), dict(k=49), dict(steps=0), dict(batch=0), dict(lr=-1.0), dict(dead_after_tokens=0)])
-def test_impossible_configurations_are_refused(wrong):
-    with pytest.raises(ValueError, match="must"):
-        recipe.TrainConfig(**(dict(n=48, k=4, steps=1, batch=1) | wrong))
+@pytest.mark.parametrize("kind", ["relu", "gated"])
+def test_a_loss_that_is_not_finite_ends_the_run(kind, acts, generator):
+    config = _config(kind, lr=1e30, log_every=1)
+    with pytest.raises(ValueError, match=r"step \d+: the loss is (nan|inf): lower the learning rate"):
+        _fit(acts, config, generator)

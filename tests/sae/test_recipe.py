@@ -1,0 +1,476 @@
+"""Each item of the published recipes on a case with a known answer."""
+
+import dataclasses
+import itertools
+import math
+
+import pytest
+import torch
+
+from companion.sae import dense, recipe, sparse
+from companion.sae.models import TopK, normalise
+
+SMALL = recipe.TrainConfig(n=48, k=4, steps=30, batch=64, lr=1e-3, dead_after_tokens=256)
+KINDS = ("topk", "multi_topk", "batch_topk", "matryoshka", "relu", "relu_norm", "gated", "jumprelu")
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def acts(generator):
+    """Sparse combinations of 32 directions in 16 dimensions, in the units of no model in particular."""
+    features = torch.randn(32, 16, generator=generator)
+    amounts = torch.rand(2048, 32, generator=generator) * (torch.rand(2048, 32, generator=generator) < 0.1)
+    return 5 + 3 * amounts @ features + 0.01 * torch.randn(2048, 16, generator=generator)
+
+
+def _config(kind, **more):
+    family = kind in KINDS[:4]
+    return recipe.TrainConfig(**(dict(n=48, steps=30, batch=64, kind=kind, k=4 if family else None, penalty=0.0 if family else 0.1) | more))
+
+
+# --- published recipes -------------------------------------------------------------------------------------------
+
+
+def test_april_2024_is_the_recipe_of_the_update():
+    """lambda 5 rising over 5 % of 200k steps, Adam (.9, .999) at 5e-5, to 0 over the last 20 %, clipped at 1, biases 0, no remedy."""
+    config = recipe.april_2024(n=131_072, steps=200_000, batch=4096)
+    assert (config.kind, config.penalty, config.penalty_warmup) == ("relu_norm", 5.0, 10_000)
+    assert (config.lr, config.betas, config.warmup, config.decay) == (5e-5, (0.9, 0.999), 0, 0.2)
+    assert (config.clip, config.decoder_norm, config.transposed_start, config.median_start) == (1.0, 0.1, True, False)
+    assert (config.aux_k, config.resample_at, config.ema) == (0, (), None)
+
+
+def test_bricken_2023_is_the_recipe_of_the_paper():
+    """A million steps of 8192: resampled at 25k, 50k, 75k and 100k those silent for 12,500 steps; unit rows, untied start, median."""
+    penalty = dense.convert_l1(0.004, dense.BRICKEN_2023, dense.APRIL_2024, width=512, batch=8192)
+    config = recipe.bricken_2023(n=4096, steps=1_000_000, batch=8192, penalty=penalty, lr=1e-4)
+    assert (config.kind, config.penalty, config.lr) == ("relu", pytest.approx(2.048), 1e-4)
+    assert config.resample_at == (25_000, 50_000, 75_000, 100_000)
+    assert config.dead_after_tokens == 12_500 * 8192
+    assert (config.transposed_start, config.median_start, config.aux_k, config.ema) == (False, True, 0, None)
+    assert (config.penalty_warmup, config.decay, config.clip) == (0, 0.0, None)
+    assert recipe.model_class(config.kind).unit_rows
+
+
+def test_defaults_are_those_of_the_top_k_paper():
+    config = recipe.TrainConfig(n=2**15, k=32, steps=1, batch=2**17)
+    assert (config.betas, config.aux_weight, config.dead_after_tokens, config.ema) == ((0.9, 0.999), 1 / 32, 10_000_000, 0.999)
+    assert (config.warmup, config.decay, config.clip, config.median_sample) == (0, 0.0, None, 32_768)
+    assert recipe.learning_rate(2**15, 2**17) == pytest.approx(1.41e-4, rel=5e-3)
+
+
+@pytest.mark.parametrize("steps", [1, 10, 100])
+def test_recipes_shrink_to_runs_of_a_few_steps(steps):
+    assert recipe.april_2024(64, steps, 32).penalty_warmup == steps  # the floor of 100 steps, but not more than there are
+    assert max(recipe.bricken_2023(64, steps, 32, 1.0, 1e-3).resample_at) <= max(1, steps // 10)
+
+
+# --- rates and warm-ups ------------------------------------------------------------------------------------------
+
+
+def test_rate_is_zero_at_the_last_step_and_full_before_the_last_fifth():
+    config = recipe.april_2024(64, steps=1000, batch=32)
+    factors = [recipe.rate_factor(step, config) for step in range(1000)]
+    assert factors[-1] == 0
+    assert factors[:800] == [1.0] * 800
+    assert factors[899] == pytest.approx(0.5)
+    assert all(a - b == pytest.approx(1 / 200) for a, b in itertools.pairwise(factors[800:]))
+
+
+def test_rate_rises_to_one_and_falls_whichever_is_lower():
+    config = _config("topk", steps=10, warmup=4, decay=0.5)
+    factors = [recipe.rate_factor(step, config) for step in range(10)]
+    assert factors == pytest.approx([0.25, 0.5, 0.75, 1, 1, 0.8, 0.6, 0.4, 0.2, 0])
+    crossing = [recipe.rate_factor(step, _config("topk", steps=4, warmup=4, decay=1.0)) for step in range(4)]
+    assert crossing == pytest.approx([0.25, 0.5, 0.25, 0])
+
+
+def test_rate_is_constant_unless_asked():
+    assert {recipe.rate_factor(step, SMALL) for step in range(30)} == {1.0}
+
+
+def test_penalty_is_zero_at_the_first_step_and_whole_after_its_warm_up():
+    assert [recipe.rising(step, 4) for step in range(6)] == [0, 0.25, 0.5, 0.75, 1, 1]
+    assert recipe.rising(0, 0) == 1
+
+
+@pytest.mark.parametrize(("steps", "wanted"), [(200_000, 10_000), (2000, 100), (1000, 100), (170, 100), (40, 40)])
+def test_a_warm_up_has_a_floor_in_steps(steps, wanted):
+    """With 170 steps 5 % are 8: the floor makes it 100."""
+    assert recipe.warmup_steps(0.05, steps) == wanted
+
+
+@pytest.mark.parametrize(("n", "paper"), [(2**11, 5.66e-4), (2**12, 4e-4), (2**15, 1.41e-4), (2**17, 7.07e-5)])
+def test_rate_follows_the_papers_rule_at_its_batch(n, paper):
+    assert math.isclose(recipe.learning_rate(n, batch=131_072), paper, rel_tol=5e-3)
+    assert math.isclose(recipe.learning_rate(n, batch=131_072 // 8), 2 * paper, rel_tol=5e-3)
+
+
+# --- start -------------------------------------------------------------------------------------------------------
+
+
+def test_geometric_median_of_a_cross_is_its_centre_and_of_a_majority_is_the_majority():
+    cross = torch.tensor([[1.0, 2], [3, 2], [2, 1], [2, 3]])
+    torch.testing.assert_close(recipe.geometric_median(cross), torch.tensor([2.0, 2.0]))
+    majority = torch.cat([torch.tensor([[1.0, 1.0]]).expand(60, 2), 1000 * torch.eye(2).repeat(20, 1)])
+    torch.testing.assert_close(recipe.geometric_median(majority, steps=500), torch.tensor([1.0, 1.0]), atol=1e-2, rtol=0)
+
+
+def test_geometric_median_lies_where_the_unit_vectors_to_the_points_cancel(generator):
+    points = torch.randn(300, 5, generator=generator).double().exp()
+    away = points - recipe.geometric_median(points, steps=1000, tolerance=1e-12)
+    assert (away / away.norm(dim=1, keepdim=True)).mean(dim=0).norm() < 1e-6
+
+
+def test_b_pre_starts_as_the_median_of_what_the_encoder_sees(acts, generator):
+    x = normalise(acts).x
+    torch.testing.assert_close(recipe.start(x, SMALL, generator).b_pre, recipe.geometric_median(x))
+
+
+def test_start_has_parallel_rows_and_reconstructions_as_long_as_inputs(acts, generator):
+    x = normalise(acts).x
+    sae = recipe.start(x, SMALL, generator)
+    torch.testing.assert_close(torch.cosine_similarity(sae.W_enc, sae.W_dec), torch.ones(48))
+    torch.testing.assert_close(sae.W_dec.norm(dim=1), torch.ones(48))
+    ratio = (sae(x) - sae.b_pre).norm(dim=1).mean() / (x - sae.b_pre).norm(dim=1).mean()
+    assert abs(ratio.item() - 1) < 1e-5
+    assert sae.W_enc.data_ptr() != sae.W_dec.data_ptr()
+
+
+def test_start_without_transposition_has_independent_rows(acts, generator):
+    config = recipe.TrainConfig(n=48, k=4, steps=1, batch=1, transposed_start=False)
+    sae = recipe.start(normalise(acts).x, config, generator)
+    assert torch.cosine_similarity(sae.W_enc, sae.W_dec).abs().mean() < 0.4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_starts_with_reconstructions_as_long_as_inputs_or_short_rows(kind, acts, generator):
+    x = normalise(acts).x
+    sae = recipe.start(x, _config(kind), generator)
+    torch.testing.assert_close(torch.cosine_similarity(sae.W_enc, sae.W_dec), torch.ones(48))
+    assert (sae.b_enc == 0).all()
+    if kind == "relu_norm":
+        for W in (sae.W_enc, sae.W_dec):
+            torch.testing.assert_close(W.norm(dim=1), torch.full((48,), 0.1))
+    else:
+        torch.testing.assert_close(sae.W_dec.norm(dim=1), torch.ones(48))
+        ratio = (sae.terms(x).x_hat - sae.b_pre).norm(dim=1).mean() / (x - sae.b_pre).norm(dim=1).mean()
+        assert abs(ratio.item() - 1) < (0.05 if kind == "jumprelu" else 1e-5)
+
+
+def test_april_2024_starts_with_all_biases_zero(acts, generator):
+    sae = recipe.start(normalise(acts).x, recipe.april_2024(48, 10, 64), generator)
+    assert (sae.b_pre == 0).all()
+    assert (sae.b_enc == 0).all()
+
+
+def test_start_has_seen_no_batch(acts, generator):
+    """The threshold of BatchTopK is a running mean over training, which has not begun."""
+    assert torch.isinf(recipe.start(normalise(acts).x, _config("batch_topk"), generator).threshold)
+
+
+def test_the_median_is_of_the_first_of_the_sample(acts, generator):
+    x = normalise(acts).x
+    config = dataclasses.replace(SMALL, median_sample=50)
+    torch.testing.assert_close(recipe.start(x, config, generator).b_pre, recipe.geometric_median(x[:50]))
+
+
+@pytest.mark.parametrize("case", ["constant", "one direction", "empty", "zeros"])
+def test_a_sample_in_which_nothing_varies_is_refused(case, acts, generator):
+    direction = torch.randn(16, generator=generator)
+    samples = {
+        "constant": direction.expand(500, 16),
+        "one direction": (1 + torch.rand(500, 1, generator=generator)) * direction,  # the same vector once normalised
+        "empty": acts[:0],
+        "zeros": torch.zeros(500, 16),
+    }
+    with pytest.raises(ValueError, match="one vector, up to their scale: there is nothing to learn"):
+        recipe.start(normalise(samples[case]).x, SMALL, generator)
+
+
+# --- AuxK --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_dead(generator):
+    """A model in double precision, inputs, and ten of its latents declared dead."""
+    sae = TopK.random(16, 48, 4, generator).double()
+    sae.b_pre.data += 0.3 * torch.randn(16, generator=generator, dtype=torch.float64)
+    x = torch.randn(64, 16, generator=generator, dtype=torch.float64)
+    return sae, x, torch.arange(48)[::5]
+
+
+def _dense_aux(sae, x, dead, k):
+    """AuxK in the paper's symbols, with dense products only."""
+    e = (x - sae(x)).detach()
+    pre = (x - sae.b_pre) @ sae.W_enc.T + sae.b_enc
+    alive = torch.ones(len(pre.T), dtype=bool).index_fill(0, dead, False)
+    pre = pre.masked_fill(alive, -torch.inf)
+    z = torch.zeros_like(pre).scatter(1, (top := pre.topk(min(k, len(dead)), dim=1)).indices, torch.relu(top.values))
+    return (z @ sae.W_dec - e).square().sum() / (e - e.mean(dim=0)).square().sum()
+
+
+@pytest.mark.parametrize("k", [3, 10, 200])  # fewer than are dead, all of them, more than there are
+def test_aux_loss_and_all_its_gradients_are_those_of_dense_autograd(k, with_dead):
+    sae, x, dead = with_dead
+    wanted = _dense_aux(sae, x, dead, k)
+    found = recipe.aux_loss(sae, x, sae(x), dead, k)
+    torch.testing.assert_close(found, wanted)
+    parameters = list(sae.parameters())
+    dense, sparse = torch.autograd.grad(wanted, parameters), torch.autograd.grad(found, parameters)
+    for a, b in zip(sparse, dense, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+
+
+def test_aux_gradient_reaches_the_encoder_of_the_dead_and_of_no_other(with_dead):
+    sae, x, dead = with_dead
+    gradient = torch.autograd.grad(recipe.aux_loss(sae, x, sae(x), dead, 3), sae.W_enc)[0].norm(dim=1)
+    assert (gradient[dead] > 0).all()
+    assert gradient.sum() == gradient[dead].sum()
+
+
+def test_aux_target_is_detached(with_dead):
+    sae, x, dead = with_dead
+    assert torch.autograd.grad(recipe.aux_loss(sae, x, sae(x), dead, 3), sae.W_dec)[0].norm(dim=1)[1] == 0  # latent 1 is alive
+
+
+def test_aux_is_normalised_per_batch(with_dead):
+    """Ten times smaller activations (and their b_pre) leave the same aux loss."""
+    sae, x, dead = with_dead
+    before = recipe.aux_loss(sae, x, sae(x), dead, 3)
+    sae.b_pre.data /= 10
+    torch.testing.assert_close(recipe.aux_loss(sae, x / 10, sae(x / 10), dead, 3), before)
+
+
+def test_aux_decode_is_free_of_the_bias(generator):
+    """Dead latents that are silent reconstruct nothing: the error is all of e, not e minus b_pre."""
+    sae = TopK.random(16, 48, 4, generator)
+    sae.b_pre.data += 5
+    sae.b_enc.data[-8:] = -100
+    dead, x = torch.arange(40, 48), torch.randn(32, 16, generator=generator)
+    e = x - sae(x)
+    wanted = e.square().sum() / (e - e.mean(dim=0)).square().sum()
+    torch.testing.assert_close(recipe.aux_loss(sae, x, sae(x), dead, 4), wanted)
+
+
+def test_aux_is_zero_when_nothing_is_dead_or_nothing_is_left(with_dead):
+    sae, x, dead = with_dead
+    assert recipe.aux_loss(sae, x, sae(x), dead[:0], 3) == 0
+    loss = recipe.aux_loss(sae, x, x, dead, 3)
+    assert loss == 0
+    loss.backward()
+    assert torch.isfinite(sae.W_enc.grad).all()
+
+
+@pytest.mark.parametrize("kind", [TopK, sparse.MultiTopK, sparse.BatchTopK, sparse.MatryoshkaTopK])
+def test_aux_loss_is_the_same_for_the_whole_family(kind, with_dead):
+    sae, x, dead = with_dead
+    other = kind.from_tensors(sae.tensors() | {"threshold": torch.zeros(()).double()}, 4)
+    torch.testing.assert_close(recipe.aux_loss(other, x, sae(x), dead, 3), recipe.aux_loss(sae, x, sae(x), dead, 3))
+
+
+# --- resampling --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def silent(acts, generator):
+    """A model with five latents that cannot fire, Adam after two steps of it, and inputs."""
+    x = normalise(acts).x
+    sae = recipe.start(x, _config("relu", transposed_start=False), generator)
+    dead = torch.tensor([3, 7, 20, 21, 47])
+    sae.b_enc.data[dead] = -1e3
+    adam = torch.optim.Adam(sae.parameters(), lr=1e-3)
+    for _ in range(2):
+        adam.zero_grad()
+        (sae(x).square().sum() + sum(p.sum() for p in sae.parameters())).backward()
+        adam.step()
+    return sae, adam, x, dead
+
+
+def test_inputs_are_drawn_in_proportion_to_their_loss_squared(silent, generator):
+    """Chi-square over 12 inputs and 2000 draws for one latent: its mean is 11, and 31.3 is passed once in a thousand times."""
+    sae, adam, x, _ = silent
+    x, one, draws = x[:12], torch.tensor([3]), 2000
+    losses = (sae(x) - x).square().sum(dim=1).detach()
+    counts = torch.zeros(12)
+    for _ in range(draws):
+        counts[recipe.resample(sae, adam, x, one, generator)] += 1
+        sae.b_enc.data[3] = -1e3  # silent again, so that the losses stay as they are
+
+    def chi_square(power):
+        expected = draws * losses**power / (losses**power).sum()
+        return ((counts - expected).square() / expected).sum().item()
+
+    assert chi_square(2) < 31.3
+    assert chi_square(1) > 100  # as likely as their loss, they would not be drawn like this
+
+
+def test_a_resampled_latent_is_its_input_at_the_published_lengths(silent, generator):
+    sae, adam, x, dead = silent
+    alive = torch.ones(48, dtype=torch.bool).index_fill(0, dead, False)
+    before = {name: t.clone() for name, t in sae.tensors().items()}
+    drawn = recipe.resample(sae, adam, x, dead, generator)
+    assert len(set(drawn.tolist())) == 5  # no two latents restart on one input
+    torch.testing.assert_close(sae.W_dec[dead], x[drawn] / x[drawn].norm(dim=1, keepdim=True))
+    torch.testing.assert_close(sae.W_enc[dead], 0.2 * before["W_enc"][alive].norm(dim=1).mean() * sae.W_dec[dead])
+    assert (sae.b_enc[dead] == 0).all()
+    for name, t in sae.tensors().items():  # the others are as they were
+        kept = slice(None) if name == "b_pre" else alive
+        assert torch.equal(t[kept], before[name][kept])
+
+
+def test_adam_forgets_the_resampled_and_no_other(silent, generator):
+    sae, adam, x, dead = silent
+    alive = torch.ones(48, dtype=torch.bool).index_fill(0, dead, False)
+    before = {p: {name: t.clone() for name, t in state.items()} for p, state in adam.state.items()}
+    recipe.resample(sae, adam, x, dead, generator)
+    for parameter in (sae.W_dec, sae.W_enc, sae.b_enc):
+        for moment in ("exp_avg", "exp_avg_sq"):
+            assert before[parameter][moment][dead].any()
+            assert not adam.state[parameter][moment][dead].any()
+            assert torch.equal(adam.state[parameter][moment][alive], before[parameter][moment][alive])
+    assert all(torch.equal(adam.state[sae.b_pre][name], t) for name, t in before[sae.b_pre].items())
+
+
+def test_the_next_tokens_make_resampled_latents_fire(silent, acts, generator):
+    sae, adam, x, dead = silent
+    assert not (sae.latents(x)[:, dead] > 0).any()
+    drawn = recipe.resample(sae, adam, x[:1024], dead, generator)
+    own = sae.latents(x[drawn])[:, dead].diagonal()
+    assert (own > 0).all()
+    assert ((sae.latents(x[1024:]) > 0).sum(dim=0)[dead] > 0).all()
+
+
+def test_resampling_nothing_changes_nothing_and_draws_nothing(silent, generator):
+    sae, adam, x, dead = silent
+    before, state = {name: t.clone() for name, t in sae.tensors().items()}, generator.get_state()
+    assert len(recipe.resample(sae, adam, x, dead[:0], generator)) == 0
+    assert all(torch.equal(t, before[name]) for name, t in sae.tensors().items())
+    assert torch.equal(generator.get_state(), state)
+
+
+def test_more_dead_than_inputs_share_them(silent, generator):
+    sae, adam, x, _ = silent
+    drawn = recipe.resample(sae, adam, x[:10], torch.arange(48), generator)
+    assert len(drawn) == 48
+    assert drawn.max() < 10
+    assert torch.isfinite(sae(x)).all()
+
+
+def test_resampling_before_the_first_step_needs_no_memory_of_adam(acts, generator):
+    sae = recipe.start(normalise(acts).x, _config("relu"), generator)
+    adam = torch.optim.Adam(sae.parameters(), lr=1e-3)
+    recipe.resample(sae, adam, normalise(acts).x, torch.tensor([0]), generator)
+    sae(normalise(acts).x).sum().backward()
+    adam.step()
+    assert torch.isfinite(sae.W_enc).all()
+
+
+# --- decoder, average --------------------------------------------------------------------------------------------
+
+
+def test_decoder_has_unit_rows_and_a_gradient_tangent_to_the_sphere(generator):
+    sae = TopK.random(16, 48, 4, generator)
+    sae.W_dec.data *= 3
+    sae.W_dec.grad = torch.randn(48, 16, generator=generator)
+    recipe.constrain_decoder(sae)
+    torch.testing.assert_close(sae.W_dec.norm(dim=1), torch.ones(48))
+    torch.testing.assert_close((sae.W_dec * sae.W_dec.grad).sum(dim=1), torch.zeros(48), atol=1e-6, rtol=0)
+
+
+def test_average_is_corrected_for_its_start():
+    sae = TopK(*(torch.full(shape, 0.0) for shape in ((2, 1), (2, 1), (2,), (1,))), k=1)
+    average = recipe.Average(sae, 0.9)
+    for value in (1.0, 4.0):
+        sae.b_enc.data.fill_(value)
+        average.update()
+    wanted = (0.9 * 1 + 4) / 1.9  # weights 0.1 * 0.9 and 0.1, divided by 1 - 0.9²
+    torch.testing.assert_close(average.value(sae)["b_enc"], torch.full((2,), wanted))
+
+
+@pytest.mark.parametrize("n", [48, 2**14 + 5])  # one block of rows, several with a rest
+def test_projection_leaves_what_is_tangent_and_removes_what_is_not(n, generator):
+    sae = TopK.random(16, n, 4, generator)
+    tangent = torch.randn(n, 16, generator=generator)
+    tangent -= (tangent * sae.W_dec).sum(dim=1, keepdim=True) * sae.W_dec.detach()
+    sae.W_dec.grad = tangent.detach() + 7 * sae.W_dec.detach()
+    sae.W_dec.data *= 2
+    recipe.constrain_decoder(sae)
+    torch.testing.assert_close(sae.W_dec.norm(dim=1), torch.ones(n))
+    torch.testing.assert_close(sae.W_dec.grad, tangent, atol=1e-5, rtol=0)
+
+
+def test_free_decoder_rows_are_left_alone(generator):
+    sae = dense.ReLUNorm.random(16, 48, None, generator)
+    sae.W_dec.data *= 3
+    sae.W_dec.grad = torch.randn(48, 16, generator=generator)
+    before = sae.W_dec.detach().clone(), sae.W_dec.grad.clone()
+    recipe.constrain_decoder(sae)
+    assert torch.equal(sae.W_dec, before[0])
+    assert torch.equal(sae.W_dec.grad, before[1])
+
+
+def test_average_of_constant_weights_is_the_weights(generator):
+    sae = dense.JumpReLU.random(16, 48, None, generator)
+    average = recipe.Average(sae, 0.999)
+    for _ in range(3):
+        average.update()
+    for name, t in average.value(sae).items():
+        torch.testing.assert_close(t, sae.tensors()[name])
+
+
+def test_average_carries_what_is_no_parameter(generator):
+    sae = sparse.BatchTopK.random(16, 48, 4, generator)
+    sae.terms(torch.randn(8, 16, generator=generator))
+    average = recipe.Average(sae, 0.9)
+    average.update()
+    assert torch.equal(average.value(sae)["threshold"], sae.threshold)
+
+
+# --- configurations ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrong", [dict(k=0), dict(k=49), dict(steps=0), dict(batch=0), dict(lr=-1.0), dict(dead_after_tokens=0)])
+def test_impossible_configurations_are_refused(wrong):
+    with pytest.raises(ValueError, match="must"):
+        recipe.TrainConfig(**(dict(n=48, k=4, steps=1, batch=1) | wrong))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (dict(k=None), r"k must lie in 1\.\.n"),
+        (dict(penalty=0.1), "made sparse by k alone"),
+        (dict(kind="relu"), "made sparse by a penalty alone"),
+        (dict(kind="relu", k=None, penalty=-1.0), "cannot be negative"),
+        (dict(kind="relu", k=None, penalty=math.nan), "must be finite"),
+        (dict(kind="relu", k=None, n=0), "must be positive"),
+        (dict(kind="prolu"), "no autoencoder of kind 'prolu'; there are topk, multi_topk"),
+        (dict(lr=math.nan), "lr=nan"),
+        (dict(lr=math.inf), "lr=inf"),
+        (dict(clip=0.0), "clip=0.0"),
+        (dict(decoder_norm=0.0), "decoder_norm=0.0"),
+        (dict(decay=1.5), "decay=1.5 must be a share"),
+        (dict(ema=1.0), "ema=1.0 a share below 1"),
+        (dict(warmup=-1), "cannot be negative"),
+        (dict(penalty_warmup=-1), "cannot be negative"),
+        (dict(aux_k=-1), "cannot be negative"),
+        (dict(median_sample=0), "must be positive"),
+        (dict(log_every=0), "must be positive"),
+        (dict(resample_at=(1,)), r"steps in 0\.\.0"),
+        (dict(resample_at=(-1,)), r"steps in 0\.\.0"),
+        (dict(kind="gated", k=None, resample_at=(0,)), "of a kind other than gated"),
+    ],
+)
+def test_each_impossible_configuration_has_its_sentence(wrong, why):
+    with pytest.raises(ValueError, match=why):
+        recipe.TrainConfig(**(dict(n=48, k=4, steps=1, batch=1) | wrong))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_its_class(kind):
+    assert recipe.model_class(kind).kind == kind

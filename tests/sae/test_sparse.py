@@ -1,0 +1,238 @@
+"""The relatives of TopK against dense formulas in the papers' symbols: values, gradients of every parameter, and what each adds."""
+
+import pytest
+import torch
+
+from companion.sae import kernels, sparse
+from companion.sae.models import Code, TopK
+
+D, N, K, B = 9, 40, 3, 23
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def x(generator):
+    return 2 * torch.randn(B, D, generator=generator, dtype=torch.float64)
+
+
+def _made(kind, generator, k=K):
+    """A model in double precision whose parameters are all different from their start."""
+    sae = kind.random(D, N, k, generator).double()
+    for parameter in sae.parameters():
+        parameter.data += 0.2 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    return sae
+
+
+def _pre(sae, x):
+    return (x - sae.b_pre) @ sae.W_enc.T + sae.b_enc
+
+
+def _top(pre, k):
+    """z = relu(topk(pre)): zero but at the k largest of each row."""
+    kept = torch.zeros_like(pre).scatter(1, pre.topk(k, dim=1).indices, 1.0)
+    return torch.relu(pre) * kept
+
+
+def _error(sae, x, z):
+    return (z @ sae.W_dec + sae.b_pre - x).square().sum()
+
+
+def _top_k(sae, x):
+    return _error(sae, x, _top(_pre(sae, x), K))
+
+
+def _multi(sae, x):
+    return _error(sae, x, _top(_pre(sae, x), K)) + _error(sae, x, _top(_pre(sae, x), 4 * K)) / 8
+
+
+def _batch(sae, x):
+    pre = _pre(sae, x)
+    bar = pre.flatten().topk(len(x) * K).values[-1]
+    return _error(sae, x, torch.relu(pre) * (pre >= bar))
+
+
+def _nested(sae, x):
+    z = _top(_pre(sae, x), K)
+    sizes = [round(N / 2**power) for power in (4, 3, 2, 1, 0)]
+    return sum(_error(sae, x, z * (torch.arange(N) < size)) for size in sizes) / 5
+
+
+FORMULAS = [(TopK, _top_k), (sparse.MultiTopK, _multi), (sparse.BatchTopK, _batch), (sparse.MatryoshkaTopK, _nested)]
+
+
+@pytest.mark.parametrize(("kind", "formula"), FORMULAS, ids=lambda case: getattr(case, "kind", ""))
+@pytest.mark.parametrize("path", [kernels.EXACT, kernels.REFERENCE], ids=["fast", "reference"])
+def test_error_and_the_gradients_of_all_parameters_are_those_of_the_formula(kind, formula, path, x, generator):
+    sae = _made(kind, generator)
+    sae.path = path
+    terms, wanted = sae.terms(x), formula(sae, x)
+    torch.testing.assert_close(terms.error, wanted)
+    assert terms.penalty == 0
+    parameters = list(sae.parameters())
+    found, expected = (torch.autograd.grad(value, parameters) for value in (terms.error, wanted))
+    for (name, _), a, b in zip(sae.named_parameters(), found, expected, strict=True):
+        assert b.abs().max() > 0
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9, msg=name)
+
+
+@pytest.mark.parametrize("kind", [TopK, sparse.MultiTopK, sparse.MatryoshkaTopK])
+def test_code_and_reconstruction_outside_training_are_those_of_top_k(kind, x, generator):
+    """Multi-TopK and Matryoshka differ in what they are trained on, not in what they answer."""
+    sae = _made(kind, generator)
+    z = _top(_pre(sae, x), K)
+    code = sae.encode(x)
+    torch.testing.assert_close(kernels.dense(code.indices, code.values, N), z)
+    for x_hat in (sae(x), sae.terms(x).x_hat, sae.decode(code)):
+        torch.testing.assert_close(x_hat, z @ sae.W_dec + sae.b_pre)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _ in FORMULAS])
+def test_what_fired_are_the_latents_above_a_thousandth_in_the_code_of_k(kind, x, generator):
+    sae = _made(kind, generator)
+    z = _top(_pre(sae, x), K)
+    if kind is sparse.BatchTopK:
+        pre = _pre(sae, x)
+        z = torch.relu(pre) * (pre >= pre.flatten().topk(B * K).values[-1])
+    counts = torch.bincount(sae.terms(x).fired, minlength=N)
+    assert torch.equal(counts, (z > 1e-3).sum(dim=0))
+
+
+def test_a_value_below_a_thousandth_is_kept_and_has_not_fired():
+    sae = TopK(torch.tensor([[5e-4], [-1.0]]), torch.ones(2, 1), torch.zeros(2), torch.zeros(1), 2)
+    terms = sae.terms(torch.ones(1, 1))
+    assert len(terms.fired) == 0
+    torch.testing.assert_close(terms.x_hat, torch.tensor([[5e-4]]))
+
+
+# --- Multi-TopK --------------------------------------------------------------------------------------------------
+
+
+def test_multi_top_k_is_capped_where_four_k_exceed_the_latents(x, generator):
+    sae = _made(sparse.MultiTopK, generator, k=N // 2)
+    wanted = _error(sae, x, _top(_pre(sae, x), N // 2)) + _error(sae, x, torch.relu(_pre(sae, x))) / 8
+    torch.testing.assert_close(sae.terms(x).error, wanted)
+
+
+def test_multi_top_k_trains_the_encoder_through_its_second_term(x, generator):
+    """What a fused encoder without gradients on its values loses: latents that only the wide code holds must learn."""
+    sae = _made(sparse.MultiTopK, generator)
+    pre = _pre(sae, x[:1])
+    only_wide = pre.topk(4 * K).indices[0, K:]
+    gradient = torch.autograd.grad(sae.terms(x[:1]).error, sae.W_enc)[0].norm(dim=1)
+    assert (gradient[only_wide[pre[0, only_wide] > 0]] > 0).all()
+
+
+# --- BatchTopK ---------------------------------------------------------------------------------------------------
+
+
+def _kept(sae, x):
+    return torch.isfinite(sae._compete(x)[1])
+
+
+def test_batch_top_k_keeps_exactly_k_per_token_in_the_mean(x, generator):
+    kept = _kept(_made(sparse.BatchTopK, generator), x)
+    assert kept.sum() == B * K
+    assert len(set(kept.sum(dim=1).tolist())) > 1  # a mean, not a quota
+
+
+def test_a_token_that_wins_with_all_its_candidates_is_asked_for_more(generator):
+    """One token a thousand times as long as the others takes the whole budget: more than the 4k it is first asked for."""
+    sae = _made(sparse.BatchTopK, generator)
+    x = 1e-3 * torch.randn(8, D, generator=generator, dtype=torch.float64)
+    x[5] *= 1e6
+    widths = []
+    select = kernels.select
+    sae.path = kernels.EXACT._replace(select=lambda *a: widths.append(a[3]) or select(*a))
+    positive = int((_pre(sae, x[5:6]) > 1).sum())
+    kept = _kept(sae, x)
+    assert 4 * K < positive <= 8 * K  # the case is what it says
+    assert widths == [4 * K, 8 * K]
+    assert kept[5].sum() == positive
+    assert kept.sum() == 8 * K
+    torch.testing.assert_close(sae.terms(x).error, _batch(sae, x))
+
+
+def test_threshold_is_the_running_mean_of_the_smallest_kept_value(generator):
+    sae = _made(sparse.BatchTopK, generator)
+    assert torch.isinf(sae.threshold)
+    assert (sae.encode(torch.randn(4, D, generator=generator).double()).values == 0).all()  # nothing passes before training
+    wanted = None
+    for _ in range(5):
+        x = torch.randn(B, D, generator=generator, dtype=torch.float64)
+        bar = _pre(sae, x).flatten().topk(B * K).values[-1].clamp_min(0)
+        wanted = bar if wanted is None else 0.9 * wanted + 0.1 * bar
+        sae.terms(x)
+        torch.testing.assert_close(sae.threshold, wanted.detach())
+
+
+def test_inference_by_threshold_keeps_k_in_the_mean_and_each_token_alone(generator):
+    sae = _made(sparse.BatchTopK, generator)
+    for _ in range(50):
+        sae.terms(torch.randn(200, D, generator=generator, dtype=torch.float64))
+    x = torch.randn(4000, D, generator=generator, dtype=torch.float64)
+    code = sae.encode(x)
+    l0 = (code.values > 0).sum(dim=1).double().mean().item()
+    assert abs(l0 - K) < 0.1  # a standard error of .02 from 4000 tokens, and the threshold's own
+    torch.testing.assert_close(sae(x[:1]), sae(x)[:1])  # no token depends on its neighbours
+    pre = _pre(sae, x)
+    torch.testing.assert_close(kernels.dense(*code, N), pre * (pre > sae.threshold))
+
+
+def test_a_threshold_is_never_negative(generator):
+    """With k latents kept of few that are positive, the smallest kept value is negative: nothing negative may pass for it."""
+    sae = _made(sparse.BatchTopK, generator, k=N - 1)
+    sae.terms(torch.randn(B, D, generator=generator, dtype=torch.float64))
+    assert sae.threshold == 0
+    assert (sae.encode(torch.randn(B, D, generator=generator, dtype=torch.float64)).values >= 0).all()
+
+
+def test_threshold_survives_a_round_trip_and_takes_no_gradient(generator):
+    sae = _made(sparse.BatchTopK, generator)
+    sae.terms(torch.randn(B, D, generator=generator, dtype=torch.float64))
+    again = sparse.BatchTopK.from_tensors(sae.tensors(), K)
+    assert torch.equal(again.threshold, sae.threshold)
+    assert not any(name == "threshold" for name, _ in again.named_parameters())
+
+
+# --- Matryoshka --------------------------------------------------------------------------------------------------
+
+
+def test_prefixes_are_a_sixteenth_to_all_of_the_latents():
+    sae = sparse.MatryoshkaTopK
+    assert sae.prefixes(sae, 4096) == [256, 512, 1024, 2048, 4096]
+    assert sae.prefixes(sae, 3) == [1, 2, 3]  # no empty prefix, none twice
+
+
+def test_each_prefix_is_a_dictionary_of_its_own(x, generator):
+    """With no later latent in the code, every larger prefix says the same: the mean error is that of the first one."""
+    sae = _made(sparse.MatryoshkaTopK, generator)
+    first = sae.prefixes(N)[0]
+    sae.b_enc.data[first:] = -1000.0
+    z = torch.relu(_pre(sae, x))[:, :first]
+    alone = z @ sae.W_dec[:first] + sae.b_pre
+    assert first < K  # so all its latents are kept
+    torch.testing.assert_close(sae.terms(x).error, (alone - x).square().sum())
+
+
+def test_late_latents_get_no_gradient_from_early_prefixes(x, generator):
+    """A latent of the last half counts in one of five errors: its decoder's gradient is a fifth of TopK's."""
+    sae = _made(sparse.MatryoshkaTopK, generator)
+    nested = torch.autograd.grad(sae.terms(x).error, sae.W_dec)[0]
+    plain = torch.autograd.grad(_top_k(sae, x), sae.W_dec)[0]
+    torch.testing.assert_close(nested[N // 2 :], plain[N // 2 :] / 5)
+    assert not torch.allclose(nested[: N // 2], plain[: N // 2] / 5)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _ in FORMULAS])
+def test_a_code_has_its_two_parts(kind, x, generator):
+    sae = _made(kind, generator)
+    sae.terms(x)
+    code = sae.encode(x)
+    assert isinstance(code, Code)
+    assert code.indices.shape == code.values.shape
+    assert code.indices.dtype == torch.long
+    assert all(len(set(row.tolist())) == len(row) for row in code.indices)
