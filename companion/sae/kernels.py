@@ -70,6 +70,8 @@ def _first_k(values: Tensor, row: np.ndarray, column: np.ndarray, rows: int, k: 
     """The k largest of each row of a ragged list, rows in order, at least k in each."""
     counts = np.bincount(row, minlength=rows)
     width = int(counts.max())
+    if counts.min() < k:  # nothing reaches a bound that is NaN
+        raise ValueError("there are NaN among the pre-activations: the weights or the inputs hold NaN, or training has diverged (lower the rate)")
     at = torch.from_numpy(np.arange(len(row)) + (np.arange(rows) * width - np.cumsum(counts) + counts)[row])
     padded = values.new_full((rows * width,), -torch.inf).index_copy_(0, at, values).view(rows, width)
     columns = torch.zeros(rows * width, dtype=torch.long).index_copy_(0, at, torch.from_numpy(column)).view(rows, width)

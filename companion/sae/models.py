@@ -184,6 +184,8 @@ class Autoencoder(nn.Module):
         Raises:
             ValueError: a tensor of this kind is missing or of another shape.
         """
+        if missing := [name for name in NAMES if name not in tensors]:
+            raise ValueError(f"a {cls.kind} autoencoder needs {', '.join(missing)}")
         sae = cls(*(tensors[name] for name in NAMES), k)
         for name, own in sae.tensors().items():
             if name not in tensors or tensors[name].shape != own.shape:

@@ -59,7 +59,7 @@ class TrainConfig:
     clip: float | None = None
     """Largest norm of the whole gradient."""
     aux_k: int | None = None
-    """Dead latents that reconstruct the residual; None for half the width, the paper's choice; 0 for none."""
+    """Dead latents that reconstruct the residual; None for half the width in the TopK family, the paper's choice, and 0 elsewhere."""
     aux_weight: float = 1 / 32
     dead_after_tokens: int = 10_000_000
     """A latent that has not fired for so many tokens is dead. Scale it down with the run."""

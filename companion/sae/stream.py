@@ -1,10 +1,16 @@
 """Batches of activations: from a pool that fits in memory, or from a model that makes them as they are needed."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+
+def seed_of(seed: int, name: str) -> int:
+    """A seed of 32 bits, all that torch's CPU generator looks at, for the stream of that name."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4])
 
 
 def shuffled(pool: Float[Tensor, "N D"], batch: int, steps: int, generator: torch.Generator) -> Iterator[Float[Tensor, "B D"]]:
@@ -13,8 +19,8 @@ def shuffled(pool: Float[Tensor, "N D"], batch: int, steps: int, generator: torc
     Raises:
         ValueError: the pool holds less than one batch.
     """
-    per_epoch = len(pool) // batch
-    if not per_epoch:
+    per_epoch = len(pool) // max(1, batch)
+    if not per_epoch or batch < 1:
         raise ValueError(f"a pool of {len(pool)} activations holds no batch of {batch}: collect more, or use smaller batches")
     for step in range(steps):
         if step % per_epoch == 0:
@@ -36,13 +42,12 @@ class Stream:
         buffer_tokens: room of the buffer; rounded down to whole blocks. Tokens left over from the last batch are dropped.
 
     Raises:
-        ValueError: no block, or a buffer smaller than a block or than a batch.
+        ValueError: no block, blocks of unequal sizes, or a buffer smaller than a block or than a batch.
     """
 
     def __init__(self, make: Callable[[int], Float[Tensor, "M D"]], blocks: int, batch: int, buffer_tokens: int, seed: int):
-        if blocks < 1:
-            raise ValueError("there are no blocks to stream: the corpus is empty")
-        first = make(0)
+        if blocks < 1 or batch < 1 or not len(first := make(0)):
+            raise ValueError(f"nothing to stream: {blocks} blocks in batches of {batch}, or blocks without activations")
         self.make, self.blocks, self.batch, self.seed = make, blocks, batch, seed
         self.block_tokens, self.per_buffer = len(first), min(blocks, buffer_tokens // len(first))
         if buffer_tokens < max(len(first), batch) or self.per_buffer * len(first) < batch:
@@ -72,10 +77,13 @@ class Stream:
         for slot in range(self.per_buffer):
             epoch, place = divmod(fill * self.per_buffer + slot, self.blocks)
             block = self.make(int(self._permutation(self.blocks, 2 * epoch)[place]))
+            if len(block) != self.block_tokens:
+                raise ValueError(f"a block of {len(block)} activations, but the first had {self.block_tokens}: all must be of one size")
             self.buffer[slot * self.block_tokens : (slot + 1) * self.block_tokens] = block
+            del block  # it would live on while the next is made
         self.order = self._permutation(len(self.buffer), 2 * fill + 1).to(self.buffer.device)
         self.filled = fill
 
     def _permutation(self, n: int, number: int) -> Tensor:
         """The order of epoch e is number 2e of the seed, that of fill f is number 2f + 1."""
-        return torch.randperm(n, generator=torch.Generator().manual_seed(self.seed * 2**32 + number))
+        return torch.randperm(n, generator=torch.Generator().manual_seed(seed_of(self.seed, str(number))))

@@ -12,8 +12,9 @@ from torch import Tensor
 from tqdm.std import tqdm
 
 from companion.sae import checkpoint, kernels
-from companion.sae.models import ALONE, Alone, Autoencoder, Terms, normalise
+from companion.sae.models import ALONE, Alone, Autoencoder, Terms, TopK, normalise
 from companion.sae.recipe import Average, TrainConfig, aux_loss, constrain_decoder, learning_rate, rate_factor, resample, rising, start
+from companion.sae.stream import seed_of
 
 COLUMNS = ("tokens", "mse", "dead", "l0")
 Log = Callable[[dict[str, float]], None]
@@ -81,6 +82,7 @@ def _advance(run: "Run", batches: Iterable[Tensor], folder: Path | str | None, e
             if log and not silent:
                 log(measures)
         if folder is not None and (run.step % every == 0 or run.step == config.steps):
+            run.finite_loss()
             checkpoint.keep(run, Path(folder))
     bar.close()
     if run.step < config.steps:
@@ -102,7 +104,7 @@ class Run:
         x = normalise(sample.float()).x
         self.config, self.mesh, self.step = config, mesh, 0
         # resampling draws from a stream of its own: batches that draw from the caller's come out the same when read past
-        self.generator = torch.Generator().manual_seed(generator.initial_seed() ^ 2**62)
+        self.generator = torch.Generator().manual_seed(seed_of(generator.initial_seed(), "resampling"))
         self.sae = mesh.part(start(x, config, generator))
         self.sae.mesh, self.sae.path = mesh, path
         self.error_of_mean = (x - x.mean(dim=0)).square().sum(dim=1).mean()
@@ -121,12 +123,13 @@ class Run:
         """
         config, batch = self.config, self._normalised(acts)
         if self.step in config.resample_at:
-            resample(self.sae, self.adam, batch, self.dead(), self.generator)
-            self.silent.zero_()
+            dead = self.dead()
+            resample(self.sae, self.adam, batch, dead, self.generator)
+            self.silent[dead] = 0
         x = self.mesh.rows(batch)
-        terms, loss = self._backward(x)
+        terms = self._backward(x)
         logged = self.step % config.log_every == 0 or self.step == config.steps - 1
-        measures = self._measure(x, terms, loss) if logged else None
+        measures = self._measure(x, terms) if logged else None
         self._update()
         self.step += 1
         return measures
@@ -147,10 +150,10 @@ class Run:
         return Trained(both[0], history, both[1])
 
     def _normalised(self, acts: Tensor) -> Tensor:
-        if len(acts) != self.config.batch:
-            raise ValueError(f"step {self.step}: a batch of {len(acts)} tokens, but the configuration has {self.config.batch}")
-        x, _, std = normalise(acts.float())  # the whole batch, so that every process refuses a bad one
-        if not std.any():
+        if acts.shape != (wanted := (self.config.batch, self.sae.d)):
+            raise ValueError(f"step {self.step}: a batch of shape {tuple(acts.shape)}, but this run takes {wanted}")
+        x, mean, std = normalise(acts.float())  # the whole batch, so that every process refuses a bad one
+        if not (std > 1e-6 * mean.abs()).any():
             raise ValueError(f"step {self.step}: every activation of the batch is zero or constant: nothing can be learned from it")
         return x
 
@@ -162,11 +165,12 @@ class Run:
         self.silent[self.mesh.fired(terms.fired, sae.n)] = 0
         penalty = config.penalty * rising(self.step, config.penalty_warmup) * terms.penalty
         loss = (terms.error + penalty) / (config.batch * self.error_of_mean)
-        aux_k = x.shape[1] // 2 if config.aux_k is None else config.aux_k
+        aux_k = (sae.d // 2 if isinstance(sae, TopK) else 0) if config.aux_k is None else config.aux_k
         loss = loss + config.aux_weight * aux_loss(sae, x, terms.x_hat, self.dead(), aux_k)
         loss.backward()
         self.mesh.sum_gradients(sae)
-        return terms, loss.detach()
+        self.loss = loss.detach()
+        return terms
 
     def _update(self) -> None:
         config = self.config
@@ -180,11 +184,19 @@ class Run:
         if self.average:
             self.average.update()
 
-    def _measure(self, x: Tensor, terms: Terms, loss: Tensor) -> dict[str, float]:
-        mesh, tokens = self.mesh, self.config.batch
-        loss = mesh.batch_total(loss).item()
+    def finite_loss(self) -> float:
+        """Loss of the last batch.
+
+        Raises:
+            ValueError: it is NaN or infinite, and with it the weights.
+        """
+        loss = self.mesh.batch_total(self.loss).item()
         if not np.isfinite(loss):
             raise ValueError(f"step {self.step}: the loss is {loss}: lower the learning rate ({self.rate:g})")
+        return loss
+
+    def _measure(self, x: Tensor, terms: Terms) -> dict[str, float]:
+        mesh, tokens, loss = self.mesh, self.config.batch, self.finite_loss()
         mse = mesh.batch_total((terms.x_hat.detach() - x).square().sum()) / (tokens * self.error_of_mean)
         dead = mesh.latent_total(torch.tensor(len(self.dead()))) / self.config.n
         l0 = mesh.batch_total(mesh.latent_total(torch.tensor(len(terms.fired)))) / tokens

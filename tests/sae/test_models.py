@@ -167,7 +167,6 @@ def test_a_tensor_of_the_kind_that_is_missing_or_misshapen_is_named(kind, name, 
             type(made).from_tensors(broken, made.k)
 
 
-@pytest.mark.xfail(strict=True, raises=KeyError, reason="from_tensors promises a ValueError and looks the four common names up before any check")
 @pytest.mark.parametrize("name", models.NAMES)
 def test_a_tensor_of_all_kinds_that_is_missing_is_named(name, sae):
     with pytest.raises(ValueError, match=name):

@@ -287,8 +287,8 @@ def _bad(acts, case):
         ("zeros", "step 2: every activation of the batch is zero"),
         ("constant", "step 2: every activation of the batch is zero or constant"),
         ("float16 overflow", "64 of 64 activation vectors hold NaN, infinite or overflowing"),
-        ("too few", "step 2: a batch of 63 tokens, but the configuration has 64"),
-        ("too many", "step 2: a batch of 65 tokens, but the configuration has 64"),
+        ("too few", r"step 2: a batch of shape \(63, 16\), but this run takes \(64, 16\)"),
+        ("too many", r"step 2: a batch of shape \(65, 16\), but this run takes \(64, 16\)"),
     ],
 )
 def test_a_bad_batch_ends_the_run_in_a_sentence_and_keeps_nothing_of_it(case, why, acts, generator, tmp_path):
