@@ -48,8 +48,8 @@ def batches(config):
     return stream.shuffled(acts(), config.batch, config.steps, torch.Generator().manual_seed(2))
 
 
-def fit(config, mesh=ALONE, given=None, **options) -> dict:
-    trained = train.fit(given or batches(config), config, acts(), torch.Generator().manual_seed(1), mesh=mesh, **options)
+def fit(config, mesh=ALONE, given=None, seed=1, **options) -> dict:
+    trained = train.fit(given or batches(config), config, acts(), torch.Generator().manual_seed(seed), mesh=mesh, **options)
     return {"sae": trained.sae.tensors(), "last": trained.last.tensors(), "history": trained.history}
 
 
@@ -105,7 +105,9 @@ def refusals(mesh, folder):
         with pytest.raises(ValueError) as error:  # noqa: PT011 (each is matched by a test)
             fit(case, mesh, given=given, folder=folder / "refused")
         said.append(str(error.value))
-    return said
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        fit(config("topk"), mesh, seed=mesh.everyone.rank)
+    return [*said, str(error.value)]
 
 
 def resampled(mesh, folder):
@@ -278,7 +280,7 @@ def test_what_cannot_be_shared_or_learned_is_refused_by_all_in_one_sentence(fold
     first, second = (found(refusals, (2, 2), rank) for rank in (0, 3))
     assert first == second
     wanted = ["63 latents cannot be split evenly over 2", "63 tokens cannot be split evenly over 2", "all latents in one place"]
-    wanted += ["1 of 64 activation vectors", "zero or constant"]
+    wanted += ["1 of 64 activation vectors", "zero or constant", "did not start from one model"]
     assert all(part in sentence for part, sentence in zip(wanted, first, strict=True))
     assert not (folder / "refused").exists()
 
