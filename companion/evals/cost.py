@@ -1,0 +1,116 @@
+"""What one training step of a TopK autoencoder costs: floating-point operations, bytes moved, bytes held.
+
+Gao et al. 2024, appendix on kernels: of the five products of a step only the encoder's has to be dense. A multiply-add
+counts as two operations. Counted are products, not selection, elementwise work or sums.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+ADAM_BYTES = 28
+"""Per float32 parameter and step: reads parameter, gradient and two moments, writes parameter and moments."""
+STATE_BYTES = 16
+"""Per float32 parameter, held from step to step: itself, its gradient, two moments."""
+
+
+class Step(NamedTuple):
+    """Sizes of one training step, in the paper's symbols.
+
+    Every part of a cost is a dictionary of whole numbers by name; their sum is the step's.
+    """
+
+    B: int
+    """Tokens."""
+    d: int
+    """Width of the activations."""
+    n: int
+    """Latents."""
+    k: int
+    """Latents kept per token."""
+    k_aux: int = 0
+    """Dead latents that AuxK keeps per token; 0 if nothing is dead."""
+    s: int = 4
+    """Bytes per number."""
+
+    @property
+    def parameters(self) -> int:
+        """2nd weights, n and d biases."""
+        return 2 * self.n * self.d + self.n + self.d
+
+    def dense_flops(self) -> dict[str, int]:
+        """10 Bdn in five products, 8 Bdn for AuxK, 2nd for the gradient of b_pre."""
+        return self._flops(self.B * self.d * self.n, bool(self.k_aux) * self.B * self.d * self.n)
+
+    def sparse_flops(self) -> dict[str, int]:
+        """2 Bdn + 8 Bd (k + k_aux), and 2nd for the gradient of b_pre. AuxK ranks pre-activations that the encoder made."""
+        return self._flops(self.B * self.d * self.k, self.B * self.d * self.k_aux)
+
+    def _flops(self, each: int, each_aux: int) -> dict[str, int]:
+        parts = dict.fromkeys(("decoder", "dL/dz", "dL/dW_dec", "dL/dW_enc"), 2 * each)
+        return {"encoder": 2 * self.B * self.d * self.n} | parts | {"dL/db_pre": 2 * self.n * self.d, "AuxK": 8 * each_aux}
+
+    def dense_bytes(self) -> dict[str, int]:
+        """Bytes read and written when the (B, n) code is an array: by each product its two factors, and the code where it is made."""
+        code, w, x = self._arrays()
+        product = code + w + x
+        parts = dict.fromkeys(("decoder", "dL/dz", "dL/dW_dec", "dL/dW_enc"), product)
+        return {"encoder": product, "selection": 2 * code} | parts | {"Adam": ADAM_BYTES * self.parameters}
+
+    def sparse_bytes(self, fused: bool = True) -> dict[str, int]:
+        """Bytes when k rows per token are gathered, each from memory every time, which is the most it can be.
+
+        Args:
+            fused: pre-activations are ranked before they leave the cache; otherwise they are written and read once.
+        """
+        (code, w, x), rows = self._arrays(), self.B * self.k * self.d * self.s
+        code = 0 if fused else code
+        parts = {"encoder": code + w + x, "selection": code, "decoder": rows + x, "dL/dz": rows + x, "dL/dW_dec": rows + w, "dL/dW_enc": rows + w}
+        return parts | {"Adam": ADAM_BYTES * self.parameters}
+
+    def _arrays(self) -> tuple[int, int, int]:
+        """Bytes of the code as an array, of one weight matrix, of the activations."""
+        return self.B * self.n * self.s, self.n * self.d * self.s, self.B * self.d * self.s
+
+    def state_bytes(self) -> int:
+        """Bytes held from step to step, without a running mean (4 more per parameter)."""
+        return STATE_BYTES * self.parameters
+
+
+def counted_flops(call: Callable[[], Any]) -> int:
+    """Operations of the products that `call` does, its backward pass included if it runs one.
+
+    torch's own counter knows dense products only, and counts a weighted gather as nothing; here a gather of N rows of
+    width D and a gradient with respect to N weights count 2ND each.
+    """
+    aten = torch.ops.aten
+    counts = dict.fromkeys((aten._embedding_bag, aten._embedding_bag_forward_only), _gather_flops)
+    counts[aten._embedding_bag_per_sample_weights_backward] = lambda grad, *shapes, **_: _gather_flops(*shapes)
+    counter = FlopCounterMode(display=False, custom_mapping=counts)
+    with counter:
+        call()
+    return counter.get_total_flops()
+
+
+def _gather_flops(W: tuple[int, ...], indices: tuple[int, ...], *_: Any, **__: Any) -> int:
+    return 2 * indices[0] * W[-1]
+
+
+def peak_bytes(call: Callable[[], Any]) -> int:
+    """Most bytes of CPU tensors and scratch that torch's allocator held during `call`, above those before it.
+
+    Buffers that libraries of products keep for themselves are not torch's and not seen.
+    """
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profile:
+        call()
+    changes = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]" and e.device_type() == torch.autograd.DeviceType.CPU]
+    held = torch.tensor([e.nbytes() for e in sorted(changes, key=lambda e: e.start_ns())]).cumsum(0)
+    return int(held.max().clamp_min(0)) if len(held) else 0
+
+
+def overlap(a: Tensor, b: Tensor) -> float:
+    """Mean share of the entries of a row of `a` (B, K) that stand in the same row of `b`: how well two selections agree."""
+    return (a[:, :, None] == b[:, None, :]).any(dim=2).double().mean().item()

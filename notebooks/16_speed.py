@@ -1,0 +1,626 @@
+# %% [markdown]
+# # 16. Why a training step is fast: operations, bytes, and what a clock says
+#
+# [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/16_speed.ipynb)
+#
+# **Claim.** Of the five dense products in a training step of a TopK autoencoder only the encoder's has to be dense. Doing the other four
+# with the $k$ latents that were kept changes no number, needs neither the operations nor the memory of the rest, and is faster on a clock.
+#
+# Paper: Gao et al., *Scaling and evaluating sparse autoencoders* (2024), [appendix on kernels](https://arxiv.org/abs/2406.04093).
+#
+# **Difference to the paper.**
+# - The paper has Triton kernels on GPUs; this page measures their counterparts in plain torch on one thread of a CPU, at small sizes.
+# - Times are ratios of medians of runs that take turns: whatever slows this machine slows both sides.
+# - The comparison with other libraries is not measured here. `make bench` records it, and the last section draws what it recorded.
+#
+# **Time.** `quick` a few seconds, `laptop` a minute on one thread, `paper` the sizes of the benchmark.
+
+# %% tags=["skip-execution"]
+import importlib.metadata
+import sys
+
+import numpy
+
+if "google.colab" in sys.modules:
+    get_ipython().run_line_magic("pip", "install -q 'superposition-companion[lm,live] @ git+https://github.com/OWNER/superposition-companion'")
+    assert numpy.__version__ == importlib.metadata.version("numpy"), "numpy was replaced: Runtime > Restart session, then run again"
+
+# %%
+import json
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from companion import ledger, run
+from companion.evals import cost
+from companion.plots import speed as plots
+from companion.sae import kernels, stream, train
+from companion.sae.models import Code, TopK, normalise
+from companion.sae.recipe import TrainConfig, constrain_decoder
+from companion.toy import data as toy_data
+
+# %% [markdown]
+# ## Parameters
+# One row per profile. Everything is counted in steps and repeats; no cell runs for a set time.
+
+
+# %% tags=["parameters"]
+@dataclass(frozen=True)
+class Config:
+    step: cost.Step  # the step that is taken apart
+    ranked: cost.Step  # sizes at which n / k is varied; its k is not used
+    ratios: tuple[int, ...]  # n / k
+    selected: tuple[int, int]  # rows and columns of the table in which selection is timed
+    kept_shares: tuple[int, ...]  # its n / k
+    widths: tuple[int, ...]  # n at which memory is measured
+    repeats: int
+    features: int  # true features of the planted data
+    density: float  # probability that a feature is active
+    trained: TrainConfig  # the autoencoder on it
+    seeds: int = 3
+
+
+cfg = run.choose(
+    quick=Config(
+        step=cost.Step(B=256, d=64, n=1024, k=8), ranked=cost.Step(B=128, d=64, n=1024, k=1), ratios=(2, 64, 128),
+        selected=(64, 4096), kept_shares=(4, 512), widths=(512, 1024), repeats=3, features=128, density=0.03,
+        trained=TrainConfig(n=256, k=4, steps=40, batch=256, dead_after_tokens=20_000, log_every=2),
+    ),
+    laptop=Config(
+        step=cost.Step(B=2048, d=128, n=8192, k=32), ranked=cost.Step(B=512, d=128, n=4096, k=1), ratios=(2, 4, 8, 16, 32, 64, 128, 256, 512),
+        selected=(512, 16384), kept_shares=(4, 16, 64, 256, 512, 1024), widths=(2048, 4096, 8192, 16384), repeats=5, features=512, density=0.012,
+        trained=TrainConfig(n=1024, k=8, steps=150, batch=512, dead_after_tokens=50_000, log_every=2),
+    ),
+    paper=Config(
+        step=cost.Step(B=8192, d=128, n=16384, k=32), ranked=cost.Step(B=2048, d=768, n=32768, k=1), ratios=(2, 8, 32, 64, 128, 256, 512, 1024),
+        selected=(2048, 32768), kept_shares=(4, 16, 64, 256, 512, 1024), widths=(4096, 16384, 65536), repeats=9, features=4096, density=0.002,
+        trained=TrainConfig(n=16384, k=32, steps=2000, batch=8192, dead_after_tokens=1_000_000),
+    ),
+)  # fmt: skip
+page = ledger.Page("16_speed", paper="Scaling and evaluating sparse autoencoders")
+cfg
+
+# %% [markdown]
+# ## 1. Counting before measuring
+# $B$ tokens of width $d$, $n$ latents, $k$ kept. A product of a $(B, d)$ and a $(d, n)$ matrix is $2Bdn$ operations. A step has five of
+# that size: the encoder, the decoder $\hat x = z W_{dec}$, the gradient of the code $dL/dz = g\, W_{dec}^\top$, and the gradients of the two
+# weight matrices. But $z$ has only $k$ entries per token, and so has its gradient. So
+#
+# $$ \text{dense: } 10Bdn + 8Bdn_{aux}, \qquad \text{sparse: } 2Bdn + 8Bd(k + k_{aux}), $$
+#
+# where $n_{aux}$ is $n$ if AuxK is at work on a dense code, and 0 otherwise. Both have $2nd$ more for $b_{pre}$: the bias is the same for every
+# token, so its gradient can be taken after summing over tokens. At the paper's sizes:
+
+# %%
+at_scale = cost.Step(B=131_072, d=768, n=32_768, k=32, s=2)
+dense_flops, sparse_flops = (sum(parts.values()) for parts in (at_scale.dense_flops(), at_scale.sparse_flops()))
+stored = sum(at_scale.sparse_bytes(fused=False).values()) - sum(at_scale.sparse_bytes().values())
+print(f"operations: dense {dense_flops:.3g}, sparse {sparse_flops:.3g}, {dense_flops / sparse_flops:.2f} times fewer")
+print(f"bytes of pre-activations written and read back if they are stored, at two bytes each: {stored / 1e9:.1f} GB")
+print(f"bytes of Adam, in float32: {at_scale.sparse_bytes()['Adam'] / 1e9:.2f} GB, whatever B is: large batches pay it once")
+
+# %% [markdown]
+# The sparse part is under a hundredth of the sparse step there: what is left is one product that no exact TopK can avoid. Is the formula what
+# the code does? Here is the step in the paper's symbols. The gradient of $b_{pre}$ is made cheap by hand; left to autograd, as most code
+# leaves it, $x - b_{pre}$ costs a sixth product.
+
+
+# %%
+def dense(sae, x, indices=None):
+    pre = x @ sae.W_enc.T + (sae.b_enc - sae.W_enc @ sae.b_pre)  # (B, n)
+    indices = pre.topk(sae.k, dim=1).indices if indices is None else indices
+    z = torch.zeros_like(pre).scatter(1, indices, torch.relu(pre.gather(1, indices)))
+    return z @ sae.W_dec + sae.b_pre  # (B, d)
+
+
+def backward(sae, x_hat, x):
+    sae.zero_grad()
+    (x_hat - x).square().sum().backward()
+
+
+def example(step, seed=0):
+    sae = TopK.random(step.d, step.n, step.k, run.stream(seed, "weights"))
+    return sae, normalise(torch.randn(step.B, step.d, generator=run.stream(seed, "inputs"))).x
+
+
+sae, x = example(cfg.step)
+assert torch.allclose(sae(x[:64]), dense(sae, x[:64]), atol=1e-4)
+
+# %% [markdown]
+# torch can count the operations of the products it is asked for. It does not know that a gather multiplies, so `cost.counted_flops` tells
+# it: $N$ gathered rows of width $d$, weighted and summed, are $2Nd$. The control uses the sparse code but decodes it as a matrix, which is how
+# many libraries stop half-way.
+
+
+# %%
+def halfway(sae, x):
+    code = sae.encode(x)
+    return kernels.weighted_gather_reference(code.indices, code.values, sae.W_dec) + sae.b_pre
+
+
+def counted(form, step):
+    sae, x = example(step)
+    return cost.counted_flops(lambda: backward(sae, form(sae, x), x))
+
+
+def saving_over_formula(form, step):
+    formula = 1 - sum(step.sparse_flops().values()) / sum(step.dense_flops().values())
+    return (1 - counted(form, step) / counted(dense, step)) / formula
+
+
+few = cfg.step._replace(B=256)  # a count needs no large batch
+tried = [few, few._replace(k=2 * few.k), few._replace(d=2 * few.d)]
+page.claim(
+    "speed.flops",
+    section="appendix on kernels",
+    says="the share of operations that the sparse step saves is that of the formula (counted over formula, three shapes)",
+    value=[saving_over_formula(lambda sae, x: sae(x), step) for step in tried],
+    band=(0.99, 1.01),
+    why="one per cent: the formula leaves out a bias that enters as one more input, and the second use of a gather",
+    control=[saving_over_formula(halfway, step) for step in tried],
+    control_is="a sparse encoder whose code is decoded as a matrix",
+)
+
+# %% [markdown]
+# The same step by parts. Four of the five are gone from the sparse bar: they are there, too thin to be seen.
+
+# %%
+bars = {"dense": cfg.step.dense_flops(), "sparse": cfg.step.sparse_flops()}
+bars = {name: {part: flops / 1e9 for part, flops in parts.items() if flops} for name, parts in bars.items()}
+page.save_figure(plots.parts(bars, "10⁹ operations of one step, by the formula"), "operations", bars)
+
+# %% [markdown]
+# ## 2. Nothing is approximated
+# Four fast forms stand for four plain ones. The plain ones are the definition, and each pair must agree.
+#
+# | what | plain | fast |
+# |---|---|---|
+# | the $k$ largest | `torch.topk` | a bound that $k$ entries reach, then a choice among the few that reach it |
+# | encode | $x W^\top$ as an array, then top-k | a block of rows at a time, ranked while in the cache |
+# | $\hat x$, and $dL/dz$ | matrix products | gather the $k$ rows and sum; gather and multiply |
+# | $dL/dW$ of both matrices | matrix products | sort the $Bk$ pairs by latent once, then gather again with rows and latents exchanged |
+
+# %%
+table = torch.randn(16, 4096, generator=run.stream(0, "table"))
+values, indices = kernels.top_k(table, 16)
+assert torch.equal(values.sort(1).values, table.topk(16).values.sort(1).values)
+assert torch.equal(table.gather(1, indices), values)
+by, z, g = kernels.ByLatent(indices, 4096), values.double(), torch.randn(16, 8, dtype=torch.double, generator=run.stream(0, "rows"))
+W = torch.randn(4096, 8, dtype=torch.double, generator=run.stream(1, "rows"))
+assert torch.allclose(kernels.weighted_gather(indices, z, W), kernels.weighted_gather_reference(indices, z, W))
+assert torch.allclose(kernels.gathered_dot(indices, W, g), kernels.gathered_dot_reference(indices, W, g))
+assert torch.allclose(kernels.transposed_gather(by, z, g), kernels.transposed_gather_reference(by, z, g))
+
+# %% [markdown]
+# The whole step, then: gradients of all four parameters against autograd through the formula of section 1. In float32 both forms get the same
+# selection, because a near tie may fall either way. The control is a mistake that a published kernel makes: it returns no gradient to the
+# encoder.
+
+
+# %%
+def gradients(form, sae, x):
+    backward(sae, form(sae, x), x)
+    return [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in sae.parameters()]
+
+
+def drops_encoder(sae, x):
+    code = sae.encode(x)
+    return sae.decode(Code(code.indices, code.values.detach()))
+
+
+def farthest(form, seed, dtype):
+    sae, x = example(cfg.ranked._replace(k=16), seed)
+    sae, x = sae.to(dtype), x.to(dtype)
+    pairs = zip(gradients(form, sae, x), gradients(lambda sae, x: dense(sae, x, sae.encode(x).indices), sae, x), strict=True)
+    return max(((fast - slow).norm() / slow.norm()).item() for fast, slow in pairs)
+
+
+# %% [markdown]
+# Each number below is the largest relative distance over the four parameters.
+
+# %%
+for dtype, name, limit in ((torch.float64, "fp64", 1e-10), (torch.float32, "fp32", 1e-4)):
+    page.claim(
+        f"speed.gradients-{name}",
+        section="appendix on kernels",
+        says=f"gradients of the sparse step are those of the dense one, {name} (largest relative distance)",
+        value=[farthest(lambda sae, x: sae(x), seed, dtype) for seed in range(cfg.seeds)],
+        band=(0, limit),
+        why="rounding of sums of some thousand terms, with room to spare",
+        control=[farthest(drops_encoder, seed, dtype) for seed in range(cfg.seeds)],
+        control_is="a kernel that returns no gradient to the encoder",
+    )
+
+# %% [markdown]
+# ## 3. What a clock says
+# Forms take turns and the first round is dropped; reported are medians of the ratios within a round. A step is forward, backward, unit norm
+# of the decoder rows and Adam, for both forms.
+
+
+# %%
+def by_turns(calls, repeats):
+    """Seconds of each call, (repeat,) per name."""
+    taken = {name: [] for name in calls}
+    for _ in range(repeats + 1):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            taken[name].append(time.perf_counter() - start)
+    return {name: np.array(seconds[1:]) for name, seconds in taken.items()}
+
+
+def whole_step(form, sae, x):
+    adam = torch.optim.Adam(sae.parameters(), lr=1e-4, fused=True)
+
+    def take():
+        backward(sae, form(sae, x), x)
+        constrain_decoder(sae)
+        adam.step()
+
+    return take
+
+
+# %% [markdown]
+# **Selection first**, because after the other four products are gone it is what the clock shows next to the encoder. The fast form must find
+# the same entries as `torch.topk`, and can only win where few are kept: at $k = n/4$ every group holds some of them.
+
+
+# %%
+def selection_ratio(kept_share):
+    rows, n = cfg.selected
+    scores, k = torch.randn(rows, n, generator=run.stream(kept_share, "scores")), n // kept_share
+    assert torch.equal(kernels.top_k(scores, k)[0].sort(1).values, scores.topk(k).values.sort(1).values)
+    seconds = by_turns({"torch": lambda: scores.topk(k, dim=1, sorted=False), "ours": lambda: kernels.top_k(scores, k)}, cfg.repeats)
+    return seconds["torch"] / seconds["ours"]
+
+
+selection = np.stack([selection_ratio(share) for share in cfg.kept_shares], axis=1)
+figure = plots.over_ratio(np.array(cfg.kept_shares), selection, "time of torch.topk / time of ours")
+page.save_figure(figure, "selection", {"n/k": cfg.kept_shares, "torch/ours": selection})
+
+# %% [markdown]
+# Below $n/k$ of some tens the function hands over to `torch.topk`, and the line lies at one. That is the control.
+
+# %%
+few_kept = [at for at, share in enumerate(cfg.kept_shares) if share >= 256]
+page.claim(
+    "speed.top-k",
+    section="appendix on kernels",
+    says="exact selection by a bound is faster than torch.topk where at most one in 256 is kept (torch's time over ours)",
+    value=np.median(selection, axis=0)[few_kept],
+    band=(1.25, np.inf),
+    why="a quarter: more than the medians of a busy machine move by",
+    control=np.median(selection, axis=0)[0],
+    control_is="one in four kept, where nothing can be left out",
+    needs="laptop",
+)
+
+# %% [markdown]
+# **The step**, at one $n$ and ever smaller $k$. The dense form does not care what $k$ is. The sparse form pays $8Bdk$ in gathers, and a gathered
+# operation is far slower than one in a matrix product: at $n/k = 2$ sparse is the wrong form.
+
+
+# %%
+def step_ratio(n_over_k):
+    step = cfg.ranked._replace(k=cfg.ranked.n // n_over_k)
+    forms = {"dense": dense, "sparse": lambda sae, x: sae(x)}
+    seconds = by_turns({name: whole_step(form, *example(step)) for name, form in forms.items()}, cfg.repeats)
+    return seconds["dense"] / seconds["sparse"]
+
+
+measured = np.stack([step_ratio(ratio) for ratio in cfg.ratios], axis=1)
+steps = [cfg.ranked._replace(k=cfg.ranked.n // ratio) for ratio in cfg.ratios]
+formula = np.array([sum(s.dense_flops().values()) / sum(s.sparse_flops().values()) for s in steps])
+figure = plots.over_ratio(np.array(cfg.ratios), measured, "time of the dense step / time of the sparse", formula)
+page.save_figure(figure, "step_time", {"n/k": cfg.ratios, "dense/sparse": measured, "formula": formula})
+
+# %% [markdown]
+# Operations promise more than the clock gives, because selection is not a product and gathers run at the speed of memory.
+
+# %%
+sparse_enough = [at for at, ratio in enumerate(cfg.ratios) if ratio >= 64]
+page.claim(
+    "speed.sparse-faster",
+    section="appendix on kernels",
+    says="a sparse step is faster than a dense one wherever n / k is 64 or more (dense time over sparse, each such n / k)",
+    value=np.median(measured, axis=0)[sparse_enough],
+    band=(1.2, np.inf),
+    why="faster, by more than medians move on a busy machine; operations alone would give four to five",
+    control=np.median(measured, axis=0)[0],
+    control_is="n / k = 2",
+    needs="laptop",
+)
+
+# %% [markdown]
+# **Where the time goes.** The parts of both forms, each timed alone, in multiples of the encoder's product. The dense form cannot be below five,
+# whatever is done to it. The sparse form can.
+
+
+# %%
+def parts_of(step):
+    sae, x = example(step)
+    W, b, n = sae.W_enc.detach(), sae.b_enc.detach(), step.n
+    values, indices = kernels.select(x, W, b, step.k)
+    z, product, by = kernels.dense(indices, values, n), torch.empty(step.B, n), kernels.ByLatent
+    common = {"encoder": lambda: torch.mm(x, W.T, out=product)}
+    fast = {
+        "selection": lambda: kernels.select(x, W, b, step.k),  # with the encoder, which is taken off below
+        "decoder": lambda: kernels.weighted_gather(indices, values, W),
+        "dL/dz": lambda: kernels.gathered_dot(indices, W, x),
+        "dL/dW, both": lambda: [kernels.transposed_gather(pairs, values, x) for pairs in [by(indices, n)] for _ in "de"],
+    }
+    slow = {
+        "selection": lambda: torch.zeros_like(product).scatter(1, (top := product.topk(step.k)).indices, top.values),
+        "decoder": lambda: z @ W,
+        "dL/dz": lambda: x @ W.T,
+        "dL/dW, both": lambda: [z.T @ x for _ in "de"],
+    }
+    return common, fast, slow
+
+
+def norm_and_adam(step):
+    sae, x = example(step)
+    adam = torch.optim.Adam(sae.parameters(), lr=1e-4, fused=True)
+    backward(sae, sae(x), x)
+    return lambda: (constrain_decoder(sae), adam.step())
+
+
+# %% [markdown]
+# All of it by turns, and the two whole steps with it.
+
+# %%
+common, fast, slow = parts_of(cfg.step)
+calls = common | {"norm, Adam": norm_and_adam(cfg.step)}
+calls |= {f"sparse {name}": call for name, call in fast.items()} | {f"dense {name}": call for name, call in slow.items()}
+calls |= {"sparse": whole_step(lambda sae, x: sae(x), *example(cfg.step)), "dense": whole_step(dense, *example(cfg.step))}
+seconds = by_turns(calls, cfg.repeats)
+products = {name: np.median(taken / seconds["encoder"]) for name, taken in seconds.items()}
+products["sparse selection"] -= 1
+bars = {}
+for form in ("dense", "sparse"):
+    bars[form] = {"encoder": 1.0} | {name: products[f"{form} {name}"] for name in fast} | {"norm, Adam": products["norm, Adam"]}
+figure = plots.parts(bars, "time in multiples of the encoder product, one thread (each part alone)")
+page.save_figure(figure, "time", {"parts": bars, "whole step": {form: products[form] for form in bars}, "step": cfg.step._asdict()})
+
+# %% [markdown]
+# Next to the encoder's product it is selection that costs most, in both forms. Summed up, as a claim on the whole
+# step:
+
+# %%
+page.claim(
+    "speed.five-products",
+    section="appendix on kernels",
+    says="a whole sparse step takes less time than the five products that a dense one cannot do without (in encoder products)",
+    value=products["sparse"],
+    band=(0, 5),
+    why="10Bdn operations over 2Bdn: the floor of the dense form without its selection, its elementwise passes and Adam",
+    control=products["dense"],
+    control_is="the dense step",
+    needs="laptop",
+)
+
+# %% [markdown]
+# ## 4. Memory
+# The $(B, n)$ array of pre-activations is what limits $B$ and $n$: at the paper's sizes 17 GB in float32, and a dense step holds several of
+# them. The sparse step holds one block of rows that fits a cache, whatever $B$ is. Counted is what torch's allocator held at most during
+# forward and backward, without the weights and without the gradients that the optimiser needs in any case.
+
+
+# %%
+def extra_share(form, n):
+    step = cfg.step._replace(n=n, d=64)
+    sae, x = example(step)
+    gradients = 4 * step.parameters
+    return (cost.peak_bytes(lambda: backward(sae, form(sae, x), x)) - gradients) / (4 * step.B * n)
+
+
+forms = {"sparse": lambda sae, x: sae(x), "dense": dense}
+shares = {name: np.array([extra_share(form, n) for n in cfg.widths]) for name, form in forms.items()}
+page.save_figure(plots.held(cfg.widths, shares, 0.15), "memory", {"n": cfg.widths, "extra / (B, n) array": shares})
+page.claim(
+    "speed.memory",
+    section="appendix on kernels",
+    says="memory of a step beyond weights and gradients, as a share of the (B, n) float32 array, at the largest n",
+    value=shares["sparse"][-1],
+    band=(0, 0.15),
+    why="a target of this project, set before the kernels were written",
+    control=shares["dense"][-1],
+    control_is="the dense step",
+    needs="laptop",
+)
+
+# %% [markdown]
+# ## 5. Selecting in low precision
+# On a processor with bfloat16 units the encoder's product can be done in bfloat16 for two fifths of the time or less, if it only decides
+# *which* latents to keep: their values are then computed exactly. What differs are near ties. How many, and does training notice? Controls
+# are selections that are too coarse: entries of $x$ and $W$ rounded to a few levels.
+
+
+# %%
+def coarse(levels):
+    def rounded(t):
+        return (t / t.abs().amax(dim=1, keepdim=True) * levels).round()
+
+    def select(x, W, b, k):
+        indices = kernels.select(rounded(x), rounded(W), torch.zeros_like(b), k)[1]
+        return kernels.gathered_dot(indices, W, x) + b[indices], indices
+
+    return kernels.EXACT._replace(select=select)
+
+
+def paths():
+    return {"float32": kernels.EXACT, "bfloat16": kernels.LOW, "7 levels": coarse(3), "3 levels": coarse(1)}
+
+
+def agreement(path, seed):
+    sae, x = example(cfg.ranked._replace(k=16), seed)
+    selected = [p.select(x, sae.W_enc.detach(), sae.b_enc.detach(), sae.k)[1] for p in (path, kernels.EXACT)]
+    return cost.overlap(*selected)
+
+
+overlaps = {name: [agreement(path, seed) for seed in range(cfg.seeds)] for name, path in paths().items()}
+
+# %% [markdown]
+# Training: planted sparse data (notebook 08, section 2), the same stream of batches for every form, three seeds. "dense" goes through the
+# plain references, products and all; it shows what the fast forms change by rounding alone.
+
+
+# %%
+def planted(config: Config, seed: int) -> torch.Tensor:
+    W = torch.nn.functional.normalize(torch.randn(config.features, 64, generator=run.stream(seed, "features")), dim=1)
+    uniforms = toy_data.draw(config.features, 20_000, run.stream(seed, "amounts"))
+    acts = toy_data.conditional(uniforms, torch.tensor([config.density]))[0] @ W
+    return acts[acts.norm(dim=1) > 1e-3]
+
+
+def train_each(config: Config) -> dict:
+    curves = {}
+    for seed in range(config.seeds):
+        acts = planted(config, seed)
+        for name, path in (paths() | {"dense": kernels.REFERENCE}).items():
+            batches = stream.shuffled(acts, config.trained.batch, config.trained.steps, run.stream(seed, "order"))
+            fitted = train.fit(batches, config.trained, acts[:4096], run.stream(seed, "sae"), path=path)
+            curves[f"{name}/{seed}"] = torch.from_numpy(fitted.history["mse"])
+    return curves
+
+
+histories = run.memo(train_each, cfg)
+curves = {name: np.stack([histories[f"{name}/{seed}"].numpy() for seed in range(cfg.seeds)]) for name in (*paths(), "dense")}
+
+# %% [markdown]
+# One colour per form, one line per seed. The lines of dense, float32 and bfloat16 should not be told apart, where seeds can be.
+
+# %%
+steps = np.minimum(np.arange(curves["dense"].shape[1]) * cfg.trained.log_every, cfg.trained.steps - 1)
+shown = {name: curves[name] for name in ("dense", "float32", "bfloat16", "3 levels")}
+page.save_figure(plots.losses(steps, shown), "losses", {"step": steps, "normalised mse": shown})
+between = curves["dense"].std(axis=0, ddof=1).mean()
+page.claim(
+    "speed.same-curve",
+    section="2.3",
+    says="the loss curve is that of the dense float32 reference within seed noise (mean distance over standard deviation of seeds)",
+    value=np.abs(curves["float32"] - curves["dense"]).mean(axis=1) / between,
+    band=(0, 0.5),
+    why="half of what two seeds differ by would be seen in the figure; rounding alone is far below",
+    control=np.abs(np.roll(curves["dense"], 1, axis=0) - curves["dense"]).mean(axis=1) / between,
+    control_is="the reference with another seed",
+)
+
+# %% [markdown]
+# The end of training, over the last tenth of the steps:
+
+# %%
+last = max(1, curves["dense"].shape[1] // 10)
+final = {name: curves[name][:, -last:].mean(axis=1) for name in paths()}
+figure = plots.coarser(list(overlaps), np.array([np.mean(shares) for shares in overlaps.values()]), np.stack(list(final.values())))
+page.save_figure(figure, "low_precision", {"overlap": overlaps, "normalised mse": final})
+page.claim(
+    "speed.bf16-overlap",
+    section="appendix on kernels (ours)",
+    says="selection in bfloat16 finds the latents that float32 finds (share of them)",
+    value=overlaps["bfloat16"],
+    band=(0.97, 1),
+    why="scores round by 2^-9 of their terms, and neighbours near the k-th largest are some hundredths of its size apart",
+    control=overlaps["3 levels"],
+    control_is="entries rounded to three levels",
+)
+
+# %% [markdown]
+# One latent in a hundred differs, always one that is nearly tied. What that costs:
+
+# %%
+page.claim(
+    "speed.bf16-loss",
+    section="appendix on kernels (ours)",
+    says="and training does not notice (final normalised MSE over that of float32 selection)",
+    value=final["bfloat16"] / final["float32"],
+    band=(0.95, 1.05),
+    why="pilots of three seeds were within two per cent: near ties that fall the other way make another run, not a worse one",
+    control=final["3 levels"] / final["float32"],
+    control_is="entries rounded to three levels",
+    needs="laptop",
+)
+
+# %% [markdown]
+# ## 6. Beside other libraries, as recorded
+# **Nothing in this section was measured by this page.** `make bench` installs other libraries in an environment of their own, gives all of them
+# the same inputs and weights, checks that their first reconstructions agree, and times one step of each library's own trainer in turns. If
+# that record exists it is drawn here, with the machine it comes from. Everything is relative to the encoder's product in float32 on that
+# machine. The path with bfloat16 selection pays only where the machine has matrix units for it.
+
+
+# %%
+def read_record():
+    path = run.project_root() / "figures" / "16_speed" / "bench.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def draw(record):
+    names = [name for name in record["shapes"][0]["rows"] if not name.startswith("encoder")]
+    table = {key: np.array([[shape["rows"][name][key] for shape in record["shapes"]] for name in names]) for key in ("ratio", "least", "most")}
+    machine, threads = record["machine"], next(iter(record["versions"].values()))["threads"]
+    units = "with" if machine["bf16_matrix_units"] else "without"
+    source = f"recorded by make bench, not by this page: {machine['cpu']}, {threads} threads, {units} bf16 matrix units"
+    shapes = [", ".join(f"{symbol}={size}" for symbol, size in shape["shape"].items()) for shape in record["shapes"]]
+    return plots.recorded(names, table["ratio"], table["least"], table["most"], shapes, source), dict(zip(names, table["ratio"], strict=True))
+
+
+record = read_record()
+if record is None:
+    print("no record: run `make bench`")
+else:
+    figure, ratios = draw(record)
+    page.save_figure(figure, "peers", {"machine": record["machine"], "time / encoder product": ratios})
+
+# %% [markdown]
+# Where a record exists it is held to what was asked of this package before it was written, on the path that `kernels.recommended` has for
+# that machine. The controls put the careful dense step in our place, the witnesses the encoder's product alone, which no step can beat
+# in float32.
+
+# %%
+if record is not None:
+    units = record["machine"]["bf16_matrix_units"]
+    chosen = ratios["ours, bf16 selection" if units else "ours"]
+    limit = np.array([(1.3 if shape["shape"]["n"] < 2**14 else 1.0) if units else 1.6 for shape in record["shapes"]])
+    page.claim(
+        "speed.recorded-step",
+        section="(recorded)",
+        says="a whole step costs no more encoder products than were allowed for each of the shapes (measured over allowed)",
+        value=chosen / limit,
+        band=(0, 1),
+        why="1.0 products at the two larger shapes and 1.3 at the smallest with bfloat16 matrix units, 1.6 without: set beforehand",
+        control=ratios["dense reference"] / limit,
+        control_is="the dense step in our place",
+        open_because="the limit was set on another processor, with another ratio of memory to products",
+        witness=1 / limit,
+        witness_is="the encoder product alone",
+    )
+
+# %% [markdown]
+# And the other libraries, each in its own trainer:
+
+# %%
+for name, factor in (("SAELens", 8), ("dictionary_learning", 8), ("sparsify", 2.5)) if record is not None else ():
+    if name in ratios:
+        page.claim(
+            f"speed.recorded-{name}",
+            section="(recorded)",
+            says=f"a step of {name} takes at least {factor} times as long as ours, at each of the recorded shapes",
+            value=ratios[name] / chosen,
+            band=(factor, np.inf),
+            why="set beforehand, from a comparison on a processor with bfloat16 matrix units",
+            control=ratios[name] / ratios["dense reference"],
+            control_is="the dense step in our place",
+            open_because="the factor was set on another processor, with another ratio of memory to products",
+            witness=ratios[name],
+            witness_is="the encoder product alone in our place",
+        )
+
+# %% [markdown]
+# ## What stood and what did not
+# Claims, bands, controls and verdicts of this run:
+
+# %%
+page.close()
