@@ -478,10 +478,11 @@ def planted(config: Config, seed: int) -> torch.Tensor:
 def train_each(config: Config) -> dict:
     curves = {}
     for seed in range(config.seeds):
-        acts = planted(config, seed)
+        fresh = 10 + seed  # seeds 0 to 2 were the pilots that the bands rest on
+        acts = planted(config, fresh)
         for name, path in (paths() | {"dense": kernels.REFERENCE}).items():
-            batches = stream.shuffled(acts, config.trained.batch, config.trained.steps, run.stream(seed, "order"))
-            fitted = train.fit(batches, config.trained, acts[:4096], run.stream(seed, "sae"), path=path)
+            batches = stream.shuffled(acts, config.trained.batch, config.trained.steps, run.stream(fresh, "order"))
+            fitted = train.fit(batches, config.trained, acts[:4096], run.stream(fresh, "sae"), path=path)
             curves[f"{name}/{seed}"] = torch.from_numpy(fitted.history["mse"])
     return curves
 
@@ -537,7 +538,7 @@ page.claim(
     says="and training does not notice (final normalised MSE over that of float32 selection)",
     value=final["bfloat16"] / final["float32"],
     band=(0.95, 1.05),
-    why="pilots of three seeds were within two per cent: near ties that fall the other way make another run, not a worse one",
+    why="pilots of three other seeds were within two per cent, one at the edge of it; five are allowed, since near ties make another run",
     control=final["3 levels"] / final["float32"],
     control_is="entries rounded to three levels",
     needs="laptop",

@@ -1,0 +1,199 @@
+"""Planted constants are found again, envelopes are those of the definition, and intervals cover as often as they say."""
+
+import numpy as np
+import pytest
+import torch
+
+from companion.evals import scaling
+from companion.evals.scaling import JointLaw, PowerLaw
+
+X = np.geomspace(1e8, 1e12, 25)
+N, K = (axis.ravel().astype(float) for axis in np.meshgrid([32, 64, 128, 256, 512], [4, 8, 16], indexing="ij"))
+PLANTED = JointLaw(-0.5, 0.9, -0.18, -0.3, -0.75, -0.5)
+
+
+def noise(size, seed, amount):
+    return np.exp(amount * np.random.default_rng(seed).standard_normal(size))
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+# --- laws ---
+
+
+@pytest.mark.parametrize("law", [PowerLaw(0.09, 900.0, 0.4), PowerLaw(0.0, 30.0, 0.2), PowerLaw(0.3, 1e6, 0.7)])
+def test_power_law_is_found_again(law):
+    found = scaling.fit_power_law(X, law(X))
+    assert found.exponent == pytest.approx(law.exponent, rel=1e-4)
+    assert found.floor == pytest.approx(law.floor, abs=1e-4)
+    np.testing.assert_allclose(found(X), law(X), rtol=1e-5)
+
+
+def test_power_law_survives_one_per_cent_of_noise():
+    law = PowerLaw(0.09, 900.0, 0.4)
+    found = scaling.fit_power_law(X, law(X) * noise(len(X), 1, 0.01))
+    assert found.exponent == pytest.approx(0.4, abs=0.02)
+    assert found.floor == pytest.approx(0.09, abs=0.01)
+
+
+def test_the_paper_s_laws_are_as_quoted():
+    np.testing.assert_allclose(scaling.PAPER_COMPUTE(np.array([1e-9, 1e-7, 1e-5, 4e-4])), [0.409, 0.307, 0.237, 0.198], atol=1e-3)
+    assert scaling.PAPER_JOINT(2.0**11, 32.0) == pytest.approx(0.631, abs=1e-3)
+    assert scaling.PAPER_JOINT(2.0**19, 512.0) == pytest.approx(0.235, abs=1e-3)
+    assert scaling.PAPER_JOINT.floor(128.0) == pytest.approx(0.177, abs=1e-3)
+
+
+@pytest.mark.parametrize("law", [PLANTED, scaling.PAPER_JOINT])
+def test_joint_law_is_found_again(law):
+    n, k = (N, K) if law is PLANTED else (N * 64, K * 8)
+    np.testing.assert_allclose(scaling.fit_joint(n, k, law(n, k)), law, rtol=1e-4)
+
+
+def test_joint_law_survives_noise_in_what_is_claimed_of_it():
+    for seed in range(3):
+        found = scaling.fit_joint(N, K, PLANTED(N, K) * noise(len(N), seed, 0.005))
+        assert found.g == pytest.approx(PLANTED.g, abs=0.08)
+        np.testing.assert_allclose(found.floor(K), PLANTED.floor(K), rtol=0.06)
+
+
+def test_joint_law_without_floor_is_found_again_and_has_none():
+    law = JointLaw(-0.03, 0.02, -0.06, -0.1, -np.inf, 0.0)
+    found = scaling.fit_joint_without_floor(N, K, law(N, K))
+    np.testing.assert_allclose(found[:4], law[:4], atol=1e-9)
+    assert found.floor(8.0) == 0
+
+
+def test_aic_prefers_the_floor_only_where_there_is_one():
+    flat = JointLaw(-0.03, 0.02, -0.06, -0.1, -np.inf, 0.0)
+
+    def gain(L):
+        with_floor, without = scaling.fit_joint(N, K, L), scaling.fit_joint_without_floor(N, K, L)
+        return scaling.quality(L, without(N, K), 4).aic - scaling.quality(L, with_floor(N, K), 6).aic
+
+    assert gain(PLANTED(N, K) * noise(len(N), 0, 0.01)) > 10
+    assert np.median([gain(flat(N, K) * noise(len(N), seed, 0.01)) for seed in range(5)]) < 3
+
+
+def test_quality_by_hand():
+    L, fitted = np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 2.0])
+    quality = scaling.quality(L, fitted, parameters=2)
+    assert quality.residual == pytest.approx(1.0)
+    assert quality.r2 == pytest.approx(1 - np.log(2) ** 2 / (2 * np.log(2) ** 2))
+    assert quality.aic == pytest.approx(3 * np.log(np.log(2) ** 2 / 3) + 4)
+
+
+def test_slope_is_the_exponent():
+    assert scaling.slope(X, 3 * X**-0.5) == pytest.approx(-0.5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, -1.0])
+def test_what_has_no_logarithm_is_refused(bad):
+    L = np.where(np.arange(len(X)) == 3, bad, 1.0)
+    for fit in (scaling.fit_power_law, scaling.slope, scaling.log_binned, scaling.lower_envelope):
+        with pytest.raises(ValueError, match="positive and finite"):
+            fit(X, L)
+    with pytest.raises(ValueError, match="positive and finite"):
+        scaling.fit_joint(N, K, np.where(np.arange(len(N)) == 3, bad, 1.0))
+
+
+def test_too_few_points_are_refused():
+    for fit, points in ((scaling.fit_power_law, 3), (scaling.slope, 1)):
+        with pytest.raises(ValueError, match="at least"):
+            fit(X[:points], X[:points])
+    with pytest.raises(ValueError, match="at least 7"):
+        scaling.fit_joint(N[:6], K[:6], N[:6])
+    with pytest.raises(ValueError, match="every coordinate"):
+        scaling.slope(X, X[:5])
+
+
+# --- curves ---
+
+
+def test_log_bins_average_and_keep_the_shape():
+    x = np.arange(1.0, 2049)
+    at, means = scaling.log_binned(x, 5 * x**-0.5, per_doubling=2)
+    assert len(at) == 22  # eleven doublings of two bins each and the last point, less the bin between 1 and 2
+    np.testing.assert_allclose(means, 5 * at**-0.5, rtol=0.01)
+
+
+def test_envelope_is_the_lower_convex_hull_in_log_log():
+    rng = np.random.default_rng(0)
+    C, L = np.exp(rng.uniform(0, 5, 60)), np.exp(rng.uniform(0, 1, 60))
+    corners = scaling.lower_envelope(C, L)
+    inside = C / C[corners[-1]] <= 1
+    assert np.all(L[inside] / scaling.interpolate(C[inside], C[corners], L[corners]) > 1 - 1e-9)
+    slopes = np.diff(np.log(L[corners])) / np.diff(np.log(C[corners]))
+    assert np.all(np.diff(slopes) > 0)
+    assert np.all(slopes < 0)
+    assert L[corners[-1]] == L.min()
+
+
+def test_envelope_of_a_power_law_with_a_floor_is_all_of_it():
+    law = PowerLaw(0.1, 900.0, 0.4)
+    lies_above = 1.2 * law(X)
+    corners = scaling.lower_envelope(np.concatenate([X, X]), np.concatenate([lies_above, law(X)]))
+    np.testing.assert_array_equal(corners, len(X) + np.arange(len(X)))
+
+
+def test_overtaking_is_where_known_curves_cross():
+    x = np.geomspace(1, 1e4, 200)
+    small, large = (x, 0.3 + x**-1.0), (x, 0.2 + 11 * x**-1.0)  # equal at x = 100
+    assert scaling.overtaken_at(small, large) == pytest.approx(100, rel=0.03)
+    assert scaling.overtaken_at(large, small) == np.inf
+    assert scaling.overtaken_at(small, (x, 0.1 + 0.5 / x)) == 1
+    with pytest.raises(ValueError, match="share no compute"):
+        scaling.overtaken_at((x, x), (1e5 * x, x))
+
+
+def test_settling_is_where_a_doubling_gains_what_it_should():
+    tokens = np.geomspace(1, 2**16, 65)
+    law = PowerLaw(1.0, 10.0, 1.0)  # 1 - L(2t)/L(t) = 5 / (t + 10)
+    assert scaling.settled_at(tokens, law(tokens), 0.05) == pytest.approx(90, rel=0.02)
+    assert scaling.settled_at(tokens, tokens**-1.0, 0.05) == np.inf
+    assert scaling.settled_at(tokens, 1 + 0 * tokens, 0.05) == 1
+
+
+def test_settling_does_not_know_how_long_the_run_was():
+    tokens = np.geomspace(1, 2**16, 65)
+    L = PowerLaw(1.0, 10.0, 1.0)(tokens)
+    assert scaling.settled_at(tokens[:45], L[:45], 0.05) == pytest.approx(scaling.settled_at(tokens, L, 0.05))
+
+
+def test_optimum_is_the_vertex_and_an_edge_is_none():
+    rates = 2.0 ** np.arange(-10, -4)
+    L = np.exp((np.log(rates) - np.log(0.01)) ** 2)
+    assert scaling.optimum(rates, L) == (pytest.approx(0.01), True)
+    assert scaling.optimum(rates[:3], L[:3]) == (rates[2], False)
+    with pytest.raises(ValueError, match="increase"):
+        scaling.optimum(rates[::-1], L)
+
+
+# --- intervals ---
+
+
+@pytest.mark.parametrize("repeats", [3, 20])
+def test_bootstrap_covers_a_mean_about_as_often_as_it_says(repeats):
+    rng, hits = np.random.default_rng(0), 0
+    for trial in range(150):
+        groups = [list(rng.standard_normal(repeats)) for _ in range(5)]
+        interval = scaling.bootstrap(np.mean, groups, generator(trial), resamples=100)
+        hits += interval.low <= 0 <= interval.high
+    assert 0.85 <= hits / 150 <= 0.99
+
+
+def test_bootstrap_of_an_array_has_an_interval_each():
+    groups = [[1.0, 2.0, 3.0], [10.0, 10.0, 10.0]]
+    interval = scaling.bootstrap(lambda drawn: np.mean(drawn, axis=1), groups, generator())
+    np.testing.assert_allclose(interval.value, [2, 10])
+    assert interval.low[0] < 2 < interval.high[0]
+    assert interval.low[1] == interval.high[1] == 10
+
+
+def test_bootstrap_repeats_with_its_generator_and_refuses_single_values():
+    groups = [[1.0, 2.0, 4.0]]
+    assert scaling.bootstrap(np.mean, groups, generator(3)) == scaling.bootstrap(np.mean, groups, generator(3))
+    for bad in ([], [[1.0, 2.0], [1.0]]):
+        with pytest.raises(ValueError, match="two repeats"):
+            scaling.bootstrap(np.mean, bad, generator())
