@@ -117,7 +117,7 @@ def dead_latents(
     bars.set(ylabel="latents silent on held-out text", xticks=[])
     for axis in (curve, bars):
         axis.set_ylim(0, None)
-        axis.yaxis.set_major_formatter(PercentFormatter(1))
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     figure.legend(loc="outside upper center", ncols=len(arms))
     return figure
 
