@@ -59,6 +59,21 @@ def frontiers(measures: Mapping[str, Mapping[str, Sequence[Curve]]], grid: tuple
 
 
 @styled
+def against_latents(sizes: Sequence[int], errors: Mapping[str, Float[np.ndarray, "seed size"]], l0: float) -> Figure:
+    """Error at one L0 against the number of latents, both log: one line per kind, further seeds pale."""
+    figure, (axis,) = panels(1, 1, size=(4.6, 3.2))
+    for kind, seeds in errors.items():
+        for seed, values in enumerate(seeds):
+            axis.plot(sizes, values, **_look(kind), markersize=5, alpha=0.35 if seed else 1, lw=0.8 if seed else 1.5, label=None if seed else kind)
+    _logarithmic(axis, "y")
+    axis.set(xscale="log", xlabel="latents n", ylabel=f"normalised MSE at L0 = {l0:.3g}")
+    axis.set_xticks(sizes, [f"{n:,}" for n in sizes])
+    axis.minorticks_off()
+    axis.legend()
+    return figure
+
+
+@styled
 def refinement(ratios: Mapping[str, Float[np.ndarray, " M"]], errors: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
     """Left: how far refinement moves activations, as a log ratio. Right: the error with the encoder's values and with the best ones.
 

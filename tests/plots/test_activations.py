@@ -14,6 +14,10 @@ FIGURES = {
         lambda: activations.frontiers({"normalised MSE": {"TopK": [(L0, ERRORS), (L0, 2 * ERRORS)], "Gated": [(L0, ERRORS)]}}, (9, 24)),
         "normalised MSE",
     ),
+    "against_latents": (
+        lambda: activations.against_latents([256, 512, 1024], {"TopK": np.stack([ERRORS, ERRORS])}, 16),
+        "normalised MSE at L0 = 16",
+    ),
     "refinement": (lambda: activations.refinement({"TopK": np.zeros(9)}, {"TopK": ([0.3, 0.2], [0.2, 0.1])}), "density"),
     "other_sizes": (lambda: activations.other_sizes([8, 16, 32], {"TopK": ERRORS[None]}, {"TopK": (L0, ERRORS)}, 8), "normalised MSE"),
     "recovery_by_kind": (lambda: activations.recovery_by_kind({"TopK": ERRORS, "PCA": ERRORS}, {"TopK": ERRORS, "PCA": ERRORS}, 0.9), ""),
