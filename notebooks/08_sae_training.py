@@ -20,7 +20,7 @@
 #   dearest part of a step.
 # - Added: data whose features are known, so that "found" can be counted.
 #
-# **Time.** `quick` under half a minute, `laptop` five to eight minutes once the subject model exists, `paper` a GPU and a network.
+# **Time.** `quick` under half a minute, `laptop` four minutes on two slow cores once the subject model exists, `paper` a GPU and a network.
 
 # %% tags=["skip-execution"]
 import importlib.metadata

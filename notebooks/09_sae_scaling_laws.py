@@ -14,7 +14,7 @@
 # - Dictionaries have tens to hundreds of latents, batches of hundreds of tokens, and every token is seen once.
 # - Added: data with Gaussian noise of known variance, where the irreducible error has a value it must take.
 #
-# **Time.** `quick` under half a minute, `laptop` about five minutes once the subject model exists, `paper` a GPU and a network.
+# **Time.** `quick` under half a minute, `laptop` some eight minutes on two slow cores once the subject model exists, `paper` a GPU and a network.
 
 # %% tags=["skip-execution"]
 import importlib.metadata
