@@ -553,8 +553,8 @@ page.claim(
 
 
 # %%
-def read_record():
-    path = run.project_root() / "figures" / "16_speed" / "bench.json"
+def read_record(name="bench"):
+    path = run.project_root() / "figures" / "16_speed" / f"{name}.json"
     return json.loads(path.read_text()) if path.is_file() else None
 
 
@@ -618,6 +618,30 @@ for name, factor in (("SAELens", 8), ("dictionary_learning", 8), ("sparsify", 2.
             witness=ratios[name],
             witness_is="the encoder product alone in our place",
         )
+
+# %% [markdown]
+# ## 7. Company and other libraries' files, as recorded
+# Also from `make bench`. Two processes with one thread each, with the work of one process each: they share the batch, or the latents. The bound is
+# two processes that exchange nothing, since even these share memory and cache. With latents shared, work counts the latents as well.
+
+# %%
+scaling = read_record("weak_scaling")
+if scaling is not None:
+    setups = scaling["setups"]
+    columns = ([setup[key] for setup in setups.values()] for key in ("efficiency", "least", "most"))
+    source = f"recorded by make bench, not by this page: {scaling['machine']['cpu']}, one thread per process"
+    page.save_figure(plots.company(list(setups), *columns, source), "company", {"machine": scaling["machine"], "setups": setups})
+
+# %% [markdown]
+# Files: random autoencoders of every kind, written by one library, read by the other, and asked for a reconstruction of the same activations in
+# double precision. The largest relative difference of each direction must be rounding.
+
+# %%
+files = read_record("interop")
+for group in sorted({(row["library"], row["version"], row["direction"]) for row in files["rows"]}) if files is not None else ():
+    worst = [row["difference"] for row in files["rows"] if (row["library"], row["version"], row["direction"]) == group]
+    print(f"{' '.join(group):45} {len(worst):3} files, largest difference {max(worst):.1e}")
+    assert max(worst) < files["limit"]
 
 # %% [markdown]
 # ## What stood and what did not

@@ -142,3 +142,20 @@ def recorded(
     axes[0].invert_yaxis()
     figure.suptitle(source, fontsize=9)
     return figure
+
+
+@styled
+def company(names: Sequence[str], efficiency: Sequence[float], least: Sequence[float], most: Sequence[float], source: str) -> Figure:
+    """Weak scaling: tokens (or latents) per second and process, relative to one process alone; whiskers are the rounds' extremes."""
+    figure, (axis,) = panels(1, 1, size=(6.2, 2.4))
+    at, middle = np.arange(len(names)), np.asarray(efficiency)
+    whiskers = np.abs(np.stack([middle - least, most - middle]))
+    axis.barh(at, middle, xerr=whiskers, color=[CONTROL if i < 2 else OURS for i in at], error_kw=dict(lw=1, capsize=2))
+    for y, value, end in zip(at, middle, most, strict=True):
+        axis.annotate(f"{value:.2f}", (max(value, end), y), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8)
+    axis.axvline(1, color=THEORY, lw=0.8)
+    axis.set(yticks=at, yticklabels=names, xlabel="work per second and process / that of one process alone", title=source)
+    axis.title.set_fontsize(8)
+    axis.invert_yaxis()
+    axis.grid(axis="y", visible=False)
+    return figure

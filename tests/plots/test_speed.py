@@ -16,6 +16,10 @@ FIGURES = {
     "held": (lambda: speed.held([64, 128], {"sparse": np.array([0.1, 0.05]), "dense": np.array([3.0, 3.0])}, 0.15), "n, latents"),
     "losses": (lambda: speed.losses(np.arange(3), {"dense": np.ones((2, 3)), "sparse": np.ones((2, 3))}), "step"),
     "coarser": (lambda: speed.coarser(["bf16", "2 bits"], np.array([0.99, 0.5]), TWO), "share of the float32 selection found"),
+    "company": (
+        lambda: speed.company(["alone", "bound", "data"], [1, 1, 0.9], [1, 0.9, 0.8], [1, 1.1, 1], "there"),
+        "work per second and process / that of one process alone",
+    ),
     "recorded": (
         lambda: speed.recorded(["ours", "theirs"], TWO, TWO - 0.5, TWO + 0.5, ["small", "large"], "there"),
         "time of a step / encoder product",
