@@ -13,8 +13,6 @@ import pytest
 import torch
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-if DEVICE == "cpu":
-    os.environ["TRITON_INTERPRET"] = "1"  # read when triton is first imported
 pytest.importorskip("triton", reason="triton is not installed: it comes with torch for CUDA, and for this test with requirements.lock on Linux")
 
 from companion.sae import kernels as eager  # noqa: E402
