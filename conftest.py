@@ -8,7 +8,7 @@ os.environ.setdefault("COMPANION_PROFILE", "quick")
 os.environ.setdefault("COMPANION_CACHE", str(Path(tempfile.gettempdir()) / "superposition-companion-tests"))
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports from Hugging Face: a test that asks the hub must fail at once
 
-import torch  # noqa: E402 (the variables above come first)
+import torch  # the variables above come first
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when triton is first imported, which torch's optimisers do where it is installed
