@@ -154,8 +154,8 @@ def company(names: Sequence[str], efficiency: Sequence[float], least: Sequence[f
     for y, value, end in zip(at, middle, most, strict=True):
         axis.annotate(f"{value:.2f}", (max(value, end), y), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8)
     axis.axvline(1, color=THEORY, lw=0.8)
-    axis.set(yticks=at, yticklabels=names, xlabel="work per second and process / that of one process alone", title=source)
-    axis.title.set_fontsize(8)
+    axis.set(yticks=at, yticklabels=names, xlabel="work per second and process / that of one process alone")
+    figure.suptitle(source, fontsize=8)
     axis.invert_yaxis()
     axis.grid(axis="y", visible=False)
     return figure
