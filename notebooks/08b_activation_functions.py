@@ -773,8 +773,8 @@ page.claim(
 # %% [markdown]
 # ## What this page does not show
 # - Convergence. All kinds saw the same tokens, few of them; a kind that learns slowly is judged early.
-# - The best rate of every kind. For some of them the best one tried is the highest of the grid (printed above): their curves could lie lower, by
-#   less than the distance between TopK and ReLU. Only those two are drawn with three seeds. Figure 2b takes the rates found at one size.
+# - The best rate of every kind. For some of them the best one tried is the highest of the grid (printed above): their curves could lie lower.
+#   Only TopK and ReLU are drawn with three seeds. Figure 2b takes the rates found at one size.
 # - Whether the latents of one kind mean more than those of another. A lower error is no evidence of that: notebooks 12 to 14.
 # - ProLU, and the paper's sizes: the `paper` row asks for the latter.
 #
