@@ -22,9 +22,6 @@ def from_dense(z: Float[Tensor, "B L"]) -> Code:
 class Dense(Autoencoder):
     """What the penalised models share: dense latents, and a reconstruction from them."""
 
-    centred = True
-    """The encoder sees x - b_pre."""
-
     def latents(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B L"]:
         """Activations of all latents."""
         raise NotImplementedError

@@ -178,7 +178,7 @@ def restore(where: Path, own: dict[str, Tensor], kinds: Iterable[str], subtracts
 
 def centred(kind: str) -> bool:
     """Whether the encoder of a kind sees x - b_pre, not x."""
-    return getattr(model_class(kind), "centred", True)
+    return model_class(kind).centred
 
 
 def recentred(own: dict[str, Tensor], subtracts: bool, wanted: bool) -> dict[str, Tensor]:

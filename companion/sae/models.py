@@ -154,6 +154,8 @@ class Autoencoder(nn.Module):
     kind: ClassVar[str]
     unit_rows: ClassVar[bool] = True
     """Decoder rows are held at unit norm in training."""
+    centred: ClassVar[bool] = True
+    """The encoder sees x - b_pre."""
     mesh: Alone = ALONE
     path: kernels.Path = kernels.EXACT
 

@@ -13,11 +13,6 @@ KINDS = (dense.ReLU, dense.ReLUNorm, dense.Gated, dense.JumpReLU)
 
 
 @pytest.fixture
-def generator():
-    return torch.Generator().manual_seed(0)
-
-
-@pytest.fixture
 def x(generator):
     return 2 * torch.randn(B, D, generator=generator, dtype=torch.float64)
 

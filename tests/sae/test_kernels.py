@@ -8,11 +8,6 @@ from companion.sae import kernels
 N, D, K, B = 96, 7, 4, 33
 
 
-@pytest.fixture
-def generator():
-    return torch.Generator().manual_seed(0)
-
-
 @pytest.mark.parametrize(
     ("length", "k"),
     [

@@ -9,11 +9,6 @@ from companion.sae import models, recipe
 
 
 @pytest.fixture
-def generator():
-    return torch.Generator().manual_seed(0)
-
-
-@pytest.fixture
 def sae(generator):
     made = models.TopK.random(12, 40, 5, generator).double()
     for parameter in made.parameters():

@@ -14,19 +14,6 @@ SMALL = recipe.TrainConfig(n=48, k=4, steps=30, batch=64, lr=1e-3, dead_after_to
 KINDS = ("topk", "multi_topk", "batch_topk", "matryoshka", "relu", "relu_norm", "gated", "jumprelu")
 
 
-@pytest.fixture
-def generator():
-    return torch.Generator().manual_seed(0)
-
-
-@pytest.fixture
-def acts(generator):
-    """Sparse combinations of 32 directions in 16 dimensions, in the units of no model in particular."""
-    features = torch.randn(32, 16, generator=generator)
-    amounts = torch.rand(2048, 32, generator=generator) * (torch.rand(2048, 32, generator=generator) < 0.1)
-    return 5 + 3 * amounts @ features + 0.01 * torch.randn(2048, 16, generator=generator)
-
-
 def _config(kind, **more):
     family = kind in KINDS[:4]
     return recipe.TrainConfig(**(dict(n=48, steps=30, batch=64, kind=kind, k=4 if family else None, penalty=0.0 if family else 0.1) | more))

@@ -10,11 +10,6 @@ D, N, K, B = 9, 40, 3, 23
 
 
 @pytest.fixture
-def generator():
-    return torch.Generator().manual_seed(0)
-
-
-@pytest.fixture
 def x(generator):
     return 2 * torch.randn(B, D, generator=generator, dtype=torch.float64)
 

@@ -12,11 +12,6 @@ TOKENS = 6
 """Activations per block."""
 
 
-@pytest.fixture
-def generator():
-    return torch.Generator().manual_seed(0)
-
-
 def _block(i):
     """Activations that say where they come from: block and place in it."""
     return torch.stack([torch.full((TOKENS,), float(i)), torch.arange(TOKENS).float()], dim=1)

@@ -22,19 +22,6 @@ def _config(kind, **more):
     return recipe.TrainConfig(**(dict(n=48, steps=30, batch=64, kind=kind, k=4 if family else None, penalty=0.0 if family else 0.1) | more))
 
 
-@pytest.fixture
-def generator():
-    return torch.Generator().manual_seed(0)
-
-
-@pytest.fixture
-def acts(generator):
-    """Sparse combinations of 32 directions in 16 dimensions, in the units of no model in particular."""
-    features = torch.randn(32, 16, generator=generator)
-    amounts = torch.rand(2048, 32, generator=generator) * (torch.rand(2048, 32, generator=generator) < 0.1)
-    return 5 + 3 * amounts @ features + 0.01 * torch.randn(2048, 16, generator=generator)
-
-
 def _fit(acts, config, generator):
     return train.fit(stream.shuffled(acts, config.batch, config.steps, generator), config, acts, generator)
 

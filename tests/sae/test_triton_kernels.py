@@ -30,11 +30,6 @@ def small_tiles(monkeypatch):
         monkeypatch.setattr(kernels, name, value)
 
 
-@pytest.fixture
-def generator():
-    return torch.Generator().manual_seed(0)
-
-
 def _normal(generator, *shape, dtype=torch.float32):
     return torch.randn(*shape, generator=generator).to(DEVICE, dtype)
 
