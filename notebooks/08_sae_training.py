@@ -559,7 +559,7 @@ page.save_figure(figure, "dead_latents", {"dead": dead, "never": never, "thresho
 # %% [markdown]
 # The claims use the run's own count. "Few" is the paper's figure for its largest model, after many thousand times as many tokens: whether the
 # revival gets as far in a short run is open, and depends on how many latents the stream must keep busy. A pilot with twice as many, 32 for
-# each dimension, ended with a seventh of them dead: what is said here holds for one size.
+# each dimension, missed the band: what is said here holds for one size.
 # The witness is a dictionary with an eighth of the latents at the paper's learning rate.
 # "Many times more" is less than what the paper reports, because a short run has not had the time to kill as many.
 

@@ -224,7 +224,7 @@ numbers = {"k": k_mid, "runs": {n: [np.array(curve) for curve in curves] for n, 
 page.save_figure(figure, "Fig1_compute", numbers | {"frontier": np.array(frontier[0]), "fit": law._asdict(), "interval": interval._asdict()})
 
 # %% [markdown]
-# The exponents differ: the paper's curve is so flat that it loses a third of its error over seven decades, ours more than half over three.
+# The exponents differ, as printed above: the paper's curve is far flatter, over more than twice as many decades.
 # The floors are not comparable at all. What must hold is the form, with an exponent that is neither zero nor that of one run levelling off.
 
 # %%

@@ -11,7 +11,7 @@
 # **Difference to the paper.**
 # - The paper has Triton kernels on GPUs; this page measures their counterparts in plain torch on one thread of a CPU, at small sizes.
 # - Times are ratios of medians of runs that take turns: whatever slows this machine slows both sides.
-# - The comparison with other libraries is not measured here. `make bench` records it, and the last section draws what it recorded.
+# - The comparison with other libraries is not measured here. `make bench` records it, and sections 6 and 7 draw what it recorded.
 #
 # **Time.** `quick` a few seconds, `laptop` a minute on one thread, `paper` the sizes of the benchmark.
 
