@@ -1,0 +1,199 @@
+"""Claims with a band and a control, judged where they are measured; figures with their numbers.
+
+    page = claims.Page("03_superposition_geometry", cfg)
+    page.save_figure(figure, "F8", {"D*": ...})
+    page.check("F8.plateau", D_star, control={"orthogonal features": ...})     # shows a card at once
+    page.close()                                                              # shows the table
+
+What a claim says, its band and the names of its controls stand in NN.toml beside this file (`registry`), and were there before the
+page measured. A verdict never stops a run: a page raises only for numbers that are not finite and for checks that do not fit.
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from companion import files, memo, run
+from companion.claims import card, record, registry, verdicts
+from companion.claims.registry import RegistryError
+
+__all__ = ["ClaimError", "Page", "RegistryError"]
+
+Numbers = float | Sequence[float]
+MOST = 30_000
+"""Bytes of a figure's JSON."""
+
+
+class ClaimError(ValueError):
+    """A measurement that cannot be judged: nothing, or numbers that are not finite."""
+
+
+class Page:
+    """One notebook's claims and figures.
+
+    Args:
+        notebook: the notebook's name without suffix; it names the claims file and the folder of figures.
+        config: the row of the parameter table in force. A laptop run with another one than the record's is NOT JUDGED.
+
+    Raises:
+        RegistryError: the notebook has no claims file, or a faulty one.
+    """
+
+    def __init__(self, notebook: str, config: Any = None):
+        self.registry = registry.load(notebook)
+        self.notebook, self.config_hash = notebook, hash_of(config)
+        self.profile, self.output = run.profile(), run.output()
+        self.rows: dict[str, dict[str, Any]] = {}
+        self._start = time.monotonic()
+        self._figures = run.project_root() / "figures"
+        recorded = record.config_hash(record.read(self._figures / "claims.json"), notebook)
+        self._same_config = self.output in ("record", "again") or self.profile != "laptop" or recorded in ("", self.config_hash)
+
+    def check(self, id: str, values: Numbers, *, control: dict[str, Numbers], witness: Numbers | None = None) -> None:
+        """Judge one claim of the page's file and show its card; checked again, the earlier row is replaced.
+
+        Args:
+            values: what was measured; a sequence has one entry per seed, density, ...: what the claim is `over`.
+            control: the same measurement on each thing for which the sentence must fail, by the names in the file.
+            witness: the measurement on a case for which the sentence holds, where the file names one.
+
+        Raises:
+            RegistryError: no such claim, or other names than the file's.
+            ClaimError: no numbers, or some that are not finite.
+        """
+        from IPython.display import display
+
+        claim = self._claim(id, set(control), witness is not None)
+        measured = _finite(values, f"{id}: values")
+        if len(measured) > 1 and not claim.over:
+            raise RegistryError(f"claim {id!r}: {len(measured)} values, and the file does not say what they run over")
+        controls = {name: _finite(control[name], f"{id}: control {name!r}") for name in claim.control}
+        witnessed = [] if witness is None else _finite(witness, f"{id}: witness")
+        verdict = verdicts.judge(claim, measured, [v for held in controls.values() for v in held], witnessed)
+        if self.profile == "quick" and claim.needs != "quick":
+            verdict = verdicts.Verdict(verdicts.DEFERRED, f"judged from profile {claim.needs!r} on")
+        elif not self._same_config:
+            verdict = verdicts.Verdict(verdicts.NOT_JUDGED, "the parameters are not those of the record")
+        self.rows[id] = dict(id=id, notebook=self.notebook, values=measured, control=controls, witness=witnessed) | dict(
+            verdict=verdict.name, reason=verdict.reason, judge=claim.judge_hash, config=self.config_hash, profile=self.profile
+        )
+        display(card.bundle(claim, self.rows[id]), raw=True)
+
+    def _claim(self, id: str, names: set[str], witnessed: bool) -> registry.Claim:
+        file = registry.path_of(self.notebook).name
+        if (claim := self.registry.claims.get(id)) is None:
+            raise RegistryError(f"{id!r} is no claim of {file}; there are {', '.join(self.registry.claims)}")
+        if names != set(claim.control):
+            raise RegistryError(f"claim {id!r}: the controls measured are {sorted(names)}, those in {file} are {sorted(claim.control)}")
+        if witnessed != bool(claim.witness):
+            raise RegistryError(f"claim {id!r}: {file} names {'a' if claim.witness else 'no'} witness, and the page measures {'one' if witnessed else 'none'}")
+        return claim
+
+    def save_figure(self, figure, name: str, numbers: dict[str, Any]) -> None:
+        """Show a matplotlib figure, and keep it as <name>.png with its numbers in <name>.json, below 30 kB.
+
+        The folder is figures/<notebook> where `make figures` or `make record` runs the page, figures/here/<notebook> or
+        figures/again/<notebook> otherwise. At the quick profile nothing is written.
+        """
+        from IPython.display import Image, display
+
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png")
+        display(Image(buffer.getvalue(), width=figure.get_size_inches()[0] * 96))
+        if self.profile == "quick":
+            return
+        folder = self._figures / ("" if self.output in ("figures", "record") else self.output) / self.notebook
+        files.write(folder / f"{name}.png", buffer.getvalue())
+        files.write(folder / f"{name}.json", numbers_as_json(name, numbers, {"profile": self.profile, "config": self.config_hash}))
+
+    def close(self) -> None:
+        """Show the page's claims as a table, and note them for `make figures` and `make record`.
+
+        Raises:
+            RegistryError: a claim of the file was not checked.
+        """
+        from IPython.display import HTML, display
+
+        if missing := [id for id in self.registry.claims if id not in self.rows]:
+            raise RegistryError(f"{registry.path_of(self.notebook).name} holds claims that the page does not check: {', '.join(missing)}")
+        display(HTML(card.table([(claim, self.rows[id]) for id, claim in self.registry.claims.items()])))
+        if self.profile == "quick":
+            return
+        shared = {"trained_with": _trained_with(), "seconds": round(time.monotonic() - self._start, 1)}
+        rows = [self.rows[id] | shared for id in self.registry.claims]
+        record.write(self._figures / ("again" if self.output == "again" else "here") / f"{self.notebook}.claims.json", rows)
+
+
+def hash_of(config: Any) -> str:
+    """First 12 hex digits of the sha256 of a page's parameters; the Python version, which a subject's settings hold, does not count."""
+    described = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else config
+    return hashlib.sha256(repr(_without_python(described)).encode()).hexdigest()[:12]
+
+
+def _without_python(held: Any) -> Any:
+    if isinstance(held, dict):
+        return {name: _without_python(value) for name, value in held.items() if name != "python"}
+    return [_without_python(each) for each in held] if isinstance(held, (list, tuple)) else held
+
+
+def _finite(values: Numbers, what: str) -> list[float]:
+    numbers = np.atleast_1d(np.asarray(values, dtype=float)).ravel().tolist()
+    if not numbers or not all(math.isfinite(number) for number in numbers):
+        raise ClaimError(f"{what}: {numbers or 'nothing'} cannot be judged; every number must be finite")
+    return numbers
+
+
+def _trained_with() -> list[dict[str, Any]]:
+    """The different environments in which what this process read or trained was made."""
+    made = [{name: value for name, value in entry.items() if name != "seconds"} for entry in memo.made_with]
+    return [entry for index, entry in enumerate(made) if entry not in made[:index]]
+
+
+# --- a figure's numbers ------------------------------------------------------------------------------------------
+
+
+def numbers_as_json(name: str, numbers: dict[str, Any], about: dict[str, str]) -> str:
+    """A figure's arrays with four significant digits, one name a line; long arrays thinned until the whole is below `MOST`."""
+    plain = {key: _plain(value) for key, value in numbers.items()}
+    longest = 2**14
+    while len(text := _lines({"figure": name} | about | plain)) > MOST and longest > 8:
+        longest //= 2
+        plain = {key: _thin(_plain(value), longest) for key, value in numbers.items()}
+    return text
+
+
+def _lines(held: dict[str, Any]) -> str:
+    return "{\n" + ",\n".join(f" {json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in held.items()) + "\n}\n"
+
+
+def _plain(value: Any) -> Any:
+    """Arrays and tensors as lists of numbers with four significant digits."""
+    if isinstance(value, dict):
+        return {str(key): _plain(held) for key, held in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(held) for held in value]
+    if isinstance(value, (str, bool, int)) or value is None:
+        return value
+    numbers = np.asarray(value)
+    if numbers.dtype.kind == "f":
+        return np.vectorize(lambda x: float(f"{x:.4g}") if np.isfinite(x) else None, otypes=[object])(numbers).tolist() if numbers.size else []
+    return numbers.tolist()
+
+
+def _thin(held: Any, longest: int) -> Any:
+    """Lists of more than `longest` entries as every n-th of them, and said so."""
+    if isinstance(held, dict):
+        return {key: _thin(value, longest) for key, value in held.items()}
+    if not isinstance(held, list):
+        return held
+    every = -(-len(held) // longest)
+    kept = [_thin(value, longest) for value in held[::every]]
+    return {"every": every, "of": len(held), "kept": kept} if every > 1 else kept

@@ -1,0 +1,53 @@
+"""Files that are whole or absent: written under another name beside their place, then renamed into it."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def write(path: Path, data: bytes | str) -> None:
+    """Write a file, making its folder, so that a reader sees the old content or the new and never half of one. Text is UTF-8.
+
+    Raises:
+        OSError: the folder cannot be made or written; what was at `path` stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(data.encode("utf-8") if isinstance(data, str) else data)
+        os.chmod(name, 0o644)  # mkstemp's files are private
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def folder(path: Path) -> Iterator[Path]:
+    """An empty folder beside `path`, renamed to `path` when the block ends well (in place of what was there) and removed otherwise.
+
+    Raises:
+        OSError: the folder cannot be made or put in its place.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    try:
+        yield partial
+        old = partial.with_suffix(".old")
+        if path.exists():
+            path.rename(old)
+        partial.rename(path)
+        remove(old)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all it holds, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
