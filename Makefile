@@ -1,28 +1,48 @@
 # Each target sets up .venv from requirements.lock by itself; nothing but Python 3.11+, make and a package index is needed.
+# On Windows, or without make: the README lists the commands behind the targets.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 PEERS := .venv-peers
 COMPANION_PROFILE ?= laptop
 export COMPANION_PROFILE
+SEED ?= 1
 .DEFAULT_GOAL := help
 
+# What installs into the environment whose python is $(1). On Linux pip's default index brings torch with CUDA: several GB.
+# TORCH=cpu (or cu130, ...) has uv fetch that build of PyTorch's; PIP_ARGS="..." hands pip the index that PyTorch's installation page names.
+TORCH ?=
+PIP_ARGS ?=
+PIP := -m pip install --quiet --disable-pip-version-check
+install = $(1) $(if $(TORCH),-m uv pip install --quiet --python $(1) --torch-backend $(TORCH),$(PIP) $(PIP_ARGS))
+
 help:  ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-20s %s\n", $$1, $$2 }' Makefile
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11')"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(if $(TORCH),$(BIN)/python $(PIP) uv)
+	$(call install,$(BIN)/python) -r requirements.lock
+	$(call install,$(BIN)/python) --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-figures: $(READY)  ## run every notebook at the laptop profile; refresh figures/ and the claims table (ONLY=name for one)
+figures: $(READY)  ## run every notebook at the laptop profile, draw figures/, compare with the record (ONLY=name for one)
 	$(BIN)/python -m companion.render $(ONLY)
 
-test: COMPANION_PROFILE := quick
+record: $(READY)  ## the same, and make it the record: claims.json, CLAIMS.md, the notebooks' outputs (ONLY=name for one)
+	$(BIN)/python -m companion.render --record $(ONLY)
+
+figures-again: $(READY)  ## every figure from other random numbers (SEED=1), in a cache of its own; lists the verdicts that differ
+	COMPANION_SEED=$(SEED) $(BIN)/python -m companion.render --again $(ONLY)
+
+test test-other-kernels test-gpu: COMPANION_PROFILE := quick
+
 test: $(READY)  ## unit tests, and every notebook at the quick profile
 	$(BIN)/python -m pytest
+
+test-other-kernels: $(READY)  ## the same tests in another order of summation, as on another CPU
+	$(BIN)/python tests/other_kernels.py
 
 test-gpu: $(READY)  ## the GPU kernels on a real GPU (skipped with a plain message where there is none)
 	$(BIN)/python -m pytest -rs tests/gpu tests/sae/test_triton_kernels.py
@@ -39,8 +59,9 @@ toybench: $(READY)  ## the toy models' training beside a plain loop (ten minutes
 # The peers pin an older transformer-lens, so they have an environment of their own, thrown away by make clean.
 $(PEERS)/.ready: tests/benchmarks/peers.txt requirements.lock
 	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $$(grep '^torch==' requirements.lock)
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/benchmarks/peers.txt
+	$(if $(TORCH),$(PEERS)/bin/python $(PIP) uv)
+	$(call install,$(PEERS)/bin/python) "$$(grep '^torch==' requirements.lock)"
+	$(call install,$(PEERS)/bin/python) --no-deps -r tests/benchmarks/peers.txt
 	@touch $@
 
 lab: $(READY)  ## open the notebooks in JupyterLab
@@ -50,12 +71,21 @@ badges: $(READY)  ## write the repository's address (pyproject.toml) into the RE
 	$(BIN)/python -m companion.render --badges
 
 lint: $(READY)  ## ruff, as the pre-commit hook runs it
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 
-lock: $(READY)  ## write requirements.lock from what .venv holds
-	$(BIN)/python -m pip freeze --exclude-editable --exclude superposition-companion | grep -viE '^(nvidia|cuda)' | sed -E 's/\+cpu//; s/^triton==.*/& ; platform_system == "Linux" and platform_machine == "x86_64"/' > requirements.lock
+# For every platform and Python at once, which a freeze of one machine cannot be. CUDA's libraries are left out: torch's CUDA wheels
+# name theirs exactly, and its CPU wheels need none.
+lock: $(READY)  ## bring requirements.lock in line with pyproject.toml (UPGRADE=--upgrade for the newest of everything)
+	$(BIN)/python $(PIP) uv
+	cp requirements.lock .venv/lock
+	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header --no-annotate $(UPGRADE) pyproject.toml --output-file .venv/lock
+	awk '!/^(nvidia|cuda)-/ && !/== .emscripten/' .venv/lock > requirements.lock
 
-clean:  ## remove .venv and caches of tools (models stay in the user's cache folder)
+clean:  ## remove the environments and the caches of tools (what was trained stays: make clean-cache)
 	rm -rf .venv $(PEERS) .pytest_cache .ruff_cache
 
-.PHONY: help figures test test-gpu bench toybench lab badges lint lock clean
+clean-cache: $(READY)  ## remove what was trained from the user's cache folder
+	$(BIN)/python -m companion.memo --clean
+
+.PHONY: help figures record figures-again test test-other-kernels test-gpu bench toybench lab badges lint lock clean clean-cache

@@ -1,14 +1,24 @@
-"""`pytest` anywhere in the project means the quick profile, no hub, and a cache of the tests' own; notebook kernels inherit it."""
+"""`pytest` anywhere in the project: the quick profile, no hub, and a cache that begins empty. Notebook kernels inherit all of it."""
 
 import os
+import shutil
 import tempfile
-from pathlib import Path
+
+CACHE = tempfile.mkdtemp(prefix="superposition-companion-tests-")
+"""Of this run alone, whatever COMPANION_CACHE was: a test must not pass on what an older run trained."""
 
 os.environ.setdefault("COMPANION_PROFILE", "quick")
-os.environ.setdefault("COMPANION_CACHE", str(Path(tempfile.gettempdir()) / "superposition-companion-tests"))
+os.environ["COMPANION_CACHE"] = CACHE
+for name in ("COMPANION_SEED", "COMPANION_SUBJECT"):
+    os.environ.pop(name, None)  # the tests are of the default
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports from Hugging Face: a test that asks the hub must fail at once
 
-import torch  # the variables above come first
+import torch  # noqa: E402, the variables above come first
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when triton is first imported, which torch's optimisers do where it is installed
+
+
+def pytest_unconfigure() -> None:
+    """Remove the cache. Not at the interpreter's exit, which forked children would reach as well."""
+    shutil.rmtree(CACHE, ignore_errors=True)

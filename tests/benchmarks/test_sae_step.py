@@ -46,7 +46,7 @@ def test_the_table_says_what_was_not_measured(result):
 
 
 def test_peers_are_pinned_and_leave_torch_to_the_lock():
-    lines = [line for line in (SCRIPT.parent / "peers.txt").read_text().splitlines() if not line.startswith("#")]
+    lines = [line for line in (SCRIPT.parent / "peers.txt").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     names = {line.split("==")[0].lower() for line in lines}
     assert all(line.count("==") == 1 for line in lines)
     assert {"sae-lens", "eai-sparsify", "dictionary-learning"} <= names
