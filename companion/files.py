@@ -36,13 +36,24 @@ def folder(path: Path) -> Iterator[Path]:
     partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     try:
         yield partial
-        old = partial.with_suffix(".old")
-        if path.exists():
-            path.rename(old)
-        partial.rename(path)
-        remove(old)
+        partial.chmod(0o755)  # mkdtemp's folders are private
+        _swap(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _swap(new: Path, path: Path) -> None:
+    old = new.with_suffix(".old")
+    there = path.exists()
+    if there:
+        path.rename(old)
+    try:
+        new.rename(path)
+    except OSError:
+        if there:
+            old.rename(path)
+        raise
+    remove(old)
 
 
 def remove(path: Path) -> None:

@@ -126,7 +126,7 @@ class _Walk:
 
     def _class(self, kind: type, name: str) -> Any:
         held = {at: value for at, value in vars(kind).items() if at not in GENERATED and type(value).__name__ not in DESCRIPTORS}
-        held = {at: source.function_behind(value) for at, value in held.items() if not _is_written_by_dataclass(value)}
+        held = {at: function for at, value in held.items() if not _is_written_by_dataclass(function := source.function_behind(value))}
         if dataclasses.is_dataclass(kind):
             fields = dataclasses.fields(kind)
             held |= {f"default of {each.name}": each.default for each in fields if each.default is not dataclasses.MISSING}

@@ -182,7 +182,9 @@ def evict(limit: float, keep: Path | None = None) -> list[str]:
             total -= size
             removed.append(path.name)
     if removed:
-        log.warning("companion: the cache held more than %.3g GB (COMPANION_CACHE_GB); removed %d entries not used lately.", limit / 1e9, len(removed))
+        log.warning(
+            "companion: the cache held more than %.3g GB (COMPANION_CACHE_GB); removed %d entries not used lately.", limit / 1e9, len(removed)
+        )
     return removed
 
 

@@ -103,9 +103,7 @@ def render(page: Path, position: str) -> list[record.Row] | None:
 
 def execute(notebook: nbformat.NotebookNode, folder: Path) -> None:
     """Run all cells. The kernel's own log is shown only if the kernel dies: cells' errors come by message."""
-    client = NotebookClient(
-        notebook, timeout=None, startup_timeout=KERNEL_STARTS, kernel_name="python3", resources={"metadata": {"path": folder}}
-    )
+    client = NotebookClient(notebook, timeout=None, startup_timeout=KERNEL_STARTS, kernel_name="python3", resources={"metadata": {"path": folder}})
     client.execute(stderr=subprocess.DEVNULL)
 
 
@@ -181,7 +179,9 @@ def summary(rows: list[record.Row]) -> str:
     for name in pages:
         own = [row for row in rows if row["notebook"] == name]
         lines.append(f"| [{name}](CLAIMS.md#{name}) | {len(own)} | {record.counts(own)} | {own[0]['seconds']:.0f} |")
-    return "\n".join([f"{len(rows)} claims: {record.counts(rows)}. All of them, with values, bands and controls: [CLAIMS.md](CLAIMS.md).", "", *lines])
+    return "\n".join(
+        [f"{len(rows)} claims: {record.counts(rows)}. All of them, with values, bands and controls: [CLAIMS.md](CLAIMS.md).", "", *lines]
+    )
 
 
 def repository(root: Path) -> str:

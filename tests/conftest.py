@@ -8,10 +8,10 @@ import pytest
 @pytest.fixture(scope="session")
 def tiny_home() -> Path:
     """The folder of the subject that the quick notebooks use as well."""
-    from companion import run
+    from companion import memo
     from companion.lm import subject, training
 
-    return run.memo_folder(subject.prepare, training.TINY)
+    return memo.memo_folder(subject.prepare, training.TINY)
 
 
 @pytest.fixture(scope="session")

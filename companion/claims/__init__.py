@@ -16,7 +16,6 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -94,7 +93,9 @@ class Page:
         if names != set(claim.control):
             raise RegistryError(f"claim {id!r}: the controls measured are {sorted(names)}, those in {file} are {sorted(claim.control)}")
         if witnessed != bool(claim.witness):
-            raise RegistryError(f"claim {id!r}: {file} names {'a' if claim.witness else 'no'} witness, and the page measures {'one' if witnessed else 'none'}")
+            raise RegistryError(
+                f"claim {id!r}: {file} names {'a' if claim.witness else 'no'} witness, and the page measures {'one' if witnessed else 'none'}"
+            )
         return claim
 
     def save_figure(self, figure, name: str, numbers: dict[str, Any]) -> None:

@@ -59,7 +59,9 @@ def as_html(claim: Claim, row: dict[str, Any]) -> str:
     colour = COLOURS[row["verdict"]]
     reason = f" — {html.escape(row['reason'])}" if row["reason"] else ""
     note = f"<div><i>{html.escape(claim.note)}</i></div>" if claim.note else ""
-    numbers = f"{show_values(row['values'], claim.over)} · band: {show_band(claim.band)} ({claim.band_from}) · control: {show_controls(row['control'])}"
+    numbers = (
+        f"{show_values(row['values'], claim.over)} · band: {show_band(claim.band)} ({claim.band_from}) · control: {show_controls(row['control'])}"
+    )
     return (
         f"<div style='border-left:4px solid {colour};padding:4px 10px;margin:4px 0'>"
         f"<div><b style='color:{colour}'>{row['verdict']}</b> <code>{html.escape(claim.id)}</code> {html.escape(claim.paper)}{reason}</div>"
@@ -92,10 +94,9 @@ def _scale(numbers: Sequence[float]):
 def as_text(claim: Claim, row: dict[str, Any]) -> str:
     """The card in one or two lines, for a terminal and for readers of the file."""
     reason = f" ({row['reason']})" if row["reason"] else ""
-    return (
-        f"{MARKS.get(row['verdict'], '✘')} {row['verdict']}{reason} {claim.id}: {claim.paper} {claim.measure}: {show_values(row['values'], claim.over)}"
-        f" [band {show_band(claim.band)}; control {show_controls(row['control'])}]"
-    )
+    measured = f"{claim.measure}: {show_values(row['values'], claim.over)}"
+    limits = f"[band {show_band(claim.band)}; control {show_controls(row['control'])}]"
+    return f"{MARKS.get(row['verdict'], '✘')} {row['verdict']}{reason} {claim.id}: {claim.paper} {measured} {limits}"
 
 
 def table(rows: list[tuple[Claim, dict[str, Any]]]) -> str:

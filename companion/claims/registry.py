@@ -1,21 +1,21 @@
 """What each page claims, said before anything is measured: one TOML file a page, NN.toml, shipped with the package.
 
-    notebook = "01_demonstrating_superposition"
-    paper = "Toy Models of Superposition"
+notebook = "01_demonstrating_superposition"
+paper = "Toy Models of Superposition"
 
-    [[claim]]
-    id = "F1.pentagon"
-    paper = "At S = .9 five features form a pentagon (Introduction)."     what the paper says, in our words, with its place
-    measure = "worst deviation of a gap from 72 degrees"                  the quantity, in one line
-    band = [-inf, 4]                                                      where it must lie; an end that is its own limit is inf
-    band_from = "theory"                                                  theory | paper | calibration | migrated
-    why = "..."                                                           how the band follows; a calibration names its seeds
-    control = ["the model of S = .8"]                                     measurements that must lie outside, by name
-    over = "seeds"                                                        what a list of values runs over; "" for one value
-    witness = "..."                                                       optional: a case for which the sentence holds
-    setting = "paper"                                                     optional: measured in the paper's own setting
-    needs = "laptop"                                                      optional: what the quick profile cannot show
-    note = "..."                                                          optional: e.g. a configuration changed, the old value
+[[claim]]
+id = "F1.pentagon"
+paper = "At S = .9 five features form a pentagon (Introduction)."     what the paper says, in our words, with its place
+measure = "worst deviation of a gap from 72 degrees"                  the quantity, in one line
+band = [-inf, 4]                                                      where it must lie; an end that is its own limit is inf
+band_from = "theory"                                                  theory | paper | calibration | migrated
+why = "..."                                                           how the band follows; a calibration names its seeds
+control = ["the model of S = .8"]                                     measurements that must lie outside, by name
+over = "seeds"                                                        what a list of values runs over; "" for one value
+witness = "..."                                                       optional: a case for which the sentence holds
+setting = "paper"                                                     optional: measured in the paper's own setting
+needs = "laptop"                                                      optional: what the quick profile cannot show
+note = "..."                                                          optional: e.g. a configuration changed, the old value
 """
 
 import dataclasses

@@ -27,11 +27,11 @@ def within(values: Sequence[float], band: tuple[float, float]) -> int:
 def judge(claim: Claim, values: Sequence[float], controls: Sequence[float], witness: Sequence[float]) -> Verdict:
     """Verdict on finite numbers.
 
-        VACUOUS    a control lies in the band: the check could not have failed
-        CONFIRMED  every value lies in the band; over seeds the median also lies `MARGIN` standard deviations from each finite end
-        MIXED      some values lie in the band, or all do but too near to an end
-        NOT HERE   none does, and the witness does, so the check could have passed; REFUTED if this is the paper's own setting
-        MISSED     none does, and there is no witness or it misses too
+    VACUOUS    a control lies in the band: the check could not have failed
+    CONFIRMED  every value lies in the band; over seeds the median also lies `MARGIN` standard deviations from each finite end
+    MIXED      some values lie in the band, or all do but too near to an end
+    NOT HERE   none does, and the witness does, so the check could have passed; REFUTED if this is the paper's own setting
+    MISSED     none does, and there is no witness or it misses too
     """
     inside = within(values, claim.band)
     if passing := within(controls, claim.band):
