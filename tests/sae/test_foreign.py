@@ -245,7 +245,7 @@ def test_a_model_of_raw_activations_stays_one(library, kind, acts, tmp_path):
 @each_library
 def test_a_file_without_our_entry_works_on_activations_as_they_are(library, acts, tmp_path):
     write, read, config, _ = WRITERS[library]
-    write(made := random_sae("matryoshka"), tmp_path, ORIGIN)
+    write(made := random_sae("multi_topk"), tmp_path, ORIGIN)
     unstamp(tmp_path, config)
     opened = read(tmp_path)
     assert isinstance(opened, Raw)
@@ -269,8 +269,8 @@ def test_weights_that_make_no_sense_are_not_written(library, spoiled, tmp_path):
 @each_library
 def test_provenance_must_be_complete_and_a_failure_leaves_the_former_folder(library, tmp_path, monkeypatch):
     write, read, *_ = WRITERS[library]
-    with pytest.raises(ValueError, match="lacks model_name, seed"):
-        write(random_sae("topk"), tmp_path / "sae", {name: ORIGIN[name] for name in ORIGIN if name not in ("model_name", "seed")})
+    with pytest.raises(ValueError, match="lacks model_name and hook_name: say which"):
+        write(random_sae("topk"), tmp_path / "sae", {name: ORIGIN[name] for name in ORIGIN if name not in ("model_name", "hook_name")})
     assert not list(tmp_path.iterdir())
     write(random_sae("topk"), tmp_path / "sae", ORIGIN)
 
@@ -398,7 +398,7 @@ def test_a_class_that_is_no_model_of_ours_is_refused(dict_class, tmp_path):
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in formats.KINDS["topk"]])
 def test_sparsify_holds_topk_models_only(kind, tmp_path):
-    with pytest.raises(FormatError, match=f"sparsify cannot hold .*: kind is {kind}, but topk or multi_topk or matryoshka is wanted"):
+    with pytest.raises(FormatError, match=f"sparsify cannot hold .*: kind is {kind}, but topk or multi_topk is wanted"):
         foreign.write_sparsify(random_sae(kind), tmp_path / "sae", ORIGIN)
     assert not list(tmp_path.iterdir())
 

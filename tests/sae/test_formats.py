@@ -152,10 +152,20 @@ def test_provenance_is_kept_and_completed(folder):
     assert (metadata["kind"], metadata["n"], metadata["k"], metadata["normalisation"], len(metadata["sha256"])) == ("topk", 20, 3, "layer_norm", 64)
 
 
-def test_provenance_must_be_complete(sae, tmp_path):
-    with pytest.raises(ValueError, match="lacks seed"):
-        formats.save(sae, tmp_path / "sae", {name: value for name, value in PROVENANCE.items() if name != "seed"})
+@pytest.mark.parametrize("lacking", [{"model_name": ""}, {"hook_name": None}])
+def test_a_file_must_say_what_it_is_of(lacking, sae, tmp_path):
+    with pytest.raises(ValueError, match=f"lacks {next(iter(lacking))}: say which model and which site"):
+        formats.save(sae, tmp_path / "sae", PROVENANCE | lacking)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("site", "layer"), [("blocks.11.hook_resid_post", 11), ("hook_embed", None)])
+def test_what_else_is_not_known_is_written_as_unknown(site, layer, sae, tmp_path):
+    formats.save(sae, tmp_path, dict(model_name="gpt2 – ein Zwölftel", hook_name=site))
+    known = formats.describe(tmp_path)["metadata"]
+    assert (known["model_name"], known["layer"]) == ("gpt2 – ein Zwölftel", layer)
+    assert all(known[name] is None for name in ("tokens", "seed", "normalised_mse", "dead_share"))
+    assert torch.equal(formats.load(tmp_path, hook_name=site).W_enc, sae.W_enc)
 
 
 def spoil(name, change):
@@ -257,8 +267,9 @@ def test_weights_that_were_changed_or_cut_short_are_refused(folder):
         formats.load(folder)
 
 
-def test_thresholds_that_differ_are_not_those_of_batch_topk(tmp_path):
-    formats.save(random_sae("batch_topk"), tmp_path, PROVENANCE)
+@pytest.mark.parametrize("kind", ["batch_topk", "matryoshka"])
+def test_thresholds_that_differ_are_not_those_of_batch_topk(kind, tmp_path):
+    formats.save(random_sae(kind), tmp_path, PROVENANCE)
     tensors = load_file(tmp_path / "sae_weights.safetensors")
     tensors["threshold"][0] += 1
     rewrite(tmp_path, tensors=tensors)
