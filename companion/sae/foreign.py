@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from companion.sae import formats
 from companion.sae.formats import JUMP, KINDS, FormatError, Raw
 from companion.sae.models import Autoencoder
+from companion.sae.recipe import model_class
 
 STAMP = "companion"
 """Our entry in the JSON file of another library."""
@@ -146,7 +147,7 @@ def write_dictionary_learning(sae: Autoencoder | Raw, folder: Path | str, proven
     """
     own, known = formats.checked(sae, folder, provenance)
     name, layout = next((name, layout) for name, layout in CLASSES.items() if known["kind"] in layout.kinds)
-    own = formats.recentred(own, formats.centred(known["kind"]), layout.subtracts)
+    own = formats.recentred(own, model_class(known["kind"]).centred, layout.subtracts)
     besides = dict(k=torch.tensor(known["k"] or 0, dtype=torch.int32), threshold=torch.tensor(-1.0))  # -1 says "unset" there
     state = {name: besides[name] for name in layout.scalars} | formats.to_file(own, layout.names)
     trainer = dict(dict_class=name, activation_dim=own["W_enc"].shape[1], dict_size=known["n"], k=known["k"])

@@ -88,7 +88,7 @@ def save(sae: Autoencoder | Raw, folder: Path | str, provenance: dict[str, Any])
     if "threshold" in own:
         own["threshold"] = own["threshold"].expand(known["n"])
     config = dict(architecture=architecture, dtype="float32", device="cpu", normalize_activations=known["normalisation"])
-    config |= dict(d_in=own["W_enc"].shape[1], d_sae=known["n"], apply_b_dec_to_input=centred(known["kind"]), reshape_activations="none")
+    config |= dict(d_in=own["W_enc"].shape[1], d_sae=known["n"], apply_b_dec_to_input=model_class(known["kind"]).centred, reshape_activations="none")
     if architecture == "topk":
         config |= dict(k=known["k"], rescale_acts_by_decoder_norm=False)
     with replacing(folder) as partial:
@@ -124,7 +124,7 @@ def load(folder: Path | str, *, d_model: int | None = None, hook_name: str | Non
         length = own["W_dec"].norm(dim=1)
         own |= dict(W_enc=own["W_enc"] * length[:, None], b_enc=own["b_enc"] * length, W_dec=own["W_dec"] / length[:, None])
     subtracts = config.get("apply_b_dec_to_input", True)
-    kinds = sorted(KINDS[architecture], key=lambda kind: centred(kind) != subtracts)
+    kinds = sorted(KINDS[architecture], key=lambda kind: model_class(kind).centred != subtracts)
     return restore(folder, own, kinds, subtracts, known | dict(k=config.get("k", known.get("k")), normalisation=space))
 
 
@@ -171,7 +171,7 @@ def restore(where: Path, own: dict[str, Tensor], kinds: Iterable[str], subtracts
     kinds, k = list(kinds), known.get("k")
     require(where, "kind", kind := known.get("kind", kinds[0]), kinds)
     require(where, "type of k", type(k), [int] if issubclass(model_class(kind), TopK) else [int, type(None)])
-    own = recentred(own, subtracts, centred(kind))
+    own = recentred(own, subtracts, model_class(kind).centred)
     if "threshold" in own:  # what is kept passes a relu too, so that a threshold below 0, elsewhere "unset", is 0
         own["threshold"] = own["threshold"].clamp_min(0)
     if issubclass(model_class(kind), BatchTopK):
@@ -182,11 +182,6 @@ def restore(where: Path, own: dict[str, Tensor], kinds: Iterable[str], subtracts
     except ValueError as error:
         raise FormatError(f"{where}: {error}") from error
     return sae if known["normalisation"] == "layer_norm" else Raw(sae)
-
-
-def centred(kind: str) -> bool:
-    """Whether the encoder of a kind sees x - b_pre, not x."""
-    return model_class(kind).centred
 
 
 def recentred(own: dict[str, Tensor], subtracts: bool, wanted: bool) -> dict[str, Tensor]:

@@ -115,9 +115,9 @@ def april_2024(n: int, steps: int, batch: int, penalty: float = 5.0, lr: float =
 def bricken_2023(n: int, steps: int, batch: int, penalty: float, lr: float, **others: Any) -> TrainConfig:
     """The recipe of Towards Monosemanticity: unit rows, independent start, b_pre from the geometric median, four resamplings.
 
-    They come at 2.5, 5, 7.5 and 10 % of the run, of latents silent for half the time between two of them; in a run of fewer
-    than 4000 steps every 100 steps (`warmup_steps`), as many of the four as there is room for. The rate is constant, and the
-    penalty is there from the first step.
+    They come at 2.5, 5, 7.5 and 10 % of the run, of latents silent for half the time between two of them. In a run of fewer
+    than 4000 steps they come every 100 steps (`warmup_steps`), as many of the four as there is room for: by those shares all
+    four would be over before latents have died. The rate is constant, and the penalty is there from the first step.
 
     Args:
         penalty: in the sum form; theirs is converted by `dense.convert_l1`.
