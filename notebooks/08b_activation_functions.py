@@ -124,7 +124,7 @@ cfg
 # | TopK | $\mathrm{relu}(\mathrm{TopK}_k(p))$ | none | unit |
 # | Multi-TopK | the same | $+ \frac18 \lVert\hat x(z_{4k}) - x\rVert^2$ | unit |
 # | BatchTopK | the $Bk$ largest entries of the whole batch | none | unit |
-# | Matryoshka | as TopK | the error is a mean over prefixes $\hat x(z_{<m})$ | unit |
+# | Matryoshka | as BatchTopK | the error is a mean over prefixes $\hat x(z_{<m})$ | unit |
 # | ReLU (2023) | $\mathrm{relu}(p)$ | $+ \lambda \sum_i z_i$ | unit |
 # | ReLU (April 2024) | $\mathrm{relu}(W_{enc} x + b_{enc})$ | $+ \lambda \sum_i z_i \lVert W_{dec,i}\rVert$ | free |
 # | Gated | $1[g > 0]\; \mathrm{relu}(e^{r} q + b_{enc})$ | $+ \lambda \sum_i \mathrm{relu}(g_i)$ and the error of $\hat x(\mathrm{relu}(g))$ | unit |
@@ -149,10 +149,10 @@ def formula(sae, x):
             return error(kept(p, k)), 0
         case "multi_topk":
             return error(kept(p, k)) + error(kept(p, 4 * k)) / 8, 0
-        case "batch_topk":
-            return error(torch.relu(p) * (p >= p.flatten().topk(len(x) * k).values[-1])), 0
-        case "matryoshka":
-            return sum(error(kept(p, k) * (torch.arange(sae.n) < sae.n // m)) for m in (16, 8, 4, 2, 1)) / 5, 0
+        case "batch_topk" | "matryoshka":
+            z = torch.relu(p) * (p >= p.flatten().topk(len(x) * k).values[-1])
+            sizes = [sae.n] if sae.kind == "batch_topk" else [sae.n * m // 32 for m in (1, 3, 7, 15, 32)]
+            return sum(error(z * (torch.arange(sae.n) < size)) for size in sizes) / len(sizes), 0
         case "relu":
             return error(torch.relu(p)), torch.relu(p).sum()
         case "relu_norm":

@@ -68,9 +68,18 @@ class ReLU(Dense):
         return torch.relu(self._projected(x) + self.b_enc)
 
     def terms(self, x: Float[Tensor, "B D"]) -> Terms:
-        """Squared error and the sum of the latents."""
+        """Squared error and penalty."""
         z = self.latents(x)
-        return self._terms(x, z, z.sum())
+        return self._terms(x, z, self._penalties(z).sum())
+
+    @torch.no_grad()
+    def losses(self, x: Float[Tensor, "B D"], penalty: float) -> Float[Tensor, " B"]:
+        """Squared error and penalty of each token."""
+        z = self.latents(x)
+        return (self._decoded(z) - x).square().sum(dim=1) + penalty * self._penalties(z)
+
+    def _penalties(self, z: Tensor) -> Tensor:
+        return z.sum(dim=1)
 
 
 class ReLUNorm(ReLU):
@@ -82,11 +91,11 @@ class ReLUNorm(ReLU):
     kind = "relu_norm"
     unit_rows = False
     centred = False
+    START = 0.1
+    """Length of the rows of both matrices before the first step; the update allows .05 to 1."""
 
-    def terms(self, x: Float[Tensor, "B D"]) -> Terms:
-        """Squared error and the sum of the latents, each times the length of its decoder row."""
-        z = self.latents(x)
-        return self._terms(x, z, (z * self.W_dec.norm(dim=1)).sum())
+    def _penalties(self, z: Tensor) -> Tensor:
+        return z @ self.W_dec.norm(dim=1)
 
 
 class Gated(Dense):
@@ -99,6 +108,7 @@ class Gated(Dense):
     """
 
     kind = "gated"
+    betas = (0.0, 0.999)
 
     def __init__(self, W_enc: Tensor, W_dec: Tensor, b_enc: Tensor, b_pre: Tensor, k: int | None = None):
         super().__init__(W_enc, W_dec, b_enc, b_pre, k)
@@ -137,9 +147,11 @@ class JumpReLU(Dense):
     """
 
     kind = "jumprelu"
+    betas = (0.0, 0.999)
     BANDWIDTH = 1e-2
-    """Times sqrt(D), the length of x here. The paper has 1e-3, and a hundred times our steps."""
+    """Of the kernel, times sqrt(D), the length of x here. The paper has 1e-3, and a hundred times our steps."""
     START = 1e-2
+    """Of every threshold, in the same unit; 1e-3 there."""
 
     def __init__(self, W_enc: Tensor, W_dec: Tensor, b_enc: Tensor, b_pre: Tensor, k: int | None = None):
         super().__init__(W_enc, W_dec, b_enc, b_pre, k)

@@ -9,7 +9,6 @@ Pickles are opened as weights only: tensors, numbers, text, lists and dictionari
 of what may be imported. A file that asks for anything else is refused before any of it is called.
 """
 
-import json
 import os
 import re
 import shutil
@@ -23,6 +22,7 @@ from safetensors.torch import save_file
 from companion.sae import formats
 from companion.sae.formats import JUMP, KINDS, FormatError, Raw
 from companion.sae.models import Autoencoder
+from companion.sae.recipe import model_class
 
 STAMP = "companion"
 """Our entry in the JSON file of another library."""
@@ -126,7 +126,7 @@ class Layout(NamedTuple):
 GATED = dict(W_enc="encoder.weight", W_dec="decoder.weight", b_pre="decoder_bias", b_gate="gate_bias", b_enc="mag_bias", r_mag="r_mag")
 CLASSES = {
     "AutoEncoderTopK": Layout(KINDS["topk"], LINEAR, ("k", "threshold")),
-    "BatchTopKSAE": Layout(("batch_topk",), LINEAR | dict(threshold="threshold"), ("k", "threshold")),
+    "BatchTopKSAE": Layout(("batch_topk", "matryoshka"), LINEAR | dict(threshold="threshold"), ("k", "threshold")),
     "MatryoshkaBatchTopKSAE": Layout(("batch_topk",), JUMP, ("k", "threshold")),
     "AutoEncoder": Layout(("relu",), LINEAR | dict(b_pre="bias")),
     "AutoEncoderNew": Layout(("relu_norm",), LINEAR | dict(b_pre="decoder.bias"), subtracts=False),
@@ -142,12 +142,12 @@ def write_dictionary_learning(sae: Autoencoder | Raw, folder: Path | str, proven
     Its class is the one that infers alike (`CLASSES`), on what our model takes: see the top of this module.
 
     Raises:
-        ValueError: the provenance lacks an entry that `formats.save` asks for.
+        ValueError: the provenance lacks what `formats.save` asks for.
         FormatError: the weights are not sound.
     """
     own, known = formats.checked(sae, folder, provenance)
     name, layout = next((name, layout) for name, layout in CLASSES.items() if known["kind"] in layout.kinds)
-    own = formats.recentred(own, formats.centred(known["kind"]), layout.subtracts)
+    own = formats.recentred(own, model_class(known["kind"]).centred, layout.subtracts)
     besides = dict(k=torch.tensor(known["k"] or 0, dtype=torch.int32), threshold=torch.tensor(-1.0))  # -1 says "unset" there
     state = {name: besides[name] for name in layout.scalars} | formats.to_file(own, layout.names)
     trainer = dict(dict_class=name, activation_dim=own["W_enc"].shape[1], dict_size=known["n"], k=known["k"])
@@ -155,7 +155,7 @@ def write_dictionary_learning(sae: Autoencoder | Raw, folder: Path | str, proven
     with formats.replacing(folder) as partial:
         torch.save(state, partial / "ae.pt")
         sealed = known | dict(sha256=formats.sha256(partial / "ae.pt"))
-        (partial / "config.json").write_text(json.dumps({"trainer": trainer, STAMP: sealed}, indent=1))
+        formats.write_json(partial / "config.json", {"trainer": trainer, STAMP: sealed})
 
 
 def read_dictionary_learning(folder: Path | str) -> Autoencoder | Raw:
@@ -189,7 +189,7 @@ def write_sparsify(sae: Autoencoder | Raw, folder: Path | str, provenance: dict[
     Its model runs on what ours takes: see the top of this module.
 
     Raises:
-        ValueError: the provenance lacks an entry that `formats.save` asks for.
+        ValueError: the provenance lacks what `formats.save` asks for.
         FormatError: sparsify has no such model (it has TopK only), or the weights are not sound.
     """
     own, known = formats.checked(sae, folder, provenance)
@@ -200,7 +200,7 @@ def write_sparsify(sae: Autoencoder | Raw, folder: Path | str, provenance: dict[
     with formats.replacing(folder) as partial:
         save_file(formats.to_file(own, SPARSIFY), partial / "sae.safetensors")
         sealed = known | dict(sha256=formats.sha256(partial / "sae.safetensors"))
-        (partial / "cfg.json").write_text(json.dumps(config | {STAMP: sealed}, indent=1))
+        formats.write_json(partial / "cfg.json", config | {STAMP: sealed})
 
 
 def read_sparsify(folder: Path | str) -> Autoencoder | Raw:

@@ -12,6 +12,7 @@ or in `foreign`, `reconstruct(acts)` of what opens takes activations as the mode
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,10 +27,13 @@ from torch import Tensor
 
 from companion.sae.models import Autoencoder, Code, TopK
 from companion.sae.recipe import model_class
+from companion.sae.sparse import BatchTopK
 
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
-REQUIRED = ("model_name", "hook_name", "layer", "tokens", "seed", "normalised_mse", "dead_share")
-KINDS = dict(topk=("topk", "multi_topk", "matryoshka"), standard=("relu", "relu_norm"), jumprelu=("jumprelu", "batch_topk"), gated=("gated",))
+REQUIRED, OPTIONAL = ("model_name", "hook_name"), ("tokens", "seed", "normalised_mse", "dead_share")
+KINDS = dict(
+    topk=("topk", "multi_topk"), standard=("relu", "relu_norm"), jumprelu=("jumprelu", "batch_topk", "matryoshka"), gated=("gated",)
+)  # fmt: skip
 """SAELens' architectures, and our kinds that infer so; a file that does not say is of the first."""
 BARE = dict(W_enc="W_enc", W_dec="W_dec", b_enc="b_enc", b_pre="b_dec")
 JUMP, GATED = BARE | dict(threshold="threshold"), BARE | dict(b_enc="b_mag", b_gate="b_gate", r_mag="r_mag")
@@ -67,14 +71,16 @@ class Raw(NamedTuple):
 def save(sae: Autoencoder | Raw, folder: Path | str, provenance: dict[str, Any]) -> None:
     """Write an autoencoder and where it comes from, replacing what was in `folder`; all or nothing.
 
-    BatchTopK is written for inference: its threshold, once per latent, in place of the choice among a batch.
+    BatchTopK and Matryoshka are written for inference: the threshold, once per latent, in place of the choice among a batch.
 
     Args:
-        provenance: at least model_name, hook_name (the site), layer, tokens (activations trained on), seed, normalised_mse
-            (`evals.reconstruction.normalised_mse`) and dead_share. kind, n, k, normalisation and sha256 are added.
+        provenance: model_name, the name under which the model itself is opened (of the hub, or that of a folder), and
+            hook_name, the site, by TransformerLens' names. If known: layer (else read from the site), tokens (activations
+            trained on), seed, normalised_mse (`evals.reconstruction.normalised_mse`), dead_share, and whatever else JSON
+            can hold. kind, n, k, normalisation and sha256 are added.
 
     Raises:
-        ValueError: the provenance lacks an entry.
+        ValueError: the provenance lacks the model or the site.
         FormatError: the weights are not float32 or not finite, or a decoder row is zero.
     """
     own, known = checked(sae, folder, provenance)
@@ -82,13 +88,13 @@ def save(sae: Autoencoder | Raw, folder: Path | str, provenance: dict[str, Any])
     if "threshold" in own:
         own["threshold"] = own["threshold"].expand(known["n"])
     config = dict(architecture=architecture, dtype="float32", device="cpu", normalize_activations=known["normalisation"])
-    config |= dict(d_in=own["W_enc"].shape[1], d_sae=known["n"], apply_b_dec_to_input=centred(known["kind"]), reshape_activations="none")
+    config |= dict(d_in=own["W_enc"].shape[1], d_sae=known["n"], apply_b_dec_to_input=model_class(known["kind"]).centred, reshape_activations="none")
     if architecture == "topk":
         config |= dict(k=known["k"], rescale_acts_by_decoder_norm=False)
     with replacing(folder) as partial:
         save_file(to_file(own, NAMES[architecture]), partial / WEIGHTS)
         known |= dict(sae_lens_version=WRITTEN_FOR, sae_lens_training_version=None, sha256=sha256(partial / WEIGHTS))
-        (partial / CONFIG).write_text(json.dumps(config | {"metadata": known}, indent=1))
+        write_json(partial / CONFIG, config | {"metadata": known})
 
 
 def load(folder: Path | str, *, d_model: int | None = None, hook_name: str | None = None, model_name: str | None = None) -> Autoencoder | Raw:
@@ -118,7 +124,7 @@ def load(folder: Path | str, *, d_model: int | None = None, hook_name: str | Non
         length = own["W_dec"].norm(dim=1)
         own |= dict(W_enc=own["W_enc"] * length[:, None], b_enc=own["b_enc"] * length, W_dec=own["W_dec"] / length[:, None])
     subtracts = config.get("apply_b_dec_to_input", True)
-    kinds = sorted(KINDS[architecture], key=lambda kind: centred(kind) != subtracts)
+    kinds = sorted(KINDS[architecture], key=lambda kind: model_class(kind).centred != subtracts)
     return restore(folder, own, kinds, subtracts, known | dict(k=config.get("k", known.get("k")), normalisation=space))
 
 
@@ -146,11 +152,13 @@ def describe(folder: Path | str) -> dict[str, Any]:
 
 def checked(sae: Autoencoder | Raw, where: Path | str, provenance: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What is to be written: the tensors if they make sense, and the provenance with what `restore` needs. Raises as `save`."""
-    if missing := [name for name in REQUIRED if name not in provenance]:
-        raise ValueError(f"the provenance of {where} lacks {', '.join(missing)}")
+    if missing := [name for name in REQUIRED if not provenance.get(name)]:
+        raise ValueError(f"the provenance of {where} lacks {' and '.join(missing)}: say which model and which site its activations are from")
     space, model = ("none", sae.sae) if isinstance(sae, Raw) else ("layer_norm", sae)
     own = sound(f"the autoencoder for {where}", {name: tensor.cpu() for name, tensor in model.tensors().items()})
-    return own, provenance | dict(kind=model.kind, n=model.n, k=model.k, normalisation=space)
+    block = re.search(r"\.(\d+)\.", provenance["hook_name"])
+    known = dict.fromkeys(OPTIONAL) | dict(layer=int(block[1]) if block else None) | provenance
+    return own, known | dict(kind=model.kind, n=model.n, k=model.k, normalisation=space)
 
 
 def restore(where: Path, own: dict[str, Tensor], kinds: Iterable[str], subtracts: bool, known: Mapping[str, Any]) -> Autoencoder | Raw:
@@ -163,10 +171,10 @@ def restore(where: Path, own: dict[str, Tensor], kinds: Iterable[str], subtracts
     kinds, k = list(kinds), known.get("k")
     require(where, "kind", kind := known.get("kind", kinds[0]), kinds)
     require(where, "type of k", type(k), [int] if issubclass(model_class(kind), TopK) else [int, type(None)])
-    own = recentred(own, subtracts, centred(kind))
+    own = recentred(own, subtracts, model_class(kind).centred)
     if "threshold" in own:  # what is kept passes a relu too, so that a threshold below 0, elsewhere "unset", is 0
         own["threshold"] = own["threshold"].clamp_min(0)
-    if kind == "batch_topk":
+    if issubclass(model_class(kind), BatchTopK):
         require(where, "number of different thresholds", len(own["threshold"].unique()), [1])
         own["threshold"] = own["threshold"].max()
     try:
@@ -174,11 +182,6 @@ def restore(where: Path, own: dict[str, Tensor], kinds: Iterable[str], subtracts
     except ValueError as error:
         raise FormatError(f"{where}: {error}") from error
     return sae if known["normalisation"] == "layer_norm" else Raw(sae)
-
-
-def centred(kind: str) -> bool:
-    """Whether the encoder of a kind sees x - b_pre, not x."""
-    return model_class(kind).centred
 
 
 def recentred(own: dict[str, Tensor], subtracts: bool, wanted: bool) -> dict[str, Tensor]:
@@ -232,12 +235,17 @@ def read_json(folder: Path, name: str, *beside: str) -> dict[str, Any]:
     if absent := [part for part in (name, *beside) if not (folder / part).is_file()]:
         raise FormatError(f"{folder} holds no autoencoder: {' and '.join(absent)} not found")
     try:
-        found = json.loads((folder / name).read_text())
+        found = json.loads((folder / name).read_text(encoding="utf-8"))
     except ValueError as error:
         raise FormatError(f"{folder / name} is not JSON: {error}") from error
     for part in (found, *(found[part] for part in ("metadata", "trainer", "companion") if part in found)):
         require(folder / name, "type of an entry", type(part).__name__, ["dict"])
     return found
+
+
+def write_json(path: Path, entries: dict[str, Any]) -> None:
+    """A JSON object as a file."""
+    path.write_text(json.dumps(entries, indent=1), encoding="utf-8")
 
 
 @contextmanager

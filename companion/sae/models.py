@@ -156,6 +156,8 @@ class Autoencoder(nn.Module):
     """Decoder rows are held at unit norm in training."""
     centred: ClassVar[bool] = True
     """The encoder sees x - b_pre."""
+    betas: ClassVar[tuple[float, float]] = (0.9, 0.999)
+    """Adam's, in the paper that the kind is from."""
     mesh: Alone = ALONE
     path: kernels.Path = kernels.EXACT
 
@@ -216,6 +218,14 @@ class Autoencoder(nn.Module):
     def terms(self, x: Float[Tensor, "B D"]) -> Terms:
         """Reconstruction and terms of the training loss of one batch."""
         raise NotImplementedError
+
+    @torch.no_grad()
+    def losses(self, x: Float[Tensor, "B D"], penalty: float) -> Float[Tensor, " B"]:
+        """What each token adds to the loss, given the coefficient of the penalty: here its squared error in training."""
+        return (self.terms(x).x_hat - x).square().sum(dim=1)
+
+    def finalise(self, x: Float[Tensor, "S D"]) -> None:
+        """Set what only inference needs, from normalised training activations; once the weights are those that ship."""
 
     def decode(self, code: Code) -> Float[Tensor, "B D"]:
         """Normalised activations from a code."""

@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -10,9 +11,11 @@ from torch import Tensor
 
 from companion.sae.dense import Gated, JumpReLU, ReLU, ReLUNorm
 from companion.sae.models import Autoencoder, TopK
-from companion.sae.sparse import BatchTopK, MatryoshkaTopK, MultiTopK
+from companion.sae.sparse import BatchTopK, MatryoshkaBatchTopK, MultiTopK
 
 PAPER_BATCH = 2**17
+AUX_WEIGHT = 1 / 32
+"""What AuxK counts for beside the loss (Gao et al. 2024)."""
 
 
 def model_class(kind: str) -> type[Autoencoder]:
@@ -21,7 +24,7 @@ def model_class(kind: str) -> type[Autoencoder]:
     Raises:
         ValueError: no such kind.
     """
-    kinds = {c.kind: c for c in (TopK, MultiTopK, BatchTopK, MatryoshkaTopK, ReLU, ReLUNorm, Gated, JumpReLU)}
+    kinds = {c.kind: c for c in (TopK, MultiTopK, BatchTopK, MatryoshkaBatchTopK, ReLU, ReLUNorm, Gated, JumpReLU)}
     if kind not in kinds:
         raise ValueError(f"no autoencoder of kind {kind!r}; there are {', '.join(kinds)}")
     return kinds[kind]
@@ -33,7 +36,7 @@ class TrainConfig:
 
     Raises:
         ValueError: no k in 1..n for a kind that keeps k, k or a penalty for a kind without use for it, resampling at a step
-            that does not come or of latents it cannot wake, or a size, rate, share or weight out of range.
+            that does not come or of latents it cannot wake, or a size, rate or share out of range.
     """
 
     n: int
@@ -49,7 +52,8 @@ class TrainConfig:
     over their entries and averaged over tokens (`dense.APRIL_2024`). For jumprelu the sum counts active latents."""
     lr: float | None = None
     """Adam's step; None for `learning_rate(n, batch)`."""
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[float, float] | None = None
+    """Adam's; None for those of the kind's paper: (0, .999) for gated and jumprelu, (.9, .999) for all others."""
     warmup: int = 0
     """Steps of a linearly rising learning rate."""
     decay: float = 0.0
@@ -60,7 +64,6 @@ class TrainConfig:
     """Largest norm of the whole gradient."""
     aux_k: int | None = None
     """Dead latents that reconstruct the residual; None for half the width in the TopK family, the paper's choice, and 0 elsewhere."""
-    aux_weight: float = 1 / 32
     dead_after_tokens: int = 10_000_000
     """A latent that has not fired for so many tokens is dead. Scale it down with the run."""
     resample_at: tuple[int, ...] = ()
@@ -70,13 +73,12 @@ class TrainConfig:
     """b_pre starts at the sample's geometric median; otherwise at 0."""
     transposed_start: bool = True
     """Encoder rows start parallel to their decoder rows; otherwise in independent random directions."""
-    decoder_norm: float = 0.1
-    """Length of the decoder rows at the start, for kinds that do not hold it at 1."""
     ema: float | None = 0.999
     """Decay of the running mean of the weights; None to keep the last ones. A short run averages over a twentieth of
     its steps at most, so that its start does not weigh on its end."""
     median_sample: int = 32_768
-    """Activations of the sample that the geometric median is taken of, as in the published code."""
+    """Activations of the sample that the geometric median is taken of, as in the published code, that resampling draws from,
+    and that sets the threshold of BatchTopK."""
     log_every: int = 10
 
     def __post_init__(self):
@@ -87,35 +89,44 @@ class TrainConfig:
             raise ValueError(f"{self.kind} is made sparse by {'k alone' if family else 'a penalty alone'}, not by k={self.k}, penalty={self.penalty}")
         if min(self.n, self.steps, self.batch, self.dead_after_tokens, self.median_sample, self.log_every) < 1:
             raise ValueError("n, steps, batch, dead_after_tokens, median_sample and log_every must be positive")
-        if not all(rate is None or 0 < rate < math.inf for rate in (self.lr, self.clip, self.decoder_norm)):
-            raise ValueError(f"lr={self.lr}, clip={self.clip} and decoder_norm={self.decoder_norm} must be positive and finite")
-        if not all(0 <= amount < math.inf for amount in (self.penalty, self.aux_weight, self.aux_k or 0, self.warmup, self.penalty_warmup)):
-            raise ValueError("warm-ups, penalty, aux_k and aux_weight must be finite and cannot be negative")
-        if not 0 <= self.decay <= 1 or not 0 <= (self.ema or 0) < 1:
-            raise ValueError(f"decay={self.decay} must be a share of the steps, 0..1, and ema={self.ema} a share below 1")
+        if not all(rate is None or 0 < rate < math.inf for rate in (self.lr, self.clip)):
+            raise ValueError(f"lr={self.lr} and clip={self.clip} must be positive and finite")
+        if not all(0 <= amount < math.inf for amount in (self.penalty, self.aux_k or 0, self.warmup, self.penalty_warmup)):
+            raise ValueError("warm-ups, penalty and aux_k must be finite and cannot be negative")
+        if not 0 <= self.decay <= 1 or not all(0 <= share < 1 for share in (self.ema or 0, *(self.betas or ()))):
+            raise ValueError(f"decay={self.decay} must be a share of the steps, 0..1, ema={self.ema} and betas={self.betas} shares below 1")
         if any(not 0 <= step < self.steps for step in self.resample_at) or (self.resample_at and self.kind in ("gated", "jumprelu")):
             raise ValueError(f"resample_at={self.resample_at} must be steps in 0..{self.steps - 1} of a kind other than gated and jumprelu")
 
 
-def april_2024(n: int, steps: int, batch: int, penalty: float = 5.0, lr: float = 5e-5) -> TrainConfig:
+def april_2024(n: int, steps: int, batch: int, penalty: float = 5.0, lr: float = 5e-5, **others: Any) -> TrainConfig:
     """The recipe of the April 2024 update: decoder rows free and short at first, biases 0, no dead-latent remedy but the warm-up.
 
     lr falls to 0 over the last fifth, the penalty rises over the first twentieth (`warmup_steps`), gradients are clipped at 1.
+
+    Args:
+        lr: the update's is for 200,000 steps; a shorter run wants a larger one.
+        others: further fields of `TrainConfig`, those of the recipe included.
     """
-    common = dict(decay=0.2, clip=1.0, aux_k=0, ema=None, median_start=False)
-    common |= dict(penalty=penalty, penalty_warmup=warmup_steps(0.05, steps), lr=lr)
-    return TrainConfig(n, steps, batch, kind="relu_norm", **common)
+    own = dict(kind="relu_norm", penalty=penalty, penalty_warmup=warmup_steps(0.05, steps), lr=lr, decay=0.2, clip=1.0)
+    return TrainConfig(n, steps, batch, **(own | dict(aux_k=0, ema=None, median_start=False) | others))
 
 
-def bricken_2023(n: int, steps: int, batch: int, penalty: float, lr: float) -> TrainConfig:
-    """The recipe of Towards Monosemanticity: unit rows, independent start, four resamplings, at 2.5, 5, 7.5 and 10 % of the run.
+def bricken_2023(n: int, steps: int, batch: int, penalty: float, lr: float, **others: Any) -> TrainConfig:
+    """The recipe of Towards Monosemanticity: unit rows, independent start, b_pre from the geometric median, four resamplings.
 
-    `penalty` is in the sum form; theirs is converted by `dense.convert_l1`. A latent is dead after 1.25 % of the run.
+    They come at 2.5, 5, 7.5 and 10 % of the run, of latents silent for half the time between two of them. In a run of fewer
+    than 4000 steps they come every 100 steps (`warmup_steps`), as many of the four as there is room for: by those shares all
+    four would be over before latents have died. The rate is constant, and the penalty is there from the first step.
+
+    Args:
+        penalty: in the sum form; theirs is converted by `dense.convert_l1`.
+        others: further fields of `TrainConfig`, those of the recipe included.
     """
-    resample_at = tuple(round(share * steps) for share in (0.025, 0.05, 0.075, 0.1))
-    silence = max(1, round(0.0125 * steps)) * batch
-    common = dict(aux_k=0, ema=None, transposed_start=False, resample_at=resample_at, dead_after_tokens=silence)
-    return TrainConfig(n, steps, batch, kind="relu", penalty=penalty, lr=lr, **common)
+    period = warmup_steps(0.025, steps)
+    resample_at = tuple(step for step in range(period, 4 * period + 1, period) if step < steps)
+    own = dict(kind="relu", penalty=penalty, lr=lr, resample_at=resample_at, dead_after_tokens=max(1, period // 2) * batch)
+    return TrainConfig(n, steps, batch, **(own | dict(aux_k=0, ema=None, transposed_start=False) | others))
 
 
 def learning_rate(n: int, batch: int) -> float:
@@ -167,7 +178,7 @@ def start(x: Float[Tensor, "S D"], config: TrainConfig, generator: torch.Generat
 
     b_pre is the sample's geometric median, or 0; decoder rows are uniform on the sphere; encoder rows are parallel to them, at
     the one scale at which reconstructions are as long as inputs: mean |z W_dec| = mean |x - b_pre| (nearly so for jumprelu,
-    whose thresholds do not scale along). Where decoder rows are free both matrices have rows of length `decoder_norm` instead.
+    whose thresholds do not scale along). Where decoder rows are free both matrices have rows of length `ReLUNorm.START` instead.
 
     Raises:
         ValueError: an empty sample, or one in which nothing varies but rounding.
@@ -184,10 +195,8 @@ def start(x: Float[Tensor, "S D"], config: TrainConfig, generator: torch.Generat
         x = x[:4096]
         sae.W_enc /= (sae.terms(x).x_hat - sae.b_pre).norm(dim=1).mean() / (x - sae.b_pre).norm(dim=1).mean()
     else:
-        sae.W_enc *= config.decoder_norm
-        sae.W_dec *= config.decoder_norm
-    if isinstance(sae, BatchTopK):
-        sae.threshold.fill_(torch.inf)  # what was seen before the first step is not training
+        sae.W_enc *= sae.START
+        sae.W_dec *= sae.START
     return sae
 
 
@@ -222,18 +231,26 @@ def constrain_decoder(sae: Autoencoder) -> None:
 
 @torch.no_grad()
 def resample(
-    sae: Autoencoder, adam: torch.optim.Adam, x: Float[Tensor, "S D"], dead: Int[Tensor, " dead"], generator: torch.Generator
+    sae: Autoencoder,
+    adam: torch.optim.Adam,
+    x: Float[Tensor, "S D"],
+    dead: Int[Tensor, " dead"],
+    generator: torch.Generator,
+    penalty: float = 0.0,
 ) -> Int[Tensor, " dead"]:
     """Dead latents restart on inputs the model is bad at (Towards Monosemanticity, appendix on resampling).
 
-    Inputs are drawn with probability proportional to the square of their squared error, each once where there are enough. A
-    latent's decoder row becomes its input at unit length; its encoder row the same direction at .2 of the mean length of
-    those alive; its bias 0, and Adam's memory of all three is cleared. Returns the inputs that were drawn.
+    Inputs are drawn with probability proportional to the square of their loss, each once where there are enough. A latent's
+    decoder row becomes its input at unit length; its encoder row the same direction at .2 of the mean length of those alive;
+    its bias 0, and Adam's memory of all three is cleared. Returns the inputs that were drawn.
+
+    Args:
+        x: many batches' worth of inputs, normalised; 819,200 in the paper.
+        penalty: the coefficient of the penalty, which is part of an input's loss, as it now is.
     """
     if not len(dead):
         return dead
-    losses = (sae(x) - x).square().sum(dim=1)
-    odds = losses.square().cpu()
+    odds = torch.cat([sae.losses(part, penalty) for part in x.split(4096)]).square().cpu()
     drawn = torch.multinomial(odds, len(dead), replacement=len(dead) > int(odds.count_nonzero()), generator=generator).to(x.device)
     directions = torch.nn.functional.normalize(x[drawn], dim=1)
     alive = torch.ones(sae.n, dtype=torch.bool, device=x.device).index_fill(0, dead, False)

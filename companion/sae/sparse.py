@@ -31,15 +31,13 @@ class MultiTopK(TopK):
 class BatchTopK(TopK):
     """Keeps the B*k largest pre-activations of a batch of B tokens: k is a mean, not a quota (Bussmann et al. 2024).
 
-    Outside training there is no batch to compete with: latents above `threshold` are kept, a running mean of the smallest
-    value that training kept. It is infinite before the first batch.
+    Outside training there is no batch to compete with: latents above `threshold` are kept. It belongs to the weights at which
+    `finalise` found it, and is infinite before, so that nothing passes.
     """
 
     kind = "batch_topk"
     WIDTH = 4
     """Candidates taken per token, as a multiple of k. A token that wins with all of them is asked for more."""
-    MEMORY = 0.9
-    """Ten batches: the bar moves while a model learns, and a mean over a hundred lags behind it in runs of some hundred steps."""
 
     def __init__(self, W_enc: Tensor, W_dec: Tensor, b_enc: Tensor, b_pre: Tensor, k: int):
         super().__init__(W_enc, W_dec, b_enc, b_pre, k)
@@ -54,41 +52,42 @@ class BatchTopK(TopK):
         """decode(encode(x)), by the threshold."""
         return self.decode(self.encode(x))
 
-    def terms(self, x: Float[Tensor, "B D"]) -> Terms:
-        """The squared error with the batch's B*k largest; moves the threshold."""
-        by, values = self._compete(x)
-        kept = self._kept(x, by, values)
-        x_hat = self._gathered(kept, by) + self.b_pre
-        return Terms(x_hat, (x_hat - x).square().sum(), x.new_zeros(()), by.indices[kept > FIRED])
+    @torch.no_grad()
+    def finalise(self, x: Float[Tensor, "S D"]) -> None:
+        """threshold = the (S k)-th largest pre-activation of S tokens, at least 0: k latents per token pass, in their mean.
 
-    def _compete(self, x: Tensor) -> tuple[kernels.ByLatent, Tensor]:
-        width = min(self.WIDTH * self.k, self.n)
-        while True:
-            values, indices = self.path.select(x - self.b_pre, self.W_enc, self.b_enc, width)
-            bar = self.mesh.largest(values, self.k)
-            hidden = (values.amin(dim=1) > bar).sum()  # tokens that may have more above the bar than were looked at
-            if width == self.n or not self.mesh.batch_total(self.mesh.latent_total(hidden)):
-                break
-            width = min(2 * width, self.n)
-        self._remember(bar.clamp_min(0))
+        The paper averages the smallest kept value over batches; this is the same with all tokens as one batch, at the final weights.
+        """
+        self.threshold.copy_(self._candidates(x, self.k)[2].clamp_min(0))
+
+    def _select(self, x: Tensor, k: int) -> tuple[kernels.ByLatent, Tensor]:
+        values, indices, bar = self._candidates(x, k)
         values = values.where(values >= bar, -torch.inf)
         widest = max(1, int(torch.isfinite(values).sum(dim=1).max()))
         values, at = values.topk(widest, dim=1)
         return self._by(indices.gather(1, at)), values
 
-    @torch.no_grad()
-    def _remember(self, bar: Tensor) -> None:
-        self.threshold.copy_(bar if torch.isinf(self.threshold) else torch.lerp(bar, self.threshold, self.MEMORY))
+    def _candidates(self, x: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Pre-activations and latents, as many per token as can be among the B*k largest, and the smallest of those B*k."""
+        width = min(self.WIDTH * k, self.n)
+        while True:
+            values, indices = self.path.select(x - self.b_pre, self.W_enc, self.b_enc, width)
+            bar = self.mesh.largest(values, k)
+            hidden = (values.amin(dim=1) > bar).sum()  # tokens that may have more above the bar than were looked at
+            if width == self.n or not self.mesh.batch_total(self.mesh.latent_total(hidden)):
+                return values, indices, bar
+            width = min(2 * width, self.n)
 
 
-class MatryoshkaTopK(TopK):
-    """TopK whose first latents must also do alone: nested dictionaries (Bussmann et al. 2025), with TopK's rule.
+class MatryoshkaBatchTopK(BatchTopK):
+    """BatchTopK whose first latents must also do alone: nested dictionaries (Bussmann et al. 2025).
 
-    error = mean over prefixes m of |x_hat(latents < m) - x|²,   one code for all of them
+    error = mean over prefixes m of |x_hat(latents < m) - x|²,   one code for all of them, BatchTopK's over all latents
     """
 
     kind = "matryoshka"
-    SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
+    SHARES = (1 / 32, 3 / 32, 7 / 32, 15 / 32, 1)
+    """The paper's: 2048, 6144, 14336, 30720 and 65536 latents."""
 
     def prefixes(self, n: int) -> list[int]:
         """Sizes of the nested dictionaries of n latents."""

@@ -13,7 +13,7 @@ from tqdm.std import tqdm
 
 from companion.sae import checkpoint, kernels
 from companion.sae.models import ALONE, Alone, Autoencoder, Terms, TopK, normalise
-from companion.sae.recipe import Average, TrainConfig, aux_loss, constrain_decoder, learning_rate, rate_factor, resample, rising, start
+from companion.sae.recipe import AUX_WEIGHT, Average, TrainConfig, aux_loss, constrain_decoder, learning_rate, rate_factor, resample, rising, start
 from companion.sae.stream import seed_of
 
 COLUMNS = ("tokens", "mse", "dead", "l0")
@@ -43,12 +43,12 @@ def fit(
 ) -> Trained:
     """Train on raw activations; normalisation happens here.
 
-    Loss: (error + penalty) / |mean - x|² per token, the denominator taken once, from `sample`, plus aux_weight * `aux_loss`.
+    Loss: (error + penalty) / |mean - x|² per token, the denominator taken once, from `sample`, plus `AUX_WEIGHT` * `aux_loss`.
 
     Args:
         batches: raw activations; at least config.steps batches, the same ones each time it is iterated over. One with a
             method `skip` is told how many a resumed run has used; another is read past them.
-        sample: raw activations for b_pre, for the initial scale and for the loss' denominator.
+        sample: raw activations for b_pre, the initial scale, the loss' denominator, resampling and the threshold of BatchTopK.
         folder: where to keep the state of the run every so many steps. A run that finds a state there goes on from it.
             Several processes must see the same folder.
         log: called at every logged step with step, tokens, mse, dead, l0, loss and lr, in the process that shows the bar.
@@ -107,10 +107,11 @@ class Run:
         self.generator = torch.Generator().manual_seed(seed_of(generator.initial_seed(), "resampling"))
         self.sae = mesh.part(start(x, config, generator))
         self.sae.mesh, self.sae.path = mesh, path
+        self.sample = x[: config.median_sample].clone()
         self.error_of_mean = (x - x.mean(dim=0)).square().sum(dim=1).mean()
         self.rate = config.lr or learning_rate(config.n, config.batch)
         # epsilon: gradients of a batch mean are tiny, and the usual 1e-8 would damp Adam's step (published code)
-        self.adam = torch.optim.Adam(self.sae.parameters(), lr=self.rate, betas=config.betas, eps=6.25e-10, fused=True)
+        self.adam = torch.optim.Adam(self.sae.parameters(), lr=self.rate, betas=config.betas or self.sae.betas, eps=6.25e-10, fused=True)
         self.average = Average(self.sae, min(config.ema, 1 - 20 / max(config.steps, 40))) if config.ema else None
         self.silent = torch.zeros(self.sae.n, dtype=torch.long, device=x.device)  # tokens since a latent last fired
         self.history: list[list[float]] = []
@@ -124,7 +125,7 @@ class Run:
         config, batch = self.config, self._normalised(acts)
         if self.step in config.resample_at:
             dead = self.dead()
-            resample(self.sae, self.adam, batch, dead, self.generator)
+            resample(self.sae, self.adam, self.sample, dead, self.generator, config.penalty * rising(self.step, config.penalty_warmup))
             self.silent[dead] = 0
         x = self.mesh.rows(batch)
         terms = self._backward(x)
@@ -145,6 +146,7 @@ class Run:
         for values in (tensors, self.sae.tensors()):
             sae = type(self.sae).from_tensors({name: self.mesh.whole(t, name) for name, t in values.items()}, self.config.k)
             constrain_decoder(sae)
+            sae.finalise(self.sample)
             both.append(sae)
         history = dict(zip(COLUMNS, np.array(self.history).T, strict=True))
         return Trained(both[0], history, both[1])
@@ -166,7 +168,7 @@ class Run:
         penalty = config.penalty * rising(self.step, config.penalty_warmup) * terms.penalty
         loss = (terms.error + penalty) / (config.batch * self.error_of_mean)
         aux_k = (sae.d // 2 if isinstance(sae, TopK) else 0) if config.aux_k is None else config.aux_k
-        loss = loss + config.aux_weight * aux_loss(sae, x, terms.x_hat, self.dead(), aux_k)
+        loss = loss + AUX_WEIGHT * aux_loss(sae, x, terms.x_hat, self.dead(), aux_k)
         loss.backward()
         self.mesh.sum_gradients(sae)
         self.loss = loss.detach()

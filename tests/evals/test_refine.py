@@ -30,6 +30,7 @@ def _made(kind, generator):
     sae = kind.random(D, N, 5 if issubclass(kind, TopK) else None, generator).double()
     for parameter in sae.parameters():
         parameter.data += 0.2 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    sae.finalise(2 * torch.randn(B, D, generator=generator, dtype=torch.float64))
     return sae
 
 

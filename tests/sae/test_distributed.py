@@ -24,9 +24,9 @@ KINDS = {
     "batch_topk": dict(k=3),
     "matryoshka": dict(k=3),
     "relu": dict(penalty=4.0, lr=1e-2),
-    "relu_norm": dict(penalty=20.0, lr=1e-2, decoder_norm=0.3, clip=0.5),
+    "relu_norm": dict(penalty=20.0, lr=1e-2, clip=0.5),
     "gated": dict(penalty=10.0, lr=1e-2),
-    "jumprelu": dict(penalty=3.0, lr=2e-2),
+    "jumprelu": dict(penalty=3.0, lr=2e-2, betas=(0.9, 0.999)),  # with which some die
 }
 MESHES = [(2, 1), (1, 2), (2, 2)]
 TOLERANCE = 1e-5

@@ -40,17 +40,17 @@ def folder(sae, tmp_path):
 
 def rewrite(folder, change=None, tensors=None, seal=False):
     """Change entries of cfg.json (None removes one), or the weights; without the seal, as a foreign writer would leave them."""
-    config = json.loads((folder / "cfg.json").read_text()) | (change or {})
+    config = json.loads((folder / "cfg.json").read_text(encoding="utf-8")) | (change or {})
     if not seal:
         config.get("metadata", {}).pop("sha256", None)
-    (folder / "cfg.json").write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
+    (folder / "cfg.json").write_text(json.dumps({key: value for key, value in config.items() if value is not None}), encoding="utf-8")
     if tensors is not None:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "sae_weights.safetensors")
 
 
 def by_the_format(folder, acts):
     """What SAELens computes from these files, written out from its formulas."""
-    w, config = load_file(folder / "sae_weights.safetensors"), json.loads((folder / "cfg.json").read_text())
+    w, config = load_file(folder / "sae_weights.safetensors"), json.loads((folder / "cfg.json").read_text(encoding="utf-8"))
     layer_norm = config["normalize_activations"] == "layer_norm"
     mean, std = (acts.mean(dim=-1, keepdim=True), acts.std(dim=-1, keepdim=True)) if layer_norm else (0.0, 1.0)
     x = (acts - mean) / (std + 1e-5) if layer_norm else acts
@@ -84,7 +84,7 @@ def test_the_files_are_what_saelens_expects(kind, tmp_path):
     extras = dict(topk=["b_enc"], standard=["b_enc"], jumprelu=["b_enc", "threshold"], gated=["b_gate", "r_mag", "b_mag"])
     architecture = ARCHITECTURES[kind]
     assert shapes == {"W_enc": (6, 20), "W_dec": (20, 6), "b_dec": (6,)} | dict.fromkeys(extras[architecture], (20,))
-    config = json.loads((tmp_path / "cfg.json").read_text())
+    config = json.loads((tmp_path / "cfg.json").read_text(encoding="utf-8"))
     wanted = dict(architecture=architecture, d_in=6, d_sae=20, dtype="float32", normalize_activations="layer_norm")
     assert wanted.items() <= config.items()
     assert config["apply_b_dec_to_input"] == (kind != "relu_norm")
@@ -152,10 +152,20 @@ def test_provenance_is_kept_and_completed(folder):
     assert (metadata["kind"], metadata["n"], metadata["k"], metadata["normalisation"], len(metadata["sha256"])) == ("topk", 20, 3, "layer_norm", 64)
 
 
-def test_provenance_must_be_complete(sae, tmp_path):
-    with pytest.raises(ValueError, match="lacks seed"):
-        formats.save(sae, tmp_path / "sae", {name: value for name, value in PROVENANCE.items() if name != "seed"})
+@pytest.mark.parametrize("lacking", [{"model_name": ""}, {"hook_name": None}])
+def test_a_file_must_say_what_it_is_of(lacking, sae, tmp_path):
+    with pytest.raises(ValueError, match=f"lacks {next(iter(lacking))}: say which model and which site"):
+        formats.save(sae, tmp_path / "sae", PROVENANCE | lacking)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("site", "layer"), [("blocks.11.hook_resid_post", 11), ("hook_embed", None)])
+def test_what_else_is_not_known_is_written_as_unknown(site, layer, sae, tmp_path):
+    formats.save(sae, tmp_path, dict(model_name="gpt2 – ein Zwölftel", hook_name=site))
+    known = formats.describe(tmp_path)["metadata"]
+    assert (known["model_name"], known["layer"]) == ("gpt2 – ein Zwölftel", layer)
+    assert all(known[name] is None for name in ("tokens", "seed", "normalised_mse", "dead_share"))
+    assert torch.equal(formats.load(tmp_path, hook_name=site).W_enc, sae.W_enc)
 
 
 def spoil(name, change):
@@ -257,8 +267,9 @@ def test_weights_that_were_changed_or_cut_short_are_refused(folder):
         formats.load(folder)
 
 
-def test_thresholds_that_differ_are_not_those_of_batch_topk(tmp_path):
-    formats.save(random_sae("batch_topk"), tmp_path, PROVENANCE)
+@pytest.mark.parametrize("kind", ["batch_topk", "matryoshka"])
+def test_thresholds_that_differ_are_not_those_of_batch_topk(kind, tmp_path):
+    formats.save(random_sae(kind), tmp_path, PROVENANCE)
     tensors = load_file(tmp_path / "sae_weights.safetensors")
     tensors["threshold"][0] += 1
     rewrite(tmp_path, tensors=tensors)
@@ -291,6 +302,6 @@ def test_another_kind_of_autoencoder_is_refused(folder, change, message):
 
 @pytest.mark.parametrize(("text", "message"), [("{", "is not JSON"), ("[]", "type of an entry is list, but dict is wanted")])
 def test_a_configuration_that_is_no_json_object_is_refused(folder, text, message):
-    (folder / "cfg.json").write_text(text)
+    (folder / "cfg.json").write_text(text, encoding="utf-8")
     with pytest.raises(formats.FormatError, match=message):
         formats.load(folder)

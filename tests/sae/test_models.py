@@ -102,7 +102,7 @@ def test_tensors_round_trip(sae):
 # --- one interface for every kind --------------------------------------------------------------------------------
 
 KINDS = ("topk", "multi_topk", "batch_topk", "matryoshka", "relu", "relu_norm", "gated", "jumprelu")
-EXTRAS = {"batch_topk": {"threshold"}, "jumprelu": {"threshold"}, "gated": {"r_mag", "b_gate"}}
+EXTRAS = {"batch_topk": {"threshold"}, "matryoshka": {"threshold"}, "jumprelu": {"threshold"}, "gated": {"r_mag", "b_gate"}}
 
 
 def _made(kind, generator):
@@ -110,7 +110,7 @@ def _made(kind, generator):
     made = kind.random(12, 40, 5 if issubclass(kind, models.TopK) else None, generator).double()
     for parameter in made.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-    made.terms(torch.randn(30, 12, generator=generator, dtype=torch.float64))
+    made.finalise(torch.randn(30, 12, generator=generator, dtype=torch.float64))
     return made
 
 

@@ -44,19 +44,23 @@ def _multi(sae, x):
     return _error(sae, x, _top(_pre(sae, x), K)) + _error(sae, x, _top(_pre(sae, x), 4 * K)) / 8
 
 
-def _batch(sae, x):
+def _top_of_batch(sae, x):
     pre = _pre(sae, x)
-    bar = pre.flatten().topk(len(x) * K).values[-1]
-    return _error(sae, x, torch.relu(pre) * (pre >= bar))
+    return torch.relu(pre) * (pre >= pre.flatten().topk(len(x) * K).values[-1])
+
+
+def _batch(sae, x):
+    return _error(sae, x, _top_of_batch(sae, x))
 
 
 def _nested(sae, x):
-    z = _top(_pre(sae, x), K)
-    sizes = [round(N / 2**power) for power in (4, 3, 2, 1, 0)]
-    return sum(_error(sae, x, z * (torch.arange(N) < size)) for size in sizes) / 5
+    """Bussmann et al. 2025: one code of BatchTopK, and the error of every prefix of it."""
+    z = _top_of_batch(sae, x)
+    return sum(_error(sae, x, z * (torch.arange(N) < size)) for size in (1, 4, 9, 19, 40)) / 5
 
 
-FORMULAS = [(TopK, _top_k), (sparse.MultiTopK, _multi), (sparse.BatchTopK, _batch), (sparse.MatryoshkaTopK, _nested)]
+FORMULAS = [(TopK, _top_k), (sparse.MultiTopK, _multi), (sparse.BatchTopK, _batch), (sparse.MatryoshkaBatchTopK, _nested)]
+BY_BATCH = (sparse.BatchTopK, sparse.MatryoshkaBatchTopK)
 
 
 @pytest.mark.parametrize(("kind", "formula"), FORMULAS, ids=lambda case: getattr(case, "kind", ""))
@@ -74,9 +78,9 @@ def test_error_and_the_gradients_of_all_parameters_are_those_of_the_formula(kind
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9, msg=name)
 
 
-@pytest.mark.parametrize("kind", [TopK, sparse.MultiTopK, sparse.MatryoshkaTopK])
+@pytest.mark.parametrize("kind", [TopK, sparse.MultiTopK])
 def test_code_and_reconstruction_outside_training_are_those_of_top_k(kind, x, generator):
-    """Multi-TopK and Matryoshka differ in what they are trained on, not in what they answer."""
+    """Multi-TopK differs in what it is trained on, not in what it answers."""
     sae = _made(kind, generator)
     z = _top(_pre(sae, x), K)
     code = sae.encode(x)
@@ -88,10 +92,7 @@ def test_code_and_reconstruction_outside_training_are_those_of_top_k(kind, x, ge
 @pytest.mark.parametrize("kind", [kind for kind, _ in FORMULAS])
 def test_what_fired_are_the_latents_above_a_thousandth_in_the_code_of_k(kind, x, generator):
     sae = _made(kind, generator)
-    z = _top(_pre(sae, x), K)
-    if kind is sparse.BatchTopK:
-        pre = _pre(sae, x)
-        z = torch.relu(pre) * (pre >= pre.flatten().topk(B * K).values[-1])
+    z = _top_of_batch(sae, x) if kind in BY_BATCH else _top(_pre(sae, x), K)
     counts = torch.bincount(sae.terms(x).fired, minlength=N)
     assert torch.equal(counts, (z > 1e-3).sum(dim=0))
 
@@ -125,7 +126,7 @@ def test_multi_top_k_trains_the_encoder_through_its_second_term(x, generator):
 
 
 def _kept(sae, x):
-    return torch.isfinite(sae._compete(x)[1])
+    return torch.isfinite(sae._select(x, K)[1])
 
 
 def test_batch_top_k_keeps_exactly_k_per_token_in_the_mean(x, generator):
@@ -151,43 +152,47 @@ def test_a_token_that_wins_with_all_its_candidates_is_asked_for_more(generator):
     torch.testing.assert_close(sae.terms(x).error, _batch(sae, x))
 
 
-def test_threshold_is_the_running_mean_of_the_smallest_kept_value(generator):
-    sae = _made(sparse.BatchTopK, generator)
+@pytest.mark.parametrize("kind", BY_BATCH)
+def test_nothing_passes_before_there_is_a_threshold_and_training_sets_none(kind, x, generator):
+    sae = _made(kind, generator)
+    sae.terms(x)
     assert torch.isinf(sae.threshold)
-    assert (sae.encode(torch.randn(4, D, generator=generator).double()).values == 0).all()  # nothing passes before training
-    wanted = None
-    for _ in range(5):
-        x = torch.randn(B, D, generator=generator, dtype=torch.float64)
-        bar = _pre(sae, x).flatten().topk(B * K).values[-1].clamp_min(0)
-        wanted = bar if wanted is None else 0.9 * wanted + 0.1 * bar
-        sae.terms(x)
-        torch.testing.assert_close(sae.threshold, wanted.detach())
+    assert (sae.encode(x).values == 0).all()
 
 
-def test_inference_by_threshold_keeps_k_in_the_mean_and_each_token_alone(generator):
+@pytest.mark.parametrize("kind", BY_BATCH)
+def test_the_threshold_is_that_of_the_weights_as_they_are(kind, x, generator):
+    """The (B k)-th largest pre-activation: all but that one pass. Other weights, another threshold, whatever came before."""
+    sae = _made(kind, generator)
+    for scale in (1, 3):
+        sae.W_enc.data *= scale
+        sae.finalise(x)
+        pre = _pre(sae, x)
+        torch.testing.assert_close(sae.threshold, pre.flatten().topk(B * K).values[-1])
+        torch.testing.assert_close(kernels.dense(*sae.encode(x), N), pre * (pre > sae.threshold))
+        assert abs((sae.encode(x).values > 0).sum() - B * K) <= 1
+
+
+def test_inference_by_threshold_keeps_k_in_the_mean_of_other_tokens_and_each_token_alone(generator):
     sae = _made(sparse.BatchTopK, generator)
-    for _ in range(50):
-        sae.terms(torch.randn(200, D, generator=generator, dtype=torch.float64))
+    sae.finalise(torch.randn(10_000, D, generator=generator, dtype=torch.float64))
     x = torch.randn(4000, D, generator=generator, dtype=torch.float64)
-    code = sae.encode(x)
-    l0 = (code.values > 0).sum(dim=1).double().mean().item()
+    l0 = (sae.encode(x).values > 0).sum(dim=1).double().mean().item()
     assert abs(l0 - K) < 0.1  # a standard error of .02 from 4000 tokens, and the threshold's own
     torch.testing.assert_close(sae(x[:1]), sae(x)[:1])  # no token depends on its neighbours
-    pre = _pre(sae, x)
-    torch.testing.assert_close(kernels.dense(*code, N), pre * (pre > sae.threshold))
 
 
-def test_a_threshold_is_never_negative(generator):
+def test_a_threshold_is_never_negative(x, generator):
     """With k latents kept of few that are positive, the smallest kept value is negative: nothing negative may pass for it."""
     sae = _made(sparse.BatchTopK, generator, k=N - 1)
-    sae.terms(torch.randn(B, D, generator=generator, dtype=torch.float64))
+    sae.finalise(x)
     assert sae.threshold == 0
-    assert (sae.encode(torch.randn(B, D, generator=generator, dtype=torch.float64)).values >= 0).all()
+    assert (sae.encode(x).values >= 0).all()
 
 
-def test_threshold_survives_a_round_trip_and_takes_no_gradient(generator):
+def test_threshold_survives_a_round_trip_and_takes_no_gradient(x, generator):
     sae = _made(sparse.BatchTopK, generator)
-    sae.terms(torch.randn(B, D, generator=generator, dtype=torch.float64))
+    sae.finalise(x)
     again = sparse.BatchTopK.from_tensors(sae.tensors(), K)
     assert torch.equal(again.threshold, sae.threshold)
     assert not any(name == "threshold" for name, _ in again.named_parameters())
@@ -196,15 +201,15 @@ def test_threshold_survives_a_round_trip_and_takes_no_gradient(generator):
 # --- Matryoshka --------------------------------------------------------------------------------------------------
 
 
-def test_prefixes_are_a_sixteenth_to_all_of_the_latents():
-    sae = sparse.MatryoshkaTopK
-    assert sae.prefixes(sae, 4096) == [256, 512, 1024, 2048, 4096]
-    assert sae.prefixes(sae, 3) == [1, 2, 3]  # no empty prefix, none twice
+def test_prefixes_are_those_of_the_paper():
+    sae = sparse.MatryoshkaBatchTopK
+    assert sae.prefixes(sae, 65536) == [2048, 6144, 14336, 30720, 65536]
+    assert sae.prefixes(sae, 3) == [1, 3]  # no empty prefix, none twice
 
 
 def test_each_prefix_is_a_dictionary_of_its_own(x, generator):
     """With no later latent in the code, every larger prefix says the same: the mean error is that of the first one."""
-    sae = _made(sparse.MatryoshkaTopK, generator)
+    sae = _made(sparse.MatryoshkaBatchTopK, generator)
     first = sae.prefixes(N)[0]
     sae.b_enc.data[first:] = -1000.0
     z = torch.relu(_pre(sae, x))[:, :first]
@@ -214,18 +219,19 @@ def test_each_prefix_is_a_dictionary_of_its_own(x, generator):
 
 
 def test_late_latents_get_no_gradient_from_early_prefixes(x, generator):
-    """A latent of the last half counts in one of five errors: its decoder's gradient is a fifth of TopK's."""
-    sae = _made(sparse.MatryoshkaTopK, generator)
+    """A latent of the last part counts in one of five errors: its decoder's gradient is a fifth of BatchTopK's."""
+    sae = _made(sparse.MatryoshkaBatchTopK, generator)
     nested = torch.autograd.grad(sae.terms(x).error, sae.W_dec)[0]
-    plain = torch.autograd.grad(_top_k(sae, x), sae.W_dec)[0]
-    torch.testing.assert_close(nested[N // 2 :], plain[N // 2 :] / 5)
-    assert not torch.allclose(nested[: N // 2], plain[: N // 2] / 5)
+    plain = torch.autograd.grad(_batch(sae, x), sae.W_dec)[0]
+    last = sae.prefixes(N)[-2]
+    torch.testing.assert_close(nested[last:], plain[last:] / 5)
+    assert not torch.allclose(nested[:last], plain[:last] / 5)
 
 
 @pytest.mark.parametrize("kind", [kind for kind, _ in FORMULAS])
 def test_a_code_has_its_two_parts(kind, x, generator):
     sae = _made(kind, generator)
-    sae.terms(x)
+    sae.finalise(x)
     code = sae.encode(x)
     assert isinstance(code, Code)
     assert code.indices.shape == code.values.shape
