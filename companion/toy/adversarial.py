@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
+from numpy.polynomial.legendre import leggauss
 from torch import Generator, Tensor
-from tqdm.std import tqdm
 
-from companion.toy import data, geometry, model, theory
-from companion.toy.schedule import Schedule, cosine
+from companion.toy import data, geometry, model
+from companion.toy.schedule import Schedule, adam
 
 REPRESENTED = 0.5
 """Training attacks features with |W_i| above this share of their model's longest: no absolute length, under which features could hide."""
@@ -36,19 +36,12 @@ def mean_norm(features: int, density: Float[Tensor, " I"], *, active: bool = Fal
     data.check_density(density)
     if features < 1:
         raise ValueError(f"features={features}: must be at least 1.")
-    p, (theta, weight) = density.double()[:, None], _gauss(96)
+    p, (nodes, weight) = density.double()[:, None], map(torch.from_numpy, leggauss(96))
+    theta = math.pi / 4 * (nodes + 1)
     y = theta.tan()
     lost = p * (1 - math.sqrt(math.pi) * torch.erf(y) / (2 * y))  # 1 - E exp(-y^2 x_i^2)
-    mean = (-torch.expm1(features * torch.log1p(-lost)) / theta.sin().square()) @ weight / math.sqrt(math.pi)
+    mean = (-torch.expm1(features * torch.log1p(-lost)) / theta.sin().square()) @ weight * math.sqrt(math.pi) / 4
     return mean / data.share_active(density.double(), features) if active else mean
-
-
-def _gauss(points: int) -> tuple[Float[Tensor, " Q"], Float[Tensor, " Q"]]:
-    """Nodes and weights of Gauss-Legendre quadrature on [0, pi/2], by the eigenvalues of the Jacobi matrix."""
-    k = torch.arange(1, points, dtype=torch.float64)
-    off = (k / (4 * k**2 - 1).sqrt()).diag(1)
-    nodes, vectors = torch.linalg.eigh(off + off.T)
-    return math.pi / 4 * (nodes + 1), math.pi / 2 * vectors[0].square()
 
 
 def orthogonal(features: int, hidden: int, density: Float[Tensor, " I"]) -> tuple[Float[Tensor, "I F H"], Float[Tensor, "I F"]]:
@@ -186,23 +179,20 @@ def fit(
     Models of one stream share initial weights and samples. One Adam for the whole run, its rate falling to 0 along a cosine, on L'/V(p).
 
     Raises:
-        ValueError: a density outside (0, 1], a negative eps, or no stream.
+        ValueError: a density outside (0, 1], a negative eps, no stream, or weights that diverged.
     """
     p, eps = torch.tensor([density]), eps.float()
     data.check_density(p)
     if not len(streams) or not bool((eps >= 0).all()):
         raise ValueError(f"{len(streams)} streams, eps={eps.tolist()}: at least one stream, and no negative length.")
     W, b = ((schedule.start * t.repeat_interleave(len(eps), dim=0)).requires_grad_() for t in model.initial(config, streams))
-    optimiser = torch.optim.Adam([W, b], lr=schedule.rate, betas=(0.9, 0.99), fused=True)
-    for step in tqdm(range(schedule.steps), desc=f"{len(W)} attacked models", mininterval=1):
-        optimiser.param_groups[0]["lr"] = cosine(schedule.rate, step, schedule.steps)
+    for _ in adam([W, b], schedule.steps, schedule.rate, fused=True, bar=f"{len(W)} attacked models"):
         x = torch.cat([data.plain(data.draw(config.features, schedule.batch, stream), p) for stream in streams])
         u = torch.cat([torch.rand(1, schedule.batch, generator=stream) for stream in streams])
         x, u = (t.repeat_interleave(len(eps), dim=0) for t in (x, u))
         loss = robust_loss(W, b, x, eps.repeat(len(streams)), _one_represented(W.detach(), u))
-        optimiser.zero_grad()
-        (loss / theory.variance(p)).sum().backward()
-        optimiser.step()
+        W.grad = b.grad = None
+        (loss / data.variance(p)).sum().backward()
     return W.detach(), b.detach()
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from companion.toy import computing, data, theory
+from companion.toy import computing, data
 from companion.toy.computing import Config, Weights
 from companion.toy.train import Schedule
 
@@ -106,7 +106,7 @@ def test_dedicated_model_costs_what_it_says(features):
     density = torch.tensor([0.1, 1.0])
     weights = computing.dedicated(ABS, density, features)
     ours = computing.sampled_loss(ABS, weights, density, IMPORTANCE, stream(), 100_000)
-    expected = theory.variance(density) * IMPORTANCE[features:].sum().float()
+    expected = data.variance(density) * IMPORTANCE[features:].sum().float()
     assert ((ours.loss - expected).abs() < 4 * ours.error).all()
 
 

@@ -85,6 +85,10 @@ def test_a_dedicated_feature_gains_exactly_its_variance():
     assert theory.envelope(torch.tensor([0.2, 1.0]), ("dedicated",)).gain[0].tolist() == pytest.approx([1, 1], abs=1e-12)
 
 
+def test_every_polytope_does_at_least_what_a_linear_model_does_without_sparsity():
+    assert theory.envelope(one(1.0)).gain.min().item() > 1 - 1e-12
+
+
 def test_fates_meet_at_the_triple_point_and_on_the_boundaries():
     losses = theory.fates(one(4 / 7), one(1.0), 1)
     assert [loss.item() for loss in losses.values()] == pytest.approx([losses["dedicated"].item()] * 3)
@@ -113,7 +117,7 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="hidden=3"):
         theory.fates(one(0.5), one(1.0), 3)
     with pytest.raises(ValueError, match="density"):
-        theory.variance(torch.tensor(0.0))
+        data.variance(torch.tensor(0.0))
     with pytest.raises(ValueError, match="hidden=5"):
         theory.linear_optimum(one(0.5), torch.ones(3), 5)
     with pytest.raises(ValueError, match="strictly decrease"):
