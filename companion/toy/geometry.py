@@ -38,7 +38,8 @@ def dimensionality(W: Float[Tensor, "*I F H"]) -> Float[Tensor, "*I F"]:
 def interference(W: Float[Tensor, "*I F H"], dead: float = DEAD) -> Float[Tensor, "*I F"]:
     """sum_{j != i} (What_i . W_j)^2: what the other features put on the direction of feature i; 0 for one shorter than `dead`."""
     seen = (_unit(W, dead) @ W.mT).square()
-    return seen.sum(-1) - seen.diagonal(dim1=-2, dim2=-1)
+    seen.diagonal(dim1=-2, dim2=-1).zero_()
+    return seen.sum(-1)
 
 
 def leverage(W: Float[Tensor, "*I F H"]) -> Float[Tensor, "*I F"]:
