@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from companion.toy import data, model
-from companion.toy.schedule import Schedule, adam, pieces
+from companion.toy.schedule import CACHE, Schedule, adam, pieces
 
 LOGGED = 50
 """Points on a loss curve."""
@@ -89,13 +89,18 @@ def _refuse_bad(config: model.Config, density: Tensor, streams: Sequence[Generat
 
 
 def _batches(kind: Batch, streams: Sequence[Generator], samples: int) -> Iterator[tuple[slice, Batch]]:
-    """(instances, their batch), in pieces that fit in the cache; one draw serves a whole stream."""
+    """(instances, their batch): one draw serves a whole stream, and as many streams or densities go together as fit in the cache."""
     features, levels = len(kind.weight), len(kind.density)
-    for s, stream in enumerate(streams):
-        uniforms = kind.source.uniforms(features, samples, stream)
-        for at in pieces(kind.density, samples * features):
+    parts = pieces(kind.density, samples * features)
+    together = 1 if kind.density.is_cuda else max(1, CACHE // (samples * features * levels))
+    for s in range(0, len(streams), together):
+        drawn = [kind.source.uniforms(features, samples, stream) for stream in streams[s : s + together]]
+        for at in parts:
             p = kind.density[at]
-            yield slice(s * levels + at.start, s * levels + at.stop), kind._replace(x=kind.source.sample(uniforms, p), density=p)
+            each = [kind.source.sample(uniforms, p) for uniforms in drawn]
+            x = torch.cat(each) if len(each) > 1 else each[0]  # a large batch is not copied
+            first = s * levels + at.start
+            yield slice(first, first + len(x)), kind._replace(x=x, density=p.repeat(len(drawn)))
 
 
 def bias_of(W: Float[Tensor, "I F H"], centre: Float[Tensor, "I F"], density: Float[Tensor, " I"]) -> Float[Tensor, "I F"]:
