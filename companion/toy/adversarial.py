@@ -5,7 +5,7 @@ With M = W W^T, output i reads the input through row M_i, so an attack of length
     delta = +-eps M_i / |M_i|,    L'(i, sign) = E sum_j (relu(M (x + delta) + b)_j - x_j)^2.
 
 The output is compared with the clean x. The attack is fixed before x is seen: the worst is taken over the 2n losses, each an average over
-data. A model without superposition loses exactly eps^2 (`orthogonal`), so vulnerability is V = (max L' - L) / eps^2.
+data. A model without superposition loses exactly eps^2 (`orthogonal`), so vulnerability is (max L' - L) / eps^2.
 """
 
 import math
@@ -17,9 +17,11 @@ from jaxtyping import Float
 from numpy.polynomial.legendre import leggauss
 from torch import Generator, Tensor
 
-from companion.toy import data, geometry, model
+from companion.toy import data, model
 from companion.toy.schedule import Schedule, adam
 
+DEAD = 1e-6
+"""A row of M that is shorter has no direction."""
 REPRESENTED = 0.5
 """Training attacks features with |W_i| above this share of their model's longest: no absolute length, under which features could hide."""
 
@@ -63,7 +65,7 @@ class Attacked(NamedTuple):
     """L' per attack."""
 
     def vulnerability(self, eps: Float[Tensor, " I"]) -> Float[Tensor, " I"]:
-        """V = (max L' - L) / eps^2: the loss the worst attack adds, in units of what it adds without superposition."""
+        """(max L' - L) / eps^2: the loss the worst attack adds, in units of what it adds without superposition."""
         return (self.loss.max(-1).values - self.clean) / eps.square()
 
 
@@ -75,7 +77,7 @@ def attacks(W: Float[Tensor, "I F H"]) -> Float[Tensor, "I A F"]:
     """
     model.check_weights(W)
     M = W @ W.mT
-    rows = M / M.norm(dim=-1, keepdim=True).clamp_min(geometry.DEAD)
+    rows = M / M.norm(dim=-1, keepdim=True).clamp_min(DEAD)
     return torch.cat([rows, -rows], dim=1)
 
 
@@ -141,18 +143,6 @@ def sampled_losses(
     return Attacked(torch.cat([part.clean for part in parts]), torch.cat([part.loss for part in parts]))
 
 
-def tight_vulnerability(name: str) -> float:
-    """V of unit vectors on the corners of a polytope without biases, in the sparse limit: k/d max(E+, E-).
-
-    For a tight frame M^2 = F M with F = k/d features per dimension, so the attack moves the outputs by eps F M_i / |M_i| with |M_i|^2 = F.
-    Over an input of zeros the relu keeps the positive part of that (or the negative one, for the other sign), with E+ and E- their squared
-    norms in M_i.
-    """
-    vectors = geometry.polytope(name)
-    row = vectors @ vectors[0]
-    return len(vectors) / vectors.shape[1] * max(row.relu().square().sum().item(), (-row).relu().square().sum().item())
-
-
 # --- training against attacks -------------------------------------------------------------------------------------
 
 
@@ -165,7 +155,7 @@ def robust_loss(
     """
     with torch.no_grad():
         rows = (chosen @ W) @ W.mT
-        delta = eps[:, None, None] * rows / rows.norm(dim=-1, keepdim=True).clamp_min(geometry.DEAD)
+        delta = eps[:, None, None] * rows / rows.norm(dim=-1, keepdim=True).clamp_min(DEAD)
     h, step = x @ W, delta @ W
     errors = [(torch.baddbmm(b[:, None], h + sign * step, W.mT).relu() - x).square().sum(-1) for sign in (1, -1)]
     return torch.maximum(*errors).mean(-1)

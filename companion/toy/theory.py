@@ -133,6 +133,18 @@ def _refine(value: Callable[[Tensor], Tensor], c: Float[Tensor, " P"], step: flo
     return c
 
 
+def tight_vulnerability(name: str) -> float:
+    """Vulnerability (`adversarial`) of unit vectors on the corners of a polytope without biases, in the sparse limit: k/d max(E+, E-).
+
+    For a tight frame M^2 = F M with F = k/d features per dimension, so the attack moves the outputs by eps F M_i / |M_i| with |M_i|^2 = F.
+    Over an input of zeros the relu keeps the positive part of that (or the negative one, for the other sign), with E+ and E- their squared
+    norms in M_i.
+    """
+    vectors = geometry.polytope(name)
+    row = vectors @ vectors[0]
+    return len(vectors) / vectors.shape[1] * max(row.relu().square().sum().item(), (-row).relu().square().sum().item())
+
+
 class Envelope(NamedTuple):
     """Tegum products of one polytope each, per density."""
 

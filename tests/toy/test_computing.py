@@ -129,9 +129,10 @@ def test_dense_absolute_value_of_one_feature_is_learned():
 
 def test_instances_do_not_touch_each_other():
     density, start = torch.tensor([0.1, 0.5, 1.0]), single(ABS, 0, 1, 2)
-    together = computing.fit(ABS, start, density, IMPORTANCE, QUICK, stream())
+    brief = Schedule(steps=3, batch=16, rate=0.01)
+    together = computing.fit(ABS, start, density, IMPORTANCE, brief, stream())
     for i in range(3):
-        alone = computing.fit(ABS, start.at([i]), density[i : i + 1], IMPORTANCE, QUICK, stream())
+        alone = computing.fit(ABS, start.at([i]), density[i : i + 1], IMPORTANCE, brief, stream())
         torch.testing.assert_close(alone.W1[0], together.W1[i], atol=1e-5, rtol=1e-4)
 
 

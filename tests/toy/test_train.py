@@ -6,7 +6,7 @@ import torch
 from companion.toy import data, exact, geometry, model, theory, train
 
 F64 = torch.float64
-QUICK = train.Schedule(steps=20, batch=16, rate=0.01)
+QUICK, BRIEF = train.Schedule(steps=20, batch=16, rate=0.01), train.Schedule(steps=3, batch=16, rate=0.01)
 
 
 def streams(*seeds: int) -> list[torch.Generator]:
@@ -64,10 +64,21 @@ def test_control_variate_has_the_expectation_of_what_it_replaces():
 
 def test_neither_more_densities_nor_more_streams_change_a_model():
     config = model.Config(features=12, hidden=3)
-    small = train.fit(config, torch.tensor([0.1, 0.5]), streams(1), QUICK)
-    large = train.fit(config, torch.tensor([0.1, 0.5, 1.0]), streams(1, 2), QUICK)
-    torch.testing.assert_close(large.W[:2], small.W, atol=1e-5, rtol=0)
-    torch.testing.assert_close(large.b[:2], small.b, atol=1e-5, rtol=0)
+    small = train.fit(config, torch.tensor([0.1, 0.5]), streams(2), BRIEF)
+    large = train.fit(config, torch.tensor([0.1, 0.5, 1.0]), streams(1, 2), BRIEF)
+    torch.testing.assert_close(large.W[3:5], small.W, atol=1e-5, rtol=0)
+    torch.testing.assert_close(large.b[3:5], small.b, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("room", [1, 16 * 12 * 2, 16 * 12 * 7])  # of one model, of two, of two streams
+def test_how_the_models_are_cut_into_pieces_changes_nothing(room, monkeypatch):
+    density, config = torch.tensor([0.1, 0.3, 0.5]), model.Config(features=12, hidden=3)
+    whole = train.fit(config, density, streams(0, 1, 2), BRIEF)
+    monkeypatch.setattr("companion.toy.schedule.CACHE", room)
+    monkeypatch.setattr("companion.toy.train.CACHE", room)
+    cut = train.fit(config, density, streams(0, 1, 2), BRIEF)
+    torch.testing.assert_close(cut.W, whole.W, atol=1e-5, rtol=0)
+    torch.testing.assert_close(cut.loss, whole.loss, atol=1e-5, rtol=1e-5)
 
 
 def test_initial_scale_is_that_of_one_model():
