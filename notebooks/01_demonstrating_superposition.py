@@ -37,7 +37,7 @@ import torch
 from companion import claims, memo, run
 from companion.plots import concepts, widgets
 from companion.plots import vectors as plots
-from companion.toy import data, exact, geometry, live, model, theory, train
+from companion.toy import data, exact, geometry, model, playground, theory, train
 
 
 # %% tags=["parameters"]
@@ -227,7 +227,7 @@ square[:, 2:] = square[:, 2:] @ turn
 sparse = torch.full((2,), 0.01, dtype=F64)
 rise = exact.loss(square, torch.zeros(2, 4), data.Independent().law(sparse, 4)).diff().item()
 assert abs(rise / (4 / 3 * 0.01 * delta[1].item() ** 2) - 1) < 0.02
-{"5 degrees cost": rise, "4/3 p delta^2": 4 / 3 * 0.01 * delta[1].item() ** 2, "in units of V": rise / theory.variance(sparse[0]).item()}
+{"5 degrees cost": rise, "4/3 p delta^2": 4 / 3 * 0.01 * delta[1].item() ** 2, "in units of V": rise / data.variance(sparse[0]).item()}
 
 # %% [markdown]
 # **Another**: five equal features at $p = .9$ should be two directions, is the mess that training gives of lower loss? The exact optimum is a
@@ -237,7 +237,7 @@ assert abs(rise / (4 / 3 * 0.01 * delta[1].item() ** 2) - 1) < 0.02
 dense = torch.tensor([0.9, 1.0], dtype=F64)
 random = 0.6 * torch.randn(24, 5, 2, generator=run.generator(2, "dense"), dtype=F64)
 flat = exact.optimum(random, data.Independent().law(dense, 5), steps=cfg.descent)
-{"best loss / V at p = .9 and 1 (two directions: 3)": (flat.loss / theory.variance(dense)).tolist()}
+{"best loss / V at p = .9 and 1 (two directions: 3)": (flat.loss / data.variance(dense)).tolist()}
 
 # %% [markdown]
 # ## Many features, and the linear model
@@ -280,14 +280,8 @@ W20, b20 = (swept[name].double().unflatten(0, (cfg.seeds, 7)) for name in ("W", 
 
 
 # %%
-def interference(W):
-    length = W.norm(dim=-1, keepdim=True)
-    seen = (W / length.clamp_min(1e-9)) @ W.mT
-    return seen.square().sum(-1) - length[..., 0] ** 2
-
-
 def draw(W, b, titles):
-    arrays = ([t.numpy() for t in group] for group in (W @ W.mT, b, interference(W)))
+    arrays = ([t.numpy() for t in group] for group in (W @ W.mT, b, geometry.interference(W)))
     return plots.overlaps(*arrays, titles)
 
 
@@ -326,7 +320,7 @@ page.check("F3.counts", (count[:, -1] - count[:, 0]).double(), control={"linear 
 linear_loss = theory.linear_optimum(densities, weights20, 5)
 ratio = swept["loss"].double().unflatten(0, (cfg.seeds, 7)) / linear_loss
 off = (W20 @ W20.mT) * (1 - torch.eye(20, dtype=F64))
-alone = ((interference(W20) < 0.1) & (W20.norm(dim=-1) > 0.5)).sum(-1)  # features with a dimension of their own
+alone = ((geometry.interference(W20) < 0.1) & (W20.norm(dim=-1) > 0.5)).sum(-1)  # features with a dimension of their own
 page.check("F3.dense", ratio[:, 0], control={"the relu model at p = .03": ratio[:, 3]})
 page.check("F3.antipodal", off[:, 1].amin((1, 2)), control={"the dense model": off[:, 0].amin((1, 2))})
 # %% [markdown]
@@ -365,7 +359,7 @@ page.save_figure(figure, "F3_counts", {"p": densities, "represented": count, "al
 large_W, large_b = swept["larger W"].double(), swept["larger b"].double()
 page.save_figure(draw(large_W, large_b, levels), "F4_larger_models", {"p": densities, "W": large_W, "b": large_b})
 large_count = (large_W.norm(dim=-1) > 0.5).sum(-1)
-large_alone = ((interference(large_W) < 0.1) & (large_W.norm(dim=-1) > 0.5)).sum(-1)
+large_alone = ((geometry.interference(large_W) < 0.1) & (large_W.norm(dim=-1) > 0.5)).sum(-1)
 page.check("F4.dense", large_count[0] / cfg.larger[1], control={"p = .03": large_count[3] / cfg.larger[1]})
 page.check("F4.top", large_alone[2] / cfg.larger[1], control={"the dense model": large_alone[0] / cfg.larger[1]})
 
@@ -383,18 +377,19 @@ def two_starts(cfg):
     p, result = torch.tensor([0.01]), {}
     for name, scale in (("unit variance", 1.0), ("variance 1/m", 40**-0.5)):
         W = torch.randn(1, 100, 40, generator=run.generator(0, "notes")) * scale
-        b, one = torch.zeros(1, 100), torch.ones(100)
+        b, weight = torch.zeros(1, 100), torch.ones(100)
         W.grad, b.grad = torch.empty_like(W), torch.empty_like(b)
         optimiser, stream = torch.optim.Adam([W, b], lr=3e-3), run.generator(0, "notes", "data")
         for _ in range(cfg.steps):
-            W.grad[:], b.grad[:] = train.gradient(W, b, data.conditional(data.draw(100, 64, stream), p), p, one, relu=True)
+            batch = train.Batch(data.conditional(data.draw(100, 64, stream), p), p, weight)
+            W.grad[:], b.grad[:] = train.gradient(W, b, batch)
             optimiser.step()
         result |= {f"W {name}": W, f"loss {name}": train.sampled_loss(W, b, p, run.generator(0, "notes", "test"), 50_000).item()}
     return result
 
 
 notes = memo.memo(two_starts, cfg)
-V = theory.variance(torch.tensor(0.01)).item()
+V = data.variance(torch.tensor(0.01)).item()
 pair = theory.polytope_optimum("digon", torch.tensor([0.01])).loss.item()
 good = notes["W variance 1/m"][0].double()
 unit = good / good.norm(dim=1, keepdim=True)
@@ -473,7 +468,7 @@ page.check("F5.dominate", share[0, :2].sum(), control={"the same share at p = .3
 
 # %%
 def small(density, decay, n, m):
-    played = live.play(density, decay, n, m, run.generator(0, "live", n, m))
+    played = playground.play(density, decay, n, m, run.generator(0, "live", n, m))
     return plots.small_model(*(array.numpy() for array in played[:3]), played.losses, played.importance.numpy())
 
 

@@ -35,7 +35,7 @@ import torch
 from companion import claims, memo, run
 from companion.plots import concepts, widgets
 from companion.plots import phase as plots
-from companion.toy import data, exact, theory
+from companion.toy import data, exact, geometry, theory
 
 
 # %% tags=["parameters"]
@@ -134,20 +134,20 @@ def importances(r, hidden):
 
 # %%
 def optima(cfg):
-    """Norm and interference of the extra feature at the optimum of every cell, and the loss there, for m = 1 and m = 2."""
+    """The weights of the optimum of every cell, and the loss there, for m = 1 and m = 2."""
     _, _, r, p = axes(cfg.cells)
     found = {}
     for hidden in (1, 2):
         law = data.Independent().law(p, hidden + 1)
         best = exact.optimum(starts(hidden, cfg.random), law, importances(r, hidden), steps=cfg.steps, rate=cfg.rate)
-        extra = best.W[:, -1]
-        norm = extra.norm(dim=-1)
-        along = (best.W[:, :-1] @ (extra / norm[:, None].clamp_min(1e-9))[..., None]).square().sum((1, 2))
-        found |= {f"norm {hidden}": norm, f"interference {hidden}": along, f"loss {hidden}": best.loss}
+        found |= {f"W {hidden}": best.W, f"loss {hidden}": best.loss}
     return found
 
 
 found = memo.memo(optima, cfg)
+for hidden in (1, 2):
+    found[f"norm {hidden}"] = geometry.norms(found[f"W {hidden}"])[:, -1]
+    found[f"interference {hidden}"] = geometry.interference(found[f"W {hidden}"])[:, -1]
 r_axis, p_axis, r_cell, p_cell = axes(cfg.cells)
 square = (cfg.cells, cfg.cells)  # (density, importance)
 theory_of = {hidden: theory.fates(p_cell, r_cell, hidden) for hidden in (1, 2)}
@@ -201,8 +201,8 @@ page.check("F6.phases", agreement(1, predicted[1]), control={"the predicted diag
 
 # %%
 column = int((r_axis - 0.5).abs().argmin())
-cut = {name: (loss.reshape(square)[:, column] / theory.variance(p_axis)).numpy() for name, loss in theory_of[1].items()}
-best_cut = (found["loss 1"].reshape(square)[:, column] / theory.variance(p_axis)).numpy()
+cut = {name: (loss.reshape(square)[:, column] / data.variance(p_axis)).numpy() for name, loss in theory_of[1].items()}
+best_cut = (found["loss 1"].reshape(square)[:, column] / data.variance(p_axis)).numpy()
 figure = plots.fates(cut, best_cut, p_axis.numpy(), f"n = 2, m = 1, relative importance r = {r_axis[column]:.2g}")
 page.save_figure(figure, "F6_fates_along_a_column", {"p": p_axis, "optimum / V": best_cut, "fates / V": cut})
 
@@ -275,7 +275,7 @@ def random_starts(cfg):
         each = data.Law(law.sets, law.chance.repeat_interleave(cfg.runs, dim=0))
         weight = importances(r, hidden).repeat_interleave(cfg.runs, dim=0)
         path = exact.descend(free.flatten(0, 1), torch.zeros(len(weight), hidden + 1), each, weight, steps=2 * cfg.steps, rate=0.05)
-        near = path.loss.reshape(len(r), cfg.runs) <= (best.loss + 0.01 * theory.variance(p))[:, None]
+        near = path.loss.reshape(len(r), cfg.runs) <= (best.loss + 0.01 * data.variance(p))[:, None]
         shares[f"share {hidden}"] = near.double().mean(1)
     return shares
 
@@ -340,7 +340,7 @@ page.check("F30.bias", free.prod(), control={"the lowest point without a bias, s
 # %%
 def at_a_point(r, p):
     r, p = torch.tensor([r], dtype=F64), torch.tensor([p], dtype=F64)
-    losses = {name: (loss / theory.variance(p)).item() for name, loss in theory.fates(p, r, 1).items()}
+    losses = {name: (loss / data.variance(p)).item() for name, loss in theory.fates(p, r, 1).items()}
     return plots.fates_at_a_point(r_axis.numpy(), p_axis.numpy(), predicted[1].numpy(), (r.item(), p.item()), losses)
 
 
@@ -350,7 +350,7 @@ widgets.live(at_a_point, r=widgets.Slider(0.1, 10, 0.5, log=True), p=widgets.Sli
 # The map takes the pointer where plotly is drawn (Jupyter, VS Code).
 
 # %%
-over_V = {name: (loss / theory.variance(p_cell)).reshape(square).numpy() for name, loss in theory_of[1].items()}
+over_V = {name: (loss / data.variance(p_cell)).reshape(square).numpy() for name, loss in theory_of[1].items()}
 shown = widgets.hoverable_phases(r_axis.numpy(), p_axis.numpy(), over_V, draw(1))
 
 # %% [markdown]

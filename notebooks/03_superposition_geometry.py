@@ -40,7 +40,7 @@ import torch
 from companion import claims, memo, run
 from companion.plots import concepts, vectors, widgets
 from companion.plots import toy as plots
-from companion.toy import data, exact, geometry, live, model, theory, train
+from companion.toy import data, exact, geometry, model, playground, theory, train
 
 
 # %% tags=["parameters"]
@@ -200,10 +200,9 @@ best_dimensions = curve.dimensions.gather(0, curve.best[None])[0]
 
 # %%
 weights = (small_W.clone().requires_grad_(), small_b.clone().requires_grad_())
-batch = data.conditional(data.draw(6, 64, stream), small_p)
-rest = (batch, small_p, torch.ones(6, dtype=torch.float64))
-by_autograd = torch.autograd.grad(train.batch_loss(*weights, *rest, relu=True).sum(), weights)
-by_hand = train.gradient(small_W, small_b, *rest, relu=True)
+batch = train.Batch(data.conditional(data.draw(6, 64, stream), small_p), small_p, torch.ones(6, dtype=torch.float64))
+by_autograd = torch.autograd.grad(train.batch_loss(*weights, batch).sum(), weights)
+by_hand = train.gradient(small_W, small_b, batch)
 assert all(torch.allclose(ours, theirs, atol=1e-12) for ours, theirs in zip(by_hand, by_autograd, strict=True))
 
 # %% [markdown]
@@ -247,7 +246,7 @@ scattered = scatter(W)
 
 D_star, D = geometry.dimensions_per_feature(W), geometry.dimensionality(W)  # (seeds, levels), (seeds, levels, F)
 linear_D_star = geometry.dimensions_per_feature(sweep["linear_W"].double())
-V = theory.variance(1 / inverse)
+V = data.variance(1 / inverse)
 gain = (cfg.features - sweep["loss"].double().reshape(D_star.shape) / V) / cfg.hidden
 linear_gain = (cfg.features - sweep["linear_loss"].double() / V) / cfg.hidden
 envelope = theory.envelope(1 / inverse)
@@ -479,7 +478,7 @@ def branches(base, rho):
     corner = theory.polytope_optimum("pentagon", torch.tensor([base]))
     W = (geometry.polytope("pentagon") * corner.square_norm.sqrt()).expand(len(rho), -1, -1)
     path = exact.descend(W, corner.bias.expand(len(rho), 5), data.independent_law(densities(rho, base)), steps=150, rate=0.02)
-    square = 4 * theory.polytope_optimum("digon", torch.tensor([base])).loss + theory.variance(rho * base)
+    square = 4 * theory.polytope_optimum("digon", torch.tensor([base])).loss + data.variance(rho * base)
     return path.W, path.loss, square
 
 
@@ -491,16 +490,13 @@ pentagon_W, pentagon_loss, square_loss = branches(base, rho)
 
 
 # %%
-def upright(W):
+def first_up(W):
     """The plane turned so that the varied feature, or if it is dropped the second one, points up; the third lies on the right."""
-    towards = W[0] if W[0].norm() > 0.1 else W[1]
-    angle = torch.atan2(towards[0], towards[1])
-    W = W @ torch.stack([torch.stack([angle.cos(), angle.sin()]), torch.stack([-angle.sin(), angle.cos()])])
-    return W * torch.tensor([1.0 if W[2, 0] > 0 else -1.0, 1.0])
+    return geometry.upright(W, W[0] if W[0].norm() > 0.1 else W[1], W[2])
 
 
 best_run = varied["loss"].argmin(1)
-best_W = torch.stack([upright(varied["W"][i, best]) for i, best in enumerate(best_run)])
+best_W = torch.stack([first_up(varied["W"][i, best]) for i, best in enumerate(best_run)])
 is_pentagon = best_W[:, 0].norm(dim=-1) > 0.5
 groups = [best_W[~is_pentagon].numpy(), best_W[is_pentagon].numpy()]
 figure = vectors.moving_feature(groups, [rho[~is_pentagon].numpy(), rho[is_pentagon].numpy()], ["two digons, one dropped", "pentagon"])
@@ -571,7 +567,7 @@ def angles_within(W):  # degrees between the two members of each pair
 def draw_best(name, n, figure_name, how_many=5):
     W, loss = paired[f"{name} {n} W"], paired[f"{name} {n} loss"]
     titles = [f"loss {value:.4g}" for value in loss[:how_many].clamp_min(0).tolist()]
-    figure = vectors.feature_vectors([upright(w).numpy() for w in W[:how_many]], titles, torch.arange(n).numpy() // 2, "set")
+    figure = vectors.feature_vectors([first_up(w).numpy() for w in W[:how_many]], titles, torch.arange(n).numpy() // 2, "set")
     page.save_figure(figure, figure_name, {"W": W[:how_many], "loss": loss})
 
 
@@ -686,7 +682,7 @@ shown = (0.9, 0.35, 0.15, 0.1, 0.05)
 how_many = {p: int((angles_within(collapsed[f"W {p}"][0]) < 15).sum()) for p in levels}
 titles = [f"p = {p}: {how_many[p]} collapsed" for p in shown]
 figure = vectors.feature_vectors(
-    [upright(collapsed[f"W {p}"][0]).numpy() for p in shown], titles, torch.arange(6).numpy() // 2, "set", circles=(1, 0.5**0.5)
+    [first_up(collapsed[f"W {p}"][0]).numpy() for p in shown], titles, torch.arange(6).numpy() // 2, "set", circles=(1, 0.5**0.5)
 )
 page.save_figure(figure, "F18_collapse", {"collapsed pairs at the lowest loss": how_many, "W": [collapsed[f"W {p}"][0] for p in levels]})
 how_many
@@ -714,7 +710,7 @@ page.check("F18.pca", collapsed["loss 0.9"][0] / pca, control={"the same ratio a
 # %%
 def small_model(features, density, decay, pairs_of, m):
     kind = pairs.get(pairs_of)
-    played = live.play(density, decay, features, m, run.generator(0, "live", features, m), kind)
+    played = playground.play(density, decay, features, m, run.generator(0, "live", features, m), kind)
     return vectors.small_model(*(array.numpy() for array in played[:3]), played.losses, played.importance.numpy())
 
 
@@ -732,7 +728,7 @@ widgets.live(small_model, pairs_of=tuple(pairs), density=S(0.01, 1, 0.05, log=Tr
 density = torch.linspace(0.05, 0.95, 91, dtype=torch.float64)
 triangle = 3 * theory.polytope_optimum("triangle", density).loss
 pair = 2 * theory.polytope_optimum("digon", density).loss  # the third feature costs nothing
-flat = theory.variance(density)  # two features get a dimension each, the third is dropped
+flat = data.variance(density)  # two features get a dimension each, the third is dropped
 ratio, flat_ratio = triangle / pair, flat / pair
 turn = {"the triangle becomes best at p =": density[(ratio < 1).nonzero()[0]].item()}
 page.check("F10.triangle", ratio[5], control={"two features alone and the third dropped": flat_ratio[5]}, witness=ratio[75])

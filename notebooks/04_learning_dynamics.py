@@ -102,7 +102,7 @@ def learn(config, stream, schedule, p, fresh=False):
         if fresh:
             optimiser = torch.optim.Adam([W, centre], lr=schedule.rate, betas=(0.9, 0.99), fused=True)
         x = data.Independent().sample(data.Independent().uniforms(config.features, schedule.batch, stream), density)
-        W.grad, centre.grad = train.scaled_gradient(W, centre, x, density, weight, relu=config.relu)
+        W.grad, centre.grad = train.scaled_gradient(W, centre, train.Batch(x, density, weight, relu=config.relu))
         optimiser.param_groups[0]["lr"] = schedule.rate * (1 + math.cos(math.pi * step / schedule.steps)) / 2
         optimiser.step()
     return tuple(torch.stack(each) for each in zip(*kept, strict=True))
@@ -141,7 +141,7 @@ def train_levels(cfg):
         p, test = torch.full((len(CHECKPOINTS),), cfg.density, device=W_at.device), run.generator(0, "test", device=run.device())
         at = [KEPT.index(step) for step in CHECKPOINTS]
         W.append(W_at)
-        losses.append(train.sampled_loss(W_at[at], b_at[at], p, test, 1024, relu=relu) / theory.variance(p))
+        losses.append(train.sampled_loss(W_at[at], b_at[at], p, test, 1024, relu=relu) / data.variance(p))
     return {"W": torch.stack(W), "loss": torch.stack(losses)}
 
 
@@ -373,18 +373,16 @@ def first(condition):  # (T, I) -> first kept step where it holds, per run
 opened = first(relative < 1.3 * p0)
 
 
-def upright(path, at):
+def axis_up(path, at):
     """The path turned, as a whole, so that the axis between the two sets at `at` points upwards; no loss knows of a rotation."""
-    axis = (path[at, :3] - path[at, 3:]).sum(0)
-    Q = torch.linalg.qr(torch.stack([axis, *I3[:2]], 1)).Q
-    return path @ Q[:, [1, 2, 0]]
+    return geometry.upright(path, (path[at, :3] - path[at, 3:]).sum(0), I3[0])
 
 
 arrival = partners(sets["sets W_at"][opened, torch.arange(cfg.runs)]).mean(-1)
 stages = torch.stack([0 * opened, first(relative < 0.35), first(relative < 0.3), opened, 0 * opened + len(set_steps) - 1], 1)
 drawn = {"straight to the octahedron": int(arrival.argmin()), "by way of the prism": int(arrival.argmax())}
 names = {"sets collapsed, p/3": 1 / 3, "prism, p² + p/360": p0 + 1 / 360, "octahedron, p²": p0}
-paths = [(title, index, upright(sets["sets W_at"][:, index], stages[index, 3]).numpy(), stages[index].tolist()) for title, index in drawn.items()]
+paths = [(title, index, axis_up(sets["sets W_at"][:, index], stages[index, 3]).numpy(), stages[index].tolist()) for title, index in drawn.items()]
 figure = plots.unfolding(set_steps, relative.numpy(), names, paths)
 page.save_figure(figure, "F20_unfolding", {"steps": set_steps, "exact loss / p": relative, "drawn": drawn, "stages": stages})
 

@@ -37,7 +37,7 @@ import torch
 
 from companion import claims, memo, run
 from companion.plots import computing as plots
-from companion.toy import computing, data, model, theory, train
+from companion.toy import computing, data, geometry, model, train
 from companion.toy.computing import Weights
 
 
@@ -203,12 +203,7 @@ page.check("F23.basis", alignment(W[:, 0]), control={"the same features in a mod
 
 
 # %%
-def interference(W):  # (..., F, H)
-    unit = W / W.norm(dim=-1, keepdim=True).clamp_min(0.1)  # a feature that is hardly there has no direction
-    overlaps = (unit @ W.mT).square()
-    return overlaps.sum(-1) - overlaps.diagonal(dim1=-2, dim2=-1)
-
-
+FAINT = 0.1  # a feature that is shorter is hardly there, and has no direction
 sharp = 0.1  # of a neuron's largest weight. A tied neuron can carry one of -3, which only silences it; against that one all others look small
 kinds = computing.neurons(W, sharp)
 mono = kinds.mono.sum(-1)  # (groups, densities)
@@ -217,7 +212,7 @@ used = (W.norm(dim=-1) > 0.5).sum(-1)
 
 def stack_of(k):
     title = f"p = {tied_densities[k]:g}\n{mono[0, k]} neurons with one feature\n{used[0, k]} features represented"
-    return plots.Stack(title, *(t[0, k].numpy() for t in (W, interference(W), kinds.mono, kinds.poly)))
+    return plots.Stack(title, *(t[0, k].numpy() for t in (W, geometry.interference(W, dead=FAINT), kinds.mono, kinds.poly)))
 
 
 figure = plots.regimes([stack_of(k) for k in range(len(tied_densities))])
@@ -359,7 +354,7 @@ def one_neuron(p):
 
 assert abs(one_neuron(1.0) - 1 / 15) < 1e-12
 assert abs(one_neuron(1e-6) / 1e-6 - 1 / 6) < 1e-3
-worth = {p: one_neuron(p) / (float(theory.variance(torch.tensor(p, dtype=torch.float64))) - one_neuron(p)) for p in (1.0, 0.001)}
+worth = {p: one_neuron(p) / (float(data.variance(torch.tensor(p, dtype=torch.float64))) - one_neuron(p)) for p in (1.0, 0.001)}
 half = Weights(torch.tensor([[[1.0]]]), torch.tensor([[[0.4]]]), torch.tensor([[0.4]]))
 sampled = computing.sampled_loss(computing.Config(1, 1), half, torch.ones(1), torch.ones(1), run.generator(0, "half"), 50_000)
 assert abs(sampled.loss[0] - 1 / 15) < 4 * sampled.error[0]
@@ -477,7 +472,7 @@ plain = memo.memo(train_plain, cfg)
 # %%
 n, p = len(cfg.densities), torch.tensor(cfg.densities)
 importance = 0.8 ** torch.arange(cfg.features)
-L20 = theory.variance(p) * importance[cfg.hidden // 2 :].sum()
+L20 = data.variance(p) * importance[cfg.hidden // 2 :].sum()
 ratio = (large["loss"] / L20.repeat(3 + RANDOM)).view(-1, n)  # (candidates, densities), on samples that chose nothing
 winner = large["choose"].view(-1, n).argmin(0)
 lowest = ratio.gather(0, winner[None])[0]
@@ -524,7 +519,7 @@ weights = computing.rescaled(Weights(large["W1"], large["W2"], large["b"]))
 size = sorted_by_importance(weights.W1).unflatten(0, (-1, n))  # (candidates, densities, F, H)
 kinds = computing.neurons(size)
 fraction = kinds.mono.sum(-1) / (kinds.mono | kinds.poly).sum(-1)
-shared = interference(size)
+shared = geometry.interference(size, dead=FAINT)
 
 # %% [markdown]
 # A panel per density, twice:

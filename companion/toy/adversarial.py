@@ -5,7 +5,7 @@ With M = W W^T, output i reads the input through row M_i, so an attack of length
     delta = +-eps M_i / |M_i|,    L'(i, sign) = E sum_j (relu(M (x + delta) + b)_j - x_j)^2.
 
 The output is compared with the clean x. The attack is fixed before x is seen: the worst is taken over the 2n losses, each an average over
-data. A model without superposition loses exactly eps^2 (`orthogonal`), so vulnerability is V = (max L' - L) / eps^2.
+data. A model without superposition loses exactly eps^2 (`orthogonal`), so vulnerability is (max L' - L) / eps^2.
 """
 
 import math
@@ -14,12 +14,14 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
+from numpy.polynomial.legendre import leggauss
 from torch import Generator, Tensor
-from tqdm.std import tqdm
 
-from companion.toy import data, geometry, model, theory
-from companion.toy.schedule import Schedule, cosine
+from companion.toy import data, model
+from companion.toy.schedule import Schedule, adam
 
+DEAD = 1e-6
+"""A row of M that is shorter has no direction."""
 REPRESENTED = 0.5
 """Training attacks features with |W_i| above this share of their model's longest: no absolute length, under which features could hide."""
 
@@ -36,19 +38,12 @@ def mean_norm(features: int, density: Float[Tensor, " I"], *, active: bool = Fal
     data.check_density(density)
     if features < 1:
         raise ValueError(f"features={features}: must be at least 1.")
-    p, (theta, weight) = density.double()[:, None], _gauss(96)
+    p, (nodes, weight) = density.double()[:, None], map(torch.from_numpy, leggauss(96))
+    theta = math.pi / 4 * (nodes + 1)
     y = theta.tan()
     lost = p * (1 - math.sqrt(math.pi) * torch.erf(y) / (2 * y))  # 1 - E exp(-y^2 x_i^2)
-    mean = (-torch.expm1(features * torch.log1p(-lost)) / theta.sin().square()) @ weight / math.sqrt(math.pi)
+    mean = (-torch.expm1(features * torch.log1p(-lost)) / theta.sin().square()) @ weight * math.sqrt(math.pi) / 4
     return mean / data.share_active(density.double(), features) if active else mean
-
-
-def _gauss(points: int) -> tuple[Float[Tensor, " Q"], Float[Tensor, " Q"]]:
-    """Nodes and weights of Gauss-Legendre quadrature on [0, pi/2], by the eigenvalues of the Jacobi matrix."""
-    k = torch.arange(1, points, dtype=torch.float64)
-    off = (k / (4 * k**2 - 1).sqrt()).diag(1)
-    nodes, vectors = torch.linalg.eigh(off + off.T)
-    return math.pi / 4 * (nodes + 1), math.pi / 2 * vectors[0].square()
 
 
 def orthogonal(features: int, hidden: int, density: Float[Tensor, " I"]) -> tuple[Float[Tensor, "I F H"], Float[Tensor, "I F"]]:
@@ -70,7 +65,7 @@ class Attacked(NamedTuple):
     """L' per attack."""
 
     def vulnerability(self, eps: Float[Tensor, " I"]) -> Float[Tensor, " I"]:
-        """V = (max L' - L) / eps^2: the loss the worst attack adds, in units of what it adds without superposition."""
+        """(max L' - L) / eps^2: the loss the worst attack adds, in units of what it adds without superposition."""
         return (self.loss.max(-1).values - self.clean) / eps.square()
 
 
@@ -82,7 +77,7 @@ def attacks(W: Float[Tensor, "I F H"]) -> Float[Tensor, "I A F"]:
     """
     model.check_weights(W)
     M = W @ W.mT
-    rows = M / M.norm(dim=-1, keepdim=True).clamp_min(geometry.DEAD)
+    rows = M / M.norm(dim=-1, keepdim=True).clamp_min(DEAD)
     return torch.cat([rows, -rows], dim=1)
 
 
@@ -148,18 +143,6 @@ def sampled_losses(
     return Attacked(torch.cat([part.clean for part in parts]), torch.cat([part.loss for part in parts]))
 
 
-def tight_vulnerability(name: str) -> float:
-    """V of unit vectors on the corners of a polytope without biases, in the sparse limit: k/d max(E+, E-).
-
-    For a tight frame M^2 = F M with F = k/d features per dimension, so the attack moves the outputs by eps F M_i / |M_i| with |M_i|^2 = F.
-    Over an input of zeros the relu keeps the positive part of that (or the negative one, for the other sign), with E+ and E- their squared
-    norms in M_i.
-    """
-    vectors = geometry.polytope(name)
-    row = vectors @ vectors[0]
-    return len(vectors) / vectors.shape[1] * max(row.relu().square().sum().item(), (-row).relu().square().sum().item())
-
-
 # --- training against attacks -------------------------------------------------------------------------------------
 
 
@@ -172,7 +155,7 @@ def robust_loss(
     """
     with torch.no_grad():
         rows = (chosen @ W) @ W.mT
-        delta = eps[:, None, None] * rows / rows.norm(dim=-1, keepdim=True).clamp_min(geometry.DEAD)
+        delta = eps[:, None, None] * rows / rows.norm(dim=-1, keepdim=True).clamp_min(DEAD)
     h, step = x @ W, delta @ W
     errors = [(torch.baddbmm(b[:, None], h + sign * step, W.mT).relu() - x).square().sum(-1) for sign in (1, -1)]
     return torch.maximum(*errors).mean(-1)
@@ -186,23 +169,20 @@ def fit(
     Models of one stream share initial weights and samples. One Adam for the whole run, its rate falling to 0 along a cosine, on L'/V(p).
 
     Raises:
-        ValueError: a density outside (0, 1], a negative eps, or no stream.
+        ValueError: a density outside (0, 1], a negative eps, no stream, or weights that diverged.
     """
     p, eps = torch.tensor([density]), eps.float()
     data.check_density(p)
     if not len(streams) or not bool((eps >= 0).all()):
         raise ValueError(f"{len(streams)} streams, eps={eps.tolist()}: at least one stream, and no negative length.")
     W, b = ((schedule.start * t.repeat_interleave(len(eps), dim=0)).requires_grad_() for t in model.initial(config, streams))
-    optimiser = torch.optim.Adam([W, b], lr=schedule.rate, betas=(0.9, 0.99), fused=True)
-    for step in tqdm(range(schedule.steps), desc=f"{len(W)} attacked models", mininterval=1):
-        optimiser.param_groups[0]["lr"] = cosine(schedule.rate, step, schedule.steps)
+    for _ in adam([W, b], schedule.steps, schedule.rate, fused=True, bar=f"{len(W)} attacked models"):
         x = torch.cat([data.plain(data.draw(config.features, schedule.batch, stream), p) for stream in streams])
         u = torch.cat([torch.rand(1, schedule.batch, generator=stream) for stream in streams])
         x, u = (t.repeat_interleave(len(eps), dim=0) for t in (x, u))
         loss = robust_loss(W, b, x, eps.repeat(len(streams)), _one_represented(W.detach(), u))
-        optimiser.zero_grad()
-        (loss / theory.variance(p)).sum().backward()
-        optimiser.step()
+        W.grad = b.grad = None
+        (loss / data.variance(p)).sum().backward()
     return W.detach(), b.detach()
 
 

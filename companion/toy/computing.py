@@ -19,11 +19,9 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
-from tqdm.std import tqdm
 
-from companion.toy import data, model, theory
-from companion.toy.schedule import Schedule, cosine
-from companion.toy.train import CACHE
+from companion.toy import data, model
+from companion.toy.schedule import Schedule, adam, pieces
 
 
 @dataclass(frozen=True)
@@ -180,18 +178,11 @@ def fit(
     free = [W1, b] if config.tied else [W1, W2, b]
     for t in free:
         t.grad = torch.empty_like(t)
-    optimiser = torch.optim.Adam(free, lr=schedule.rate, betas=(0.9, 0.99), fused=True)
-    piece = len(density) if density.is_cuda else max(1, CACHE // (schedule.batch * config.features))
-    for step in tqdm(range(schedule.steps), desc=f"{len(W1)} models", mininterval=1):
+    V, parts = data.variance(density)[:, None], pieces(density, schedule.batch * config.features)
+    for _ in adam(free, schedule.steps, schedule.rate, fused=True, bar=f"{len(W1)} models"):
         batch = draw(config, importance, schedule.batch, stream)
-        for first in range(0, len(density), piece):
-            at = slice(first, first + piece)
-            by = gradient(weights.at(at), batch, density[at], importance, revive)
-            _put(weights, at, by, theory.variance(density[at])[:, None], tied=config.tied)
-        optimiser.param_groups[0]["lr"] = cosine(schedule.rate, step, schedule.steps)
-        optimiser.step()
-    if not all(bool(t.isfinite().all()) for t in free):
-        raise ValueError(f"training diverged: weights are not finite after {schedule.steps} steps at rate {schedule.rate}; lower the rate.")
+        for at in parts:
+            _put(weights, at, gradient(weights.at(at), batch, density[at], importance, revive), V[at], tied=config.tied)
     return Weights(*(t.to(start.W1.device) for t in (W1, W1.clone() if config.tied else W2, b)))
 
 

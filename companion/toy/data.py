@@ -53,6 +53,16 @@ def check_density(density: Float[Tensor, "..."], name: str = "density") -> None:
         raise ValueError(f"{name}={density.tolist()}: every density must lie in (0, 1]; sparsity S corresponds to density 1 - S.")
 
 
+def variance(density: Float[Tensor, "*I"]) -> Float[Tensor, "*I"]:
+    """V(p) = p/3 - p^2/4, the variance of a feature and the loss of leaving it out.
+
+    Raises:
+        ValueError: a density outside (0, 1].
+    """
+    check_density(density)
+    return density / 3 - density.square() / 4
+
+
 def draw(features: int, batch: int, stream: Generator) -> Uniforms:
     """Uniforms for one batch, from one generator and on its device.
 

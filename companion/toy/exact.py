@@ -19,7 +19,7 @@ from torch import Tensor
 
 from companion.toy.data import Law
 from companion.toy.model import check_importance, check_weights
-from companion.toy.schedule import cosine
+from companion.toy.schedule import adam
 
 LIMIT = 60_000
 """Most pairs (active set, corner): ten independent features have 3^10 = 59,049."""
@@ -146,18 +146,15 @@ def descend(
     if steps < 1 or not rate > 0:
         raise ValueError(f"steps={steps}, rate={rate}: at least one step, and a positive rate.")
     W, b = (t.detach().double().clone().requires_grad_() for t in (W, b))
-    optimiser = torch.optim.Adam([W, b], lr=rate, betas=(0.9, 0.99))
     unit = (law.chance @ law.sets).sum(-1) / 3  # E |x|^2: a sparse model moves as fast as a dense one
     W_at, loss_at, kept = [], [], tuple(sorted(set(kept)))
-    for step in range(steps):
+    for step in adam([W, b], steps, rate, fused=False):
         value = loss(W, b, law, importance)
         if step in kept:
             W_at.append(W.detach().clone())
             loss_at.append(value.detach())
-        optimiser.zero_grad()
+        W.grad = b.grad = None
         (value / unit).sum().backward()
-        optimiser.param_groups[0]["lr"] = cosine(rate, step, steps)
-        optimiser.step()
     W, b = W.detach(), b.detach()
     empty = (W.new_empty(0, *W.shape), W.new_empty(0, len(W)))
     return Path(W, b, loss(W, b, law, importance), kept, *((torch.stack(W_at), torch.stack(loss_at)) if W_at else empty))

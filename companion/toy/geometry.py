@@ -35,6 +35,13 @@ def dimensionality(W: Float[Tensor, "*I F H"]) -> Float[Tensor, "*I F"]:
     return torch.where(shared > 0, own / shared.clamp_min(1e-30), 0.0)
 
 
+def interference(W: Float[Tensor, "*I F H"], dead: float = DEAD) -> Float[Tensor, "*I F"]:
+    """sum_{j != i} (What_i . W_j)^2: what the other features put on the direction of feature i; 0 for one shorter than `dead`."""
+    seen = (_unit(W, dead) @ W.mT).square()
+    seen.diagonal(dim1=-2, dim2=-1).zero_()
+    return seen.sum(-1)
+
+
 def leverage(W: Float[Tensor, "*I F H"]) -> Float[Tensor, "*I F"]:
     """l_i = W_i^T (sum_j W_j W_j^T)^+ W_i, the leverage score of a row. Sums to rank(W).
 
@@ -58,9 +65,22 @@ def dimensions_per_feature(W: Float[Tensor, "*I F H"]) -> Float[Tensor, "*I"]:
     return W.shape[-1] / total
 
 
-def _unit(W: Float[Tensor, "*I F H"]) -> Float[Tensor, "*I F H"]:
+def upright(W: Float[Tensor, "*I F H"], up: Float[Tensor, " H"], right: Float[Tensor, " H"]) -> Float[Tensor, "*I F H"]:
+    """W in an orthonormal basis whose last vector points along `up`, the first along what `right` has across it (no loss changes).
+
+    Raises:
+        ValueError: one hidden dimension, which has no right.
+    """
+    if len(up) < 2:
+        raise ValueError(f"hidden={len(up)}: only in two dimensions or more can W be turned.")
+    Q, R = torch.linalg.qr(torch.stack([up, right], dim=1), mode="complete")
+    Q[:, :2] *= torch.where(R.diagonal() < 0, -1.0, 1.0)
+    return W @ Q.roll(-1, dims=1)
+
+
+def _unit(W: Float[Tensor, "*I F H"], dead: float = DEAD) -> Float[Tensor, "*I F H"]:
     length = norms(W)[..., None]
-    return torch.where(length > DEAD, W / length.clamp_min(DEAD), 0.0)
+    return torch.where(length > dead, W / length.clamp_min(dead), 0.0)
 
 
 class LineTest(NamedTuple):

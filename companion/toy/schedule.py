@@ -1,7 +1,16 @@
-"""How long and how fast to train: one schedule for every trainer of the toy models."""
+"""How long and how fast to train, and the loop around Adam that every trainer of the toy models shares."""
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm.std import tqdm
+
+CACHE = 2**18
+"""Elements of (instances, batch, features) worked on at once on a CPU: what stays in its second-level cache."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +32,25 @@ class Schedule:
             raise ValueError(f"rate={self.rate}: the learning rate must be positive.")
 
 
-def cosine(rate: float, step: int, steps: int) -> float:
-    """The learning rate before a step: rate (1 + cos(pi step / steps)) / 2, from `rate` down to 0."""
-    return rate * (1 + math.cos(math.pi * step / steps)) / 2
+def adam(weights: Sequence[Tensor], steps: int, rate: float, *, fused: bool, bar: str = "") -> Iterator[int]:
+    """Yield each step, whose gradients the caller puts into `.grad`, and then take it, at the rate (1 + cos(pi step / steps)) / 2 of `rate`.
+
+    The fused kernel reads a gradient in the memory layout of its weight: `backward` provides it, `torch.autograd.grad` does not.
+    One optimiser for the whole run. `bar` names a progress bar; without it there is none.
+
+    Raises:
+        ValueError: weights that are not finite after the last step.
+    """
+    optimiser = torch.optim.Adam(weights, lr=rate, betas=(0.9, 0.99), fused=fused)
+    for step in tqdm(range(steps), desc=bar, mininterval=1, disable=not bar):
+        yield step
+        optimiser.param_groups[0]["lr"] = rate * (1 + math.cos(math.pi * step / steps)) / 2
+        optimiser.step()
+    if not all(bool(t.isfinite().all()) for t in weights):
+        raise ValueError(f"training diverged: weights are not finite after {steps} steps at rate {rate}; lower the rate.")
+
+
+def pieces(density: Float[Tensor, " I"], size: int) -> list[slice]:
+    """The instances in runs that fit in the cache, `size` elements each; all at once on a GPU."""
+    most = len(density) if density.is_cuda else max(1, CACHE // size)
+    return [slice(first, min(first + most, len(density))) for first in range(0, len(density), most)]

@@ -13,17 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.toy import exact, geometry
-from companion.toy.data import Independent, check_density
-
-
-def variance(density: Float[Tensor, "*I"]) -> Float[Tensor, "*I"]:
-    """V(p) = p/3 - p^2/4, the variance of a feature and the loss of leaving it out.
-
-    Raises:
-        ValueError: a density outside (0, 1].
-    """
-    check_density(density)
-    return density / 3 - density.square() / 4
+from companion.toy.data import INDEPENDENT, check_density, variance
 
 
 def linear_optimum(density: Float[Tensor, "*I"], importance: Float[Tensor, " F"], hidden: int) -> Float[Tensor, "*I"]:
@@ -108,7 +98,7 @@ def _by_size(name: str, c: Float[Tensor, " P"]) -> tuple[Float[Tensor, "K1 P"], 
     """The two moments summed over the active sets of each size, so that no density enters."""
     vectors = geometry.polytope(name)
     k = len(vectors)
-    at = exact.corners(Independent().law(torch.ones(1), k).sets)
+    at = exact.corners(INDEPENDENT.law(torch.ones(1), k).sets)
     own = torch.eye(k, dtype=torch.float64)[:1].expand(len(c), -1)
     moments = exact.moments((vectors @ vectors[0]).expand(len(c), -1), own, c, at)
     sizes = torch.nn.functional.one_hot(at.sets.sum(-1).long(), k + 1).double()
@@ -124,29 +114,35 @@ def _chance(features: int, density: Float[Tensor, " P"]) -> Float[Tensor, "P K1"
 
 @functools.lru_cache(maxsize=16)
 def _tables(name: str) -> tuple[Float[Tensor, " C"], Float[Tensor, "K1 C"], Float[Tensor, "K1 C"]]:
-    """A grid of c and the moments there, shared by every density."""
-    c = torch.linspace(-1, 1.5, 126, dtype=torch.float64)
+    """A grid of c and the moments there, shared by every density. The largest c, of the linear model, is pk/(2d): 7/4 for heptagons at p = 1."""
+    c = torch.linspace(-1, 2, 151, dtype=torch.float64)
     return c, *_by_size(name, c)
 
 
-def _refine(value: Callable[[Tensor], Tensor], start: Float[Tensor, " P"], step: float) -> Float[Tensor, " P"]:
-    """Golden-section search for the maximum within +-step of start, for all densities at once."""
-    ratio = (5**0.5 - 1) / 2
-    left, right = start - step, start + step
-    a, b = right - ratio * (right - left), left + ratio * (right - left)
-    at_a, at_b = value(a), value(b)
-    for _ in range(24):
-        up = at_a < at_b  # the maximum is right of a: b becomes the new a
-        left, right = torch.where(up, a, left), torch.where(up, right, b)
-        fresh = torch.where(up, left + ratio * (right - left), right - ratio * (right - left))
-        at_fresh = value(fresh)
-        a, b, at_a, at_b = (
-            torch.where(up, b, fresh),
-            torch.where(up, fresh, a),
-            torch.where(up, at_b, at_fresh),
-            torch.where(up, at_fresh, at_a),
-        )
-    return (left + right) / 2
+def _refine(value: Callable[[Tensor], Tensor], c: Float[Tensor, " P"], step: float) -> Float[Tensor, " P"]:
+    """The maximum near c, for all densities at once: the best of c and c +- step, with half the step each time.
+
+    The second derivative jumps where an output starts to pass a corner of the cube, so a parabola would be led astray.
+    """
+    best = value(c)
+    while step > 1e-7:
+        step /= 2
+        for other in (c - step, c + step):
+            found = value(other)
+            c, best = torch.where(found > best, other, c), torch.maximum(found, best)
+    return c
+
+
+def tight_vulnerability(name: str) -> float:
+    """Vulnerability (`adversarial`) of unit vectors on the corners of a polytope without biases, in the sparse limit: k/d max(E+, E-).
+
+    For a tight frame M^2 = F M with F = k/d features per dimension, so the attack moves the outputs by eps F M_i / |M_i| with |M_i|^2 = F.
+    Over an input of zeros the relu keeps the positive part of that (or the negative one, for the other sign), with E+ and E- their squared
+    norms in M_i.
+    """
+    vectors = geometry.polytope(name)
+    row = vectors @ vectors[0]
+    return len(vectors) / vectors.shape[1] * max(row.relu().square().sum().item(), (-row).relu().square().sum().item())
 
 
 class Envelope(NamedTuple):

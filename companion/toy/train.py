@@ -11,17 +11,27 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
-from tqdm.std import tqdm
 
-from companion.toy import data, model, theory
-from companion.toy.schedule import Schedule, cosine
-
-CACHE = 2**18
-"""Elements of (instances, batch, features) worked on at once on a CPU: what stays in its second-level cache."""
-
+from companion.toy import data, model
+from companion.toy.schedule import CACHE, Schedule, adam, pieces
 
 LOGGED = 50
 """Points on a loss curve."""
+
+
+class Batch(NamedTuple):
+    """Samples that have an active feature, and what makes a loss of them."""
+
+    x: Float[Tensor, "I B F"]
+    density: Float[Tensor, " I"]
+    weight: Float[Tensor, " F"]
+    """Importances."""
+    source: data.Independent = data.INDEPENDENT
+    relu: bool = True
+
+    def active(self) -> Float[Tensor, " I"]:
+        """Probability q that a sample has an active feature, 1 - (1-p)^n for independent ones."""
+        return self.source.share_active(self.density, self.x.shape[-1])
 
 
 class Fitted(NamedTuple):
@@ -55,23 +65,19 @@ def fit(
     density = density.to(streams[0].device, torch.float32)
     W, centre = (schedule.start * t.repeat_interleave(len(density), dim=0) for t in model.initial(config, streams))
     W.grad, centre.grad = torch.empty_like(W), torch.empty_like(centre)
-    optimiser = torch.optim.Adam([W, centre], lr=schedule.rate, betas=(0.9, 0.99), fused=True)
     weight = torch.ones(config.features, device=W.device) if importance is None else importance.to(W)
+    kind = Batch(W.new_empty(0), density, weight, source, config.relu)  # of every batch; the samples change
     logged = torch.linspace(0, schedule.steps - 1, min(LOGGED, schedule.steps)).long().tolist()
     losses, W_at = torch.empty(len(logged), len(W), device=W.device), []
-    for step in tqdm(range(schedule.steps), desc=f"{len(W)} models", mininterval=1):
+    for step in adam([W, centre], schedule.steps, schedule.rate, fused=True, bar=f"{len(W)} models"):
         if step in schedule.kept:
             W_at.append(W.clone())
-        for at, p, x in _batches(config.features, density, streams, schedule.batch, source):
-            W.grad[at], centre.grad[at] = scaled_gradient(W[at], centre[at], x, p, weight, source, relu=config.relu)
+        for at, batch in _batches(kind, streams, schedule.batch):
+            W.grad[at], centre.grad[at] = scaled_gradient(W[at], centre[at], batch)
             if step in logged:
-                loss = batch_loss(W[at], bias_of(W[at], centre[at], p), x, p, weight, source, relu=config.relu)
-                losses[logged.index(step), at] = loss / theory.variance(p)
-        optimiser.param_groups[0]["lr"] = cosine(schedule.rate, step, schedule.steps)
-        optimiser.step()
+                loss = batch_loss(W[at], bias_of(W[at], centre[at], batch.density), batch)
+                losses[logged.index(step), at] = loss / data.variance(batch.density)
     b = bias_of(W, centre, density.repeat(len(streams)))
-    if not bool(W.isfinite().all() & b.isfinite().all()):
-        raise ValueError(f"training diverged: weights are not finite after {schedule.steps} steps at rate {schedule.rate}; lower the rate.")
     return Fitted(W, b, losses, torch.stack(W_at) if W_at else W.new_empty(0, *W.shape))
 
 
@@ -82,17 +88,19 @@ def _refuse_bad(config: model.Config, density: Tensor, streams: Sequence[Generat
     model.check_importance(importance, config.features)
 
 
-def _batches(
-    features: int, density: Float[Tensor, " levels"], streams: Sequence[Generator], batch: int, source: data.Independent
-) -> Iterator[tuple[slice, Float[Tensor, " I"], Float[Tensor, "I B F"]]]:
-    """(instances, their densities, their samples), in pieces that fit in the cache; one draw serves a whole stream."""
-    piece = len(density) if density.is_cuda else max(1, CACHE // (batch * features))
-    for s, stream in enumerate(streams):
-        uniforms = source.uniforms(features, batch, stream)
-        for start in range(0, len(density), piece):
-            p = density[start : start + piece]
-            first = s * len(density) + start
-            yield slice(first, first + len(p)), p, source.sample(uniforms, p)
+def _batches(kind: Batch, streams: Sequence[Generator], samples: int) -> Iterator[tuple[slice, Batch]]:
+    """(instances, their batch): one draw serves a whole stream, and as many streams or densities go together as fit in the cache."""
+    features, levels = len(kind.weight), len(kind.density)
+    parts = pieces(kind.density, samples * features)
+    together = 1 if kind.density.is_cuda else max(1, CACHE // (samples * features * levels))
+    for s in range(0, len(streams), together):
+        drawn = [kind.source.uniforms(features, samples, stream) for stream in streams[s : s + together]]
+        for at in parts:
+            p = kind.density[at]
+            each = [kind.source.sample(uniforms, p) for uniforms in drawn]
+            x = torch.cat(each) if len(each) > 1 else each[0]  # a large batch is not copied
+            first = s * levels + at.start
+            yield slice(first, first + len(x)), kind._replace(x=x, density=p.repeat(len(drawn)))
 
 
 def bias_of(W: Float[Tensor, "I F H"], centre: Float[Tensor, "I F"], density: Float[Tensor, " I"]) -> Float[Tensor, "I F"]:
@@ -104,30 +112,21 @@ def bias_of(W: Float[Tensor, "I F H"], centre: Float[Tensor, "I F"], density: Fl
     return centre - density[:, None] / 2 * (W @ W.sum(1, keepdim=True).mT)[..., 0]
 
 
-def scaled_gradient(
-    W: Float[Tensor, "I F H"],
-    centre: Float[Tensor, "I F"],
-    x: Float[Tensor, "I B F"],
-    density: Float[Tensor, " I"],
-    weight: Float[Tensor, " F"],
-    source: data.Independent = data.INDEPENDENT,
-    *,
-    relu: bool,
-) -> tuple[Float[Tensor, "I F H"], Float[Tensor, "I F"]]:
+def scaled_gradient(W: Float[Tensor, "I F H"], centre: Float[Tensor, "I F"], batch: Batch) -> tuple[Float[Tensor, "I F H"], Float[Tensor, "I F"]]:
     """Estimate of the gradient of L / V(p) by W and `centre`, with less noise than that of the batch.
 
     An output that is hardly represented has a large error, which is the noise of a dense model's gradient, and its relu rarely
     acts. So the share t_i = (1 - |W_i|^2)_+ of the *linear* model's error is taken out of the sample, and its expectation
     put in: a control variate, which changes no expected gradient. Its expectation is known for independent features only.
     """
-    trust, mean, V = (1 - W.square().sum(-1)).clamp_min_(0), density[:, None] / 2, theory.variance(density)[:, None]
-    if source != data.INDEPENDENT:
+    trust, mean, V = (1 - W.square().sum(-1)).clamp_min_(0), batch.density[:, None] / 2, data.variance(batch.density)[:, None]
+    if batch.source != data.INDEPENDENT:
         trust.zero_()
-    by_W, by_b = gradient(W, bias_of(W, centre, density), x, density, weight, trust, source, relu=relu)
+    by_W, by_b = gradient(W, bias_of(W, centre, batch.density), batch, trust)
     # b depends on W through `bias_of`: - mean (g s^T + 1 (sum_i g_i W_i)^T) with s = sum_j W_j
     through = mean * by_b
     by_W.baddbmm_(through[..., None], W.sum(1, keepdim=True), alpha=-1).sub_(through[:, None] @ W)
-    add_linear_gradient(by_W, by_b, W, centre, trust * weight, density)
+    add_linear_gradient(by_W, by_b, W, centre, trust * batch.weight, batch.density)
     return by_W.div_(V[..., None]), by_b.div_(V)
 
 
@@ -144,56 +143,39 @@ def add_linear_gradient(
     The expectation is sum_i t_i (V |(1 - W W^T)_i|^2 + (centre_i - p/2)^2); with K = 2V diag(t) W its gradient by W is
     K W^T W + W K^T W - 2 K.
     """
-    K = (2 * theory.variance(density)[:, None] * trust)[..., None] * W
+    K = (2 * data.variance(density)[:, None] * trust)[..., None] * W
     by_W.baddbmm_(K, W.mT @ W).baddbmm_(W, K.mT @ W).sub_(K, alpha=2)
     by_centre += 2 * trust * (centre - density[:, None] / 2)
 
 
-def batch_loss(
-    W: Float[Tensor, "I F H"],
-    b: Float[Tensor, "I F"],
-    x: Float[Tensor, "I B F"],
-    density: Float[Tensor, " I"],
-    weight: Float[Tensor, " F"],
-    source: data.Independent = data.INDEPENDENT,
-    *,
-    relu: bool,
-) -> Float[Tensor, " I"]:
+def batch_loss(W: Float[Tensor, "I F H"], b: Float[Tensor, "I F"], batch: Batch) -> Float[Tensor, " I"]:
     """Expected loss from samples that have an active feature (`data.conditional`); the sample of zeros is added, not drawn.
 
-    L = q mean_B sum_i I_i (x'_i - x_i)^2 + (1-q) sum_i I_i x'_i(0)^2 with q = 1 - (1-p)^n.
+    L = q mean_B sum_i I_i (x'_i - x_i)^2 + (1-q) sum_i I_i x'_i(0)^2 with q of `Batch.active`.
     """
-    active, at_zero = source.share_active(density, x.shape[-1]), b.relu() if relu else b
-    return active * model.loss(W, b, x, weight, relu=relu) + (1 - active) * (at_zero.square() @ weight)
+    active, at_zero = batch.active(), b.relu() if batch.relu else b
+    return active * model.loss(W, b, batch.x, batch.weight, relu=batch.relu) + (1 - active) * (at_zero.square() @ batch.weight)
 
 
 def gradient(
-    W: Float[Tensor, "I F H"],
-    b: Float[Tensor, "I F"],
-    x: Float[Tensor, "I B F"],
-    density: Float[Tensor, " I"],
-    weight: Float[Tensor, " F"],
-    trust: Float[Tensor, "I F"] | float = 0.0,
-    source: data.Independent = data.INDEPENDENT,
-    *,
-    relu: bool,
+    W: Float[Tensor, "I F H"], b: Float[Tensor, "I F"], batch: Batch, trust: Float[Tensor, "I F"] | float = 0.0
 ) -> tuple[Float[Tensor, "I F H"], Float[Tensor, "I F"]]:
     """Gradient of `batch_loss`, written by hand, minus `trust` times that of the model without its relu.
 
     With G = dL/dpre and h = xW,  dW = x^T (G W) + G^T h  and  db = sum_B G: five matrix products in all.
     """
-    active = source.share_active(density, x.shape[-1])[:, None]
+    x, active = batch.x, batch.active()[:, None]
     h = torch.bmm(x, W)
     pre = torch.baddbmm(b[:, None], h, W.mT)
     error = torch.sub(pre, x)  # of the linear model; where pre > 0 also of ours
-    G = torch.ops.aten.threshold_backward(error, pre, 0) if relu else error.clone()
+    G = torch.ops.aten.threshold_backward(error, pre, 0) if batch.relu else error.clone()
     G.addcmul_(error, torch.as_tensor(trust, device=x.device, dtype=x.dtype).expand_as(b)[:, None], value=-1)
     # the factors of each output go into the small matrices: G is the size of the batch
-    scale = 2 * active / x.shape[1] * weight
+    scale = 2 * active / x.shape[1] * batch.weight
     gradient_W = torch.bmm(G.mT, h).mul_(scale[..., None])
     gradient_W.baddbmm_(x.mT, torch.bmm(G, scale[..., None] * W))
-    passes = ((b > 0) | (not relu)).to(b) - trust
-    return gradient_W, scale * G.sum(1) + 2 * (1 - active) * weight * passes * b
+    passes = ((b > 0) | (not batch.relu)).to(b) - trust
+    return gradient_W, scale * G.sum(1) + 2 * (1 - active) * batch.weight * passes * b
 
 
 def sampled_loss(

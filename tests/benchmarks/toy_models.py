@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from companion.toy import computing, data, exact, model, theory, train
+from companion.toy import computing, data, exact, model, train
 
 
 class Plain(NamedTuple):
@@ -66,8 +66,8 @@ def evaluate(p: Plain, weights: list[Tensor]) -> float:
         loss = computing.sampled_loss(config, computing.Weights(*weights), p.density, p.importance, stream(99), 50_000).loss
     else:
         batches = [data.conditional(data.draw(p.features, 2048, stream(100 + i)), p.density) for i in range(16)]
-        loss = torch.stack([train.batch_loss(*weights, x, p.density, p.importance, relu=True) for x in batches]).mean(0)
-    return (loss / theory.variance(p.density)).mean().item()
+        loss = torch.stack([train.batch_loss(*weights, train.Batch(x, p.density, p.importance)) for x in batches]).mean(0)
+    return (loss / data.variance(p.density)).mean().item()
 
 
 def ours(p: Plain, steps: int) -> list[Tensor]:

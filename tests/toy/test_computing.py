@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from companion.toy import computing, data, theory
+from companion.toy import computing, data
 from companion.toy.computing import Config, Weights
 from companion.toy.train import Schedule
 
@@ -106,7 +106,7 @@ def test_dedicated_model_costs_what_it_says(features):
     density = torch.tensor([0.1, 1.0])
     weights = computing.dedicated(ABS, density, features)
     ours = computing.sampled_loss(ABS, weights, density, IMPORTANCE, stream(), 100_000)
-    expected = theory.variance(density) * IMPORTANCE[features:].sum().float()
+    expected = data.variance(density) * IMPORTANCE[features:].sum().float()
     assert ((ours.loss - expected).abs() < 4 * ours.error).all()
 
 
@@ -129,9 +129,10 @@ def test_dense_absolute_value_of_one_feature_is_learned():
 
 def test_instances_do_not_touch_each_other():
     density, start = torch.tensor([0.1, 0.5, 1.0]), single(ABS, 0, 1, 2)
-    together = computing.fit(ABS, start, density, IMPORTANCE, QUICK, stream())
+    brief = Schedule(steps=3, batch=16, rate=0.01)
+    together = computing.fit(ABS, start, density, IMPORTANCE, brief, stream())
     for i in range(3):
-        alone = computing.fit(ABS, start.at([i]), density[i : i + 1], IMPORTANCE, QUICK, stream())
+        alone = computing.fit(ABS, start.at([i]), density[i : i + 1], IMPORTANCE, brief, stream())
         torch.testing.assert_close(alone.W1[0], together.W1[i], atol=1e-5, rtol=1e-4)
 
 

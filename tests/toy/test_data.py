@@ -46,10 +46,10 @@ def test_conditional_sampling_has_the_plain_sampler_s_pair_moments():
 def test_loss_from_conditional_samples_is_unbiased():
     W = torch.randn(1, 5, 2, generator=generator(1)) * 0.7
     b = torch.tensor([[0.1, -0.2, 0.3, 0.0, 0.05]])
-    density, weight = torch.tensor([0.1]), torch.ones(5)
+    density = torch.tensor([0.1])
     uniforms = data.draw(5, 400_000, generator())
     ordinary = model.loss(W, b, data.plain(uniforms, density))
-    cheap = train.batch_loss(W, b, data.conditional(uniforms, density), density, weight, relu=True)
+    cheap = train.batch_loss(W, b, train.Batch(data.conditional(uniforms, density), density, torch.ones(5)))
     assert cheap.item() == pytest.approx(ordinary.item(), rel=0.005)
 
 

@@ -34,7 +34,7 @@ def test_two_features_in_one_dimension(p, r):
 def test_variance_is_what_a_dropped_feature_costs():
     density = torch.tensor([0.1, 0.7, 1.0], dtype=F64)
     got = exact_loss(torch.zeros(3, 1, 1, dtype=F64), density[:, None] / 2, density)
-    torch.testing.assert_close(got, theory.variance(density), atol=1e-12, rtol=0)
+    torch.testing.assert_close(got, data.variance(density), atol=1e-12, rtol=0)
 
 
 def test_orthogonal_features_cost_nothing():

@@ -71,6 +71,26 @@ def test_dead_features_have_dimensionality_zero():
     assert geometry.components(W) == [geometry.Component((0, 1), 1, "digon")]
 
 
+def test_interference_is_what_dimensionality_shares():
+    W = torch.randn(3, 8, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    own, interference = geometry.norms(W).square(), geometry.interference(W)
+    torch.testing.assert_close(own / (own + interference), geometry.dimensionality(W))
+    by_hand = sum((W[0, 2] @ W[0, j] / W[0, 2].norm()) ** 2 for j in range(8) if j != 2)
+    assert interference[0, 2].item() == pytest.approx(by_hand.item())
+    assert geometry.interference(torch.tensor([[0.05, 0], [1, 0]]), dead=0.1).tolist() == pytest.approx([0, 0.0025])
+
+
+@pytest.mark.parametrize("dimensions", [2, 3, 5])
+def test_upright_turns_one_vector_up_and_another_to_the_right(dimensions):
+    for seed in range(4):  # each sign that a decomposition may give its axes
+        W = torch.randn(6, dimensions, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        turned = geometry.upright(W, W[0], W[2])
+        torch.testing.assert_close(turned @ turned.T, W @ W.T)
+        assert turned[0, :-1].abs().max() < 1e-12 < turned[0, -1]
+        assert turned[2, 0] > 0
+        torch.testing.assert_close(turned[2, 1:-1], torch.zeros(dimensions - 2, dtype=torch.float64), atol=1e-12, rtol=0)
+
+
 def test_dimensions_per_feature_of_orthogonal_and_antipodal_features():
     assert geometry.dimensions_per_feature(torch.eye(4)).item() == 1
     assert geometry.dimensions_per_feature(geometry.tegum("digon", "digon")).item() == pytest.approx(0.5)
@@ -99,3 +119,5 @@ def test_shapes_and_names_that_make_no_sense_are_refused():
         geometry.dimensions_per_feature(torch.zeros(3, 2))
     with pytest.raises(ValueError, match="no polytope 'nonagon'"):
         geometry.polytope("nonagon")
+    with pytest.raises(ValueError, match="hidden=1"):
+        geometry.upright(torch.ones(2, 1), torch.ones(1), torch.ones(1))

@@ -18,10 +18,6 @@ def one(value: float) -> torch.Tensor:
     return torch.tensor([value], dtype=F64)
 
 
-def loss_of(W: torch.Tensor, b: float, density: float, importance=None) -> float:
-    return exact_loss(W[None], torch.full((1, len(W)), b, dtype=F64), one(density), importance).item()
-
-
 def test_linear_optimum_keeps_the_most_important_features():
     importance = torch.tensor([0.5, 1.0, 0.25, 0.8], dtype=F64)
     assert theory.linear_optimum(one(0.5), importance, 2).item() == pytest.approx((0.5 / 3 - 1 / 16) * 0.75)
@@ -34,21 +30,15 @@ def test_linear_optimum_keeps_the_most_important_features():
 
 
 @pytest.mark.parametrize(
-    ("p", "square_norm", "bias", "per_p"),
-    [(0.01, 1.353, -0.275, 0.0200), (0.05, 1.287, -0.246, 0.0356), (0.1, 1.211, -0.210, 0.0526), (0.2, 1.068, -0.132, 0.0796)],
+    ("p", "square_norm", "bias", "loss"),
+    [(0.01, 1.353, -0.275, 0.001001), (0.05, 1.287, -0.246, 0.008904), (0.1, 1.211, -0.210, 0.026305), (0.2, 1.068, -0.132, 0.079588)],
 )
-def test_pentagon_table(p, square_norm, bias, per_p):
+def test_pentagon_table_and_the_exact_loss_of_its_models(p, square_norm, bias, loss):
     best = theory.polytope_optimum("pentagon", one(p))
     assert (best.square_norm.item(), best.bias.item()) == pytest.approx((square_norm, bias), abs=6e-4)
-    assert best.loss.item() / p == pytest.approx(per_p, abs=6e-5)
-
-
-@pytest.mark.parametrize(("p", "loss"), [(0.01, 0.001001), (0.05, 0.008904), (0.1, 0.026305), (0.2, 0.079588)])
-def test_exact_losses_of_five_features_in_a_plane_at_the_pentagon_s_optimum(p, loss):
-    best = theory.polytope_optimum("pentagon", one(p))
-    W = geometry.polytope("pentagon") * best.square_norm.sqrt()
-    assert loss_of(W, best.bias.item(), p) == pytest.approx(5 * best.loss.item(), abs=1e-12)
     assert 5 * best.loss.item() == pytest.approx(loss, abs=1e-6)
+    W = geometry.polytope("pentagon") * best.square_norm.sqrt()
+    assert exact_loss(W[None], best.bias.expand(1, 5), one(p)).item() == pytest.approx(5 * best.loss.item(), abs=1e-12)
 
 
 @pytest.mark.parametrize(("p", "loss"), [(0.25, 0.10856), (0.4, 0.19513), (0.6, 0.30755)])
@@ -85,6 +75,10 @@ def test_a_dedicated_feature_gains_exactly_its_variance():
     assert theory.envelope(torch.tensor([0.2, 1.0]), ("dedicated",)).gain[0].tolist() == pytest.approx([1, 1], abs=1e-12)
 
 
+def test_every_polytope_does_at_least_what_a_linear_model_does_without_sparsity():
+    assert theory.envelope(one(1.0)).gain.min().item() > 1 - 1e-12
+
+
 def test_fates_meet_at_the_triple_point_and_on_the_boundaries():
     losses = theory.fates(one(4 / 7), one(1.0), 1)
     assert [loss.item() for loss in losses.values()] == pytest.approx([losses["dedicated"].item()] * 3)
@@ -113,7 +107,7 @@ def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="hidden=3"):
         theory.fates(one(0.5), one(1.0), 3)
     with pytest.raises(ValueError, match="density"):
-        theory.variance(torch.tensor(0.0))
+        data.variance(torch.tensor(0.0))
     with pytest.raises(ValueError, match="hidden=5"):
         theory.linear_optimum(one(0.5), torch.ones(3), 5)
     with pytest.raises(ValueError, match="strictly decrease"):

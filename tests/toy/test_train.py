@@ -6,7 +6,7 @@ import torch
 from companion.toy import data, exact, geometry, model, theory, train
 
 F64 = torch.float64
-QUICK = train.Schedule(steps=20, batch=16, rate=0.01)
+QUICK, BRIEF = train.Schedule(steps=20, batch=16, rate=0.01), train.Schedule(steps=3, batch=16, rate=0.01)
 
 
 def streams(*seeds: int) -> list[torch.Generator]:
@@ -20,15 +20,16 @@ def case(n: int = 6, m: int = 3):
     b = (0.2 * torch.randn(2, n, generator=stream, dtype=F64)).requires_grad_()
     density, weight = torch.tensor([0.2, 0.7], dtype=F64), torch.rand(n, generator=stream, dtype=F64)
     uniforms = data.Uniforms(*(u.double() for u in data.draw(n, 40, stream)))
-    return W, b, data.conditional(uniforms, density), density, weight
+    return W, b, train.Batch(data.conditional(uniforms, density), density, weight)
 
 
 @pytest.mark.parametrize("relu", [True, False])
 def test_gradient_equals_autograd(relu):
-    W, b, x, density, weight = case()
-    expected = torch.autograd.grad(train.batch_loss(W, b, x, density, weight, relu=relu).sum(), (W, b))
+    W, b, batch = case()
+    batch = batch._replace(relu=relu)
+    expected = torch.autograd.grad(train.batch_loss(W, b, batch).sum(), (W, b))
     with torch.no_grad():
-        got = train.gradient(W, b, x, density, weight, relu=relu)
+        got = train.gradient(W, b, batch)
     for ours, theirs in zip(got, expected, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-13, rtol=1e-12)
 
@@ -36,36 +37,48 @@ def test_gradient_equals_autograd(relu):
 @pytest.mark.parametrize("relu", [True, False])
 def test_control_variate_and_centred_bias_equal_autograd(relu):
     """The gradient `fit` uses: sample minus linear sample plus exact linear expectation, through the centred bias."""
-    W, centre, x, density, weight = case()
-    V, trust, active = theory.variance(density), (1 - W.detach().square().sum(-1)).clamp_min(0), data.share_active(density, 6)
+    W, centre, batch = case()
+    x, density, weight, *_ = batch = batch._replace(relu=relu)
+    V, trust, active = data.variance(density), (1 - W.detach().square().sum(-1)).clamp_min(0), data.share_active(density, 6)
     b = train.bias_of(W, centre, density)
     linear = active * ((model.forward(W, b, x, relu=False) - x).square() * (trust * weight)[:, None]).sum(-1).mean(-1)
     linear = linear + (1 - active) * (b.square() * trust * weight).sum(-1)
     left_out = (torch.eye(6, dtype=F64) - W @ W.mT).square().sum(-1)
     exact = (trust * weight * (V[:, None] * left_out + (centre - density[:, None] / 2).square())).sum(-1)
-    estimate = (train.batch_loss(W, b, x, density, weight, relu=relu) - linear + exact) / V
+    estimate = (train.batch_loss(W, b, batch) - linear + exact) / V
     expected = torch.autograd.grad(estimate.sum(), (W, centre))
     with torch.no_grad():
-        got = train.scaled_gradient(W, centre, x, density, weight, relu=relu)
+        got = train.scaled_gradient(W, centre, batch)
     for ours, theirs in zip(got, expected, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=1e-12)
 
 
 def test_control_variate_has_the_expectation_of_what_it_replaces():
-    W, centre, _, density, _ = case()
+    W, centre, (_, density, *_) = case()
     x = data.plain(data.draw(6, 400_000, torch.Generator().manual_seed(1)), density)
     sampled = (model.forward(W, train.bias_of(W, centre, density), x, relu=False) - x).square().mean(1)
     left_out = (torch.eye(6, dtype=F64) - W @ W.mT).square().sum(-1)
-    exact = theory.variance(density)[:, None] * left_out + (centre - density[:, None] / 2).square()
+    exact = data.variance(density)[:, None] * left_out + (centre - density[:, None] / 2).square()
     torch.testing.assert_close(sampled, exact, atol=2e-3, rtol=0.02)
 
 
 def test_neither_more_densities_nor_more_streams_change_a_model():
     config = model.Config(features=12, hidden=3)
-    small = train.fit(config, torch.tensor([0.1, 0.5]), streams(1), QUICK)
-    large = train.fit(config, torch.tensor([0.1, 0.5, 1.0]), streams(1, 2), QUICK)
-    torch.testing.assert_close(large.W[:2], small.W, atol=1e-5, rtol=0)
-    torch.testing.assert_close(large.b[:2], small.b, atol=1e-5, rtol=0)
+    small = train.fit(config, torch.tensor([0.1, 0.5]), streams(2), BRIEF)
+    large = train.fit(config, torch.tensor([0.1, 0.5, 1.0]), streams(1, 2), BRIEF)
+    torch.testing.assert_close(large.W[3:5], small.W, atol=1e-5, rtol=0)
+    torch.testing.assert_close(large.b[3:5], small.b, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("room", [1, 16 * 12 * 2, 16 * 12 * 7])  # of one model, of two, of two streams
+def test_how_the_models_are_cut_into_pieces_changes_nothing(room, monkeypatch):
+    density, config = torch.tensor([0.1, 0.3, 0.5]), model.Config(features=12, hidden=3)
+    whole = train.fit(config, density, streams(0, 1, 2), BRIEF)
+    monkeypatch.setattr("companion.toy.schedule.CACHE", room)
+    monkeypatch.setattr("companion.toy.train.CACHE", room)
+    cut = train.fit(config, density, streams(0, 1, 2), BRIEF)
+    torch.testing.assert_close(cut.W, whole.W, atol=1e-5, rtol=0)
+    torch.testing.assert_close(cut.loss, whole.loss, atol=1e-5, rtol=1e-5)
 
 
 def test_initial_scale_is_that_of_one_model():
@@ -94,7 +107,7 @@ def test_training_the_linear_model_reaches_its_optimum():
 
 
 def test_sampled_loss_agrees_with_the_exact_loss():
-    W, b, _, density, weight = case()
+    W, b, (_, density, weight, *_) = case()
     with torch.no_grad():
         got = train.sampled_loss(W.float(), b.float(), density.float(), streams(5)[0], 200_000, weight.float())
         torch.testing.assert_close(got.double(), exact.loss(W, b, data.Independent().law(density, W.shape[1]), weight), rtol=0.01, atol=0)
@@ -130,10 +143,10 @@ def test_bad_input_to_fit_and_sampled_loss_is_refused():
 
 @pytest.mark.parametrize("source", [data.Independent(), data.Correlated(2), data.Anticorrelated(3)])
 def test_the_gradient_of_every_kind_of_data_agrees_with_autograd(source):
-    W, b, _, density, weight = case()
-    x = source.sample(source.uniforms(6, 32, streams(1)[0]), density)
-    expected = torch.autograd.grad(train.batch_loss(W, b, x, density, weight, source, relu=True).sum(), (W, b))
-    for ours, theirs in zip(train.gradient(W, b, x, density, weight, 0.0, source, relu=True), expected, strict=True):
+    W, b, batch = case()
+    batch = batch._replace(x=source.sample(source.uniforms(6, 32, streams(1)[0]), batch.density), source=source)
+    expected = torch.autograd.grad(train.batch_loss(W, b, batch).sum(), (W, b))
+    for ours, theirs in zip(train.gradient(W, b, batch), expected, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=0)
 
 

@@ -44,5 +44,5 @@ def play(density: float, decay: float, n: int, m: int, stream: Generator, source
     losses = {"this run": path.loss[0], "best of six": path.loss.min()}
     if source == data.INDEPENDENT:
         losses["linear"] = theory.linear_optimum(p[0], importance, m)
-    over_V = {name: (loss / theory.variance(p[0])).item() for name, loss in losses.items()}
+    over_V = {name: (loss / data.variance(p[0])).item() for name, loss in losses.items()}
     return Played(path.W[0], path.W[0] @ path.W[0].mT, best @ best.mT, over_V, importance)

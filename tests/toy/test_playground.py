@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from companion.toy import data, live
+from companion.toy import data, playground
 
 
 def stream() -> torch.Generator:
@@ -11,7 +11,7 @@ def stream() -> torch.Generator:
 
 
 def test_one_run_beside_the_best_and_the_linear_model():
-    played = live.play(0.1, 0.9, 4, 2, stream())
+    played = playground.play(0.1, 0.9, 4, 2, stream())
     assert played.W.shape == (4, 2)
     torch.testing.assert_close(played.M, played.W @ played.W.T)
     assert played.losses["best of six"] <= played.losses["this run"]
@@ -20,7 +20,7 @@ def test_one_run_beside_the_best_and_the_linear_model():
 
 
 def test_the_linear_model_is_not_compared_where_its_closed_form_does_not_hold():
-    assert set(live.play(0.1, 1.0, 4, 2, stream(), data.Anticorrelated(2)).losses) == {"this run", "best of six"}
+    assert set(playground.play(0.1, 1.0, 4, 2, stream(), data.Anticorrelated(2)).losses) == {"this run", "best of six"}
 
 
 @pytest.mark.parametrize(
@@ -34,4 +34,4 @@ def test_the_linear_model_is_not_compared_where_its_closed_form_does_not_hold():
 )
 def test_what_makes_no_sense_is_refused(wrong, says):
     with pytest.raises(ValueError, match=says):
-        live.play(**dict(density=0.1, decay=0.9, stream=stream()) | wrong)
+        playground.play(**dict(density=0.1, decay=0.9, stream=stream()) | wrong)
