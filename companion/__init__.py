@@ -4,7 +4,7 @@ Rooms, left to right; a module imports only from rooms to its left (tests/test_h
 
     toy | lm  ->  sae  ->  evals  ->  plots  ->  the notebook
 
-`run` (profile, device, random streams, memo) and `ledger` (claims, figures) are imported by notebooks.
+`run` (profile, device, random generators), `memo` (what was trained is kept) and `claims` (bands, controls, figures) are imported by notebooks.
 
 Letters used in shapes and as suffixes of tensors, everywhere in the package:
     B batch   I instance (one model of a sweep)   F features (n)   H hidden dimensions (m)
