@@ -178,7 +178,7 @@ def fit(
     free = [W1, b] if config.tied else [W1, W2, b]
     for t in free:
         t.grad = torch.empty_like(t)
-    V, parts = data.variance(density)[:, None], pieces(density, schedule.batch * config.features)
+    V, parts = data.variance(density)[:, None], pieces(len(density), schedule.batch * config.features, density.device)
     for _ in adam(free, schedule.steps, schedule.rate, fused=True, bar=f"{len(W1)} models"):
         batch = draw(config, importance, schedule.batch, stream)
         for at in parts:

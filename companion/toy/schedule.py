@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from tqdm.std import tqdm
 
@@ -50,7 +49,7 @@ def adam(weights: Sequence[Tensor], steps: int, rate: float, *, fused: bool, bar
         raise ValueError(f"training diverged: weights are not finite after {steps} steps at rate {rate}; lower the rate.")
 
 
-def pieces(density: Float[Tensor, " I"], size: int) -> list[slice]:
-    """The instances in runs that fit in the cache, `size` elements each; all at once on a GPU."""
-    most = len(density) if density.is_cuda else max(1, CACHE // size)
-    return [slice(first, min(first + most, len(density))) for first in range(0, len(density), most)]
+def pieces(count: int, size: int, device: torch.device) -> list[slice]:
+    """`count` things of `size` elements each in runs that fit in the cache; all at once on a GPU."""
+    most = count if device.type == "cuda" else max(1, CACHE // size)
+    return [slice(first, min(first + most, count)) for first in range(0, count, most)]

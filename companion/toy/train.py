@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from companion.toy import data, model
-from companion.toy.schedule import CACHE, Schedule, adam, pieces
+from companion.toy.schedule import Schedule, adam, pieces
 
 LOGGED = 50
 """Points on a loss curve."""
@@ -90,16 +90,14 @@ def _refuse_bad(config: model.Config, density: Tensor, streams: Sequence[Generat
 
 def _batches(kind: Batch, streams: Sequence[Generator], samples: int) -> Iterator[tuple[slice, Batch]]:
     """(instances, their batch): one draw serves a whole stream, and as many streams or densities go together as fit in the cache."""
-    features, levels = len(kind.weight), len(kind.density)
-    parts = pieces(kind.density, samples * features)
-    together = 1 if kind.density.is_cuda else max(1, CACHE // (samples * features * levels))
-    for s in range(0, len(streams), together):
-        drawn = [kind.source.uniforms(features, samples, stream) for stream in streams[s : s + together]]
-        for at in parts:
+    features, levels, device = len(kind.weight), len(kind.density), kind.density.device
+    for group in pieces(len(streams), samples * features * levels, device):
+        drawn = [kind.source.uniforms(features, samples, stream) for stream in streams[group]]
+        for at in pieces(levels, samples * features, device):
             p = kind.density[at]
             each = [kind.source.sample(uniforms, p) for uniforms in drawn]
             x = torch.cat(each) if len(each) > 1 else each[0]  # a large batch is not copied
-            first = s * levels + at.start
+            first = group.start * levels + at.start
             yield slice(first, first + len(x)), kind._replace(x=x, density=p.repeat(len(drawn)))
 
 

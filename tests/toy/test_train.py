@@ -1,9 +1,12 @@
 """The hand-written gradient, the control variate, and the independence of instances."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
-from companion.toy import data, exact, geometry, model, theory, train
+from companion.toy import adversarial, computing, data, exact, geometry, model, schedule, theory, train
 
 F64 = torch.float64
 QUICK, BRIEF = train.Schedule(steps=20, batch=16, rate=0.01), train.Schedule(steps=3, batch=16, rate=0.01)
@@ -75,10 +78,16 @@ def test_how_the_models_are_cut_into_pieces_changes_nothing(room, monkeypatch):
     density, config = torch.tensor([0.1, 0.3, 0.5]), model.Config(features=12, hidden=3)
     whole = train.fit(config, density, streams(0, 1, 2), BRIEF)
     monkeypatch.setattr("companion.toy.schedule.CACHE", room)
-    monkeypatch.setattr("companion.toy.train.CACHE", room)
     cut = train.fit(config, density, streams(0, 1, 2), BRIEF)
     torch.testing.assert_close(cut.W, whole.W, atol=1e-5, rtol=0)
     torch.testing.assert_close(cut.loss, whole.loss, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("module", [train, computing, adversarial, schedule, data, model])
+def test_what_trains_imports_no_closed_form_and_no_measure(module):
+    """Trained weights are kept by the source of all that their trainer imports."""
+    imported = re.findall(r"^(?:from|import) companion.*", Path(module.__file__).read_text(encoding="utf-8"), re.MULTILINE)
+    assert not re.search(r"\b(exact|theory|geometry|playground)\b", " ".join(imported))
 
 
 def test_initial_scale_is_that_of_one_model():
