@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from companion.sae import distributed, stream, train
-from companion.sae.models import ALONE
+from companion.sae.mesh import SINGLE
 from companion.sae.recipe import TrainConfig
 
 KINDS = {
@@ -48,7 +48,7 @@ def batches(config):
     return stream.shuffled(acts(), config.batch, config.steps, torch.Generator().manual_seed(2))
 
 
-def fit(config, mesh=ALONE, given=None, seed=1, **options) -> dict:
+def fit(config, mesh=SINGLE, given=None, seed=1, **options) -> dict:
     trained = train.fit(given or batches(config), config, acts(), torch.Generator().manual_seed(seed), mesh=mesh, **options)
     return {"sae": trained.sae.tensors(), "last": trained.last.tensors(), "history": trained.history}
 
@@ -89,7 +89,7 @@ def questions(mesh, folder):
 
 def dead_in_one_shard(mesh, folder):
     """One step in which the first shard has no dead latent."""
-    run = train.Run(config("topk"), acts(), torch.Generator().manual_seed(1), mesh)
+    run = train.Training(config("topk"), acts(), torch.Generator().manual_seed(1), mesh)
     silent = torch.zeros(64, dtype=torch.long).index_fill_(0, torch.arange(40, 50), 10**6)
     run.silent.copy_(mesh.own(silent, "silent"))
     run.advance(acts()[:64])
@@ -266,7 +266,7 @@ def test_what_fired_in_any_part_of_the_batch_has_fired(found):
 
 
 def test_a_shard_without_dead_latents_waits_for_the_one_that_has_them(found):
-    wanted = dead_in_one_shard(ALONE, None)
+    wanted = dead_in_one_shard(SINGLE, None)
     assert wanted["W_enc"][40:50].norm(dim=1).min() > 0
     for name, gradient in found(dead_in_one_shard, (2, 2)).items():
         torch.testing.assert_close(gradient, wanted[name], rtol=0, atol=TOLERANCE * wanted[name].abs().max().item())
@@ -301,7 +301,7 @@ def test_a_killed_process_ends_the_run_and_another_number_of_processes_resumes_i
     assert "the state after step 20 is in" in said
     assert seconds < 30
     assert distance(found(resumed, (2, 2)), alone["topk"]) < TOLERANCE
-    assert distance(resumed(ALONE, folder / "one"), alone["topk"]) < TOLERANCE
+    assert distance(resumed(SINGLE, folder / "one"), alone["topk"]) < TOLERANCE
 
 
 def test_a_process_that_hangs_ends_the_run_when_patience_does(found):
