@@ -576,8 +576,8 @@ else:
     page.save_figure(figure, "peers", {"machine": record["machine"], "time / encoder product": ratios})
 
 # %% [markdown]
-# Where a record exists it is held to what was asked of this package before it was written, on the path for
-# that machine. The controls put the careful dense step in our place, the witnesses the encoder's product alone, which no step can beat
+# Where a record exists it is held to what was asked of this package before it was written, with selection in bfloat16 where that machine has
+# matrix units for it. The controls put the careful dense step in our place, the witnesses the encoder's product alone, which no step can beat
 # in float32.
 
 # %%
