@@ -98,6 +98,9 @@ TOLERANCE = 2e-3
 """Of the largest entry. TF32, if it is switched on, rounds to 5e-4; a pair that is lost or counted twice weighs far more."""
 LOW_SLACK = 2e-2
 """The same for what selection in bfloat16 may leave out."""
+SIZES = 300, 8209, 272, 4
+"""Tokens, latents, width and k of the check. They make the GPU kernels take all their branches: more latents than fit a row in registers,
+more columns than a tile, and one latent that is on more often than a program adds."""
 
 
 def recommended(device: torch.device | str) -> ComputePath:
@@ -126,15 +129,11 @@ def checked(make: Callable[[], ComputePath], device: torch.device, slack: float 
 
 
 def fault(path: ComputePath, device: torch.device | str, slack: float = TOLERANCE) -> str | None:
-    """What a path gets wrong in one small batch: its selection, its values or a gradient, against plain float64; None if nothing.
-
-    The sizes make the GPU kernels take all their branches: more latents than fit a row in registers, more columns than a tile, and one
-    latent that is on more often than a program adds.
-    """
-    draw, k = torch.Generator().manual_seed(0), 4
-    x, W_enc, b_enc, b_pre, W_dec = (torch.randn(*shape, generator=draw) for shape in ((300, 272), (8209, 272), (8209,), (272,), (8209, 272)))
-    inputs = [t.to(device).requires_grad_() for t in (x, W_enc / 16, b_enc.index_fill(0, torch.tensor([7]), 9.0), b_pre, W_dec)]
-    weights = [torch.randn(*shape, generator=draw).to(device) for shape in ((300, k), (300, 272))]
+    """What a path gets wrong in one small batch: its selection, its values or a gradient, against plain float64; None if nothing."""
+    (tokens, n, d, k), draw = SIZES, torch.Generator().manual_seed(0)
+    x, W_enc, b_enc, b_pre, W_dec = (torch.randn(*shape, generator=draw) for shape in ((tokens, d), (n, d), (n,), (d,), (n, d)))
+    inputs = [t.to(device).requires_grad_() for t in (x, W_enc / d**0.5, b_enc.index_fill(0, torch.tensor([7]), 9.0), b_pre, W_dec)]
+    weights = [torch.randn(*shape, generator=draw).to(device) for shape in ((tokens, k), (tokens, d))]
     values, indices = path.select(inputs[0] - inputs[3], *inputs[1:3], k)
     by = ByLatent(indices, len(W_enc))
 

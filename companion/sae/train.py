@@ -131,7 +131,7 @@ class Training:
         # epsilon: gradients of a batch mean are tiny, and the usual 1e-8 would damp Adam's step (published code)
         self.adam = torch.optim.Adam(self.sae.parameters(), lr=self.rate, betas=config.betas, eps=6.25e-10, fused=True)
         self.average = Average(self.sae, min(config.ema, 1 - 20 / max(config.steps, 40))) if config.ema else None
-        self.silent = torch.zeros(self.sae.n, dtype=torch.long, device=x.device)  # tokens since a latent last fired
+        self.silence = torch.zeros(self.sae.n, dtype=torch.long, device=x.device)  # tokens since a latent last fired
         self.history: list[list[float]] = []
 
     def advance(self, acts: Float[Tensor, "B D"]) -> dict[str, float] | None:
@@ -144,7 +144,7 @@ class Training:
         if self.step in config.resample_at:
             dead = self.dead()
             resample(self.sae, self.adam, batch, dead, self.generator)
-            self.silent[dead] = 0
+            self.silence[dead] = 0
         x = self.mesh.rows(batch)
         terms = self._backward(x)
         logged = self.step % config.log_every == 0 or self.step == config.steps - 1
@@ -155,7 +155,7 @@ class Training:
 
     def dead(self) -> Tensor:
         """Indices of the latents that have been silent for longer than the configuration allows."""
-        return (self.silent > self.config.dead_after_tokens).nonzero()[:, 0]
+        return (self.silence > self.config.dead_after_tokens).nonzero()[:, 0]
 
     def finish(self) -> Trained:
         """Both models, and the history by column."""
@@ -206,7 +206,7 @@ class Training:
 
     def _tensors(self) -> dict[str, Tensor]:
         """Every tensor by name; the last part of a name tells what is split over latents and what is not."""
-        found = {f"sae.{name}": t for name, t in self.sae.tensors().items()} | {"silent": self.silent, "error_of_mean": self.error_of_mean}
+        found = {f"sae.{name}": t for name, t in self.sae.tensors().items()} | {"silence": self.silence, "error_of_mean": self.error_of_mean}
         for name, parameter in self.sae.named_parameters():
             if not self.adam.state[parameter]:  # Adam makes its memory at its first step
                 moments = {moment: torch.zeros_like(parameter) for moment in ("exp_avg", "exp_avg_sq")}
@@ -229,8 +229,8 @@ class Training:
         config, sae = self.config, self.sae
         sae.zero_grad(set_to_none=True)
         terms = sae.terms(x)
-        self.silent += config.batch
-        self.silent[self.mesh.fired(terms.fired, sae.n)] = 0
+        self.silence += config.batch
+        self.silence[self.mesh.fired(terms.fired, sae.n)] = 0
         penalty = config.penalty * rising(self.step, config.penalty_warmup) * terms.penalty
         loss = (terms.error + penalty) / (config.batch * self.error_of_mean)
         aux_k = (sae.d // 2 if isinstance(sae, TopK) else 0) if config.aux_k is None else config.aux_k

@@ -105,9 +105,15 @@ def test_a_models_gradients_are_those_of_the_eager_path(kernels, generator):
         torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-4 * plain.abs().max().item())
 
 
+def test_both_paths_of_the_gpu_pass_their_check(kernels):
+    assert paths.fault(paths._triton(), "cuda") is None
+    assert paths.fault(paths._triton_low(), "cuda", paths.LOW_SLACK) is None
+    assert paths.recommended("cuda").select is kernels.select
+
+
 def test_a_model_on_the_gpu_path_learns(kernels, generator):
     sae = models.TopK.random(64, 4096, 8, torch.Generator().manual_seed(0)).to("cuda")
-    sae.path = paths._triton()
+    sae.path = paths.low("cuda")
     x, adam, losses = _normal(generator, 2048, 64), torch.optim.Adam(sae.parameters(), lr=1e-3), []
     for _ in range(20):
         loss = (sae(x) - x).square().mean()

@@ -97,7 +97,7 @@ def dead_in_one_shard(mesh, folder):
     given = acts(torch.float32)
     training = train.Training(config("topk"), given, torch.Generator().manual_seed(1), mesh)
     silent = torch.zeros(64, dtype=torch.long).index_fill_(0, torch.arange(40, 50), 10**6)
-    training.silent.copy_(mesh.own(silent, "silent"))
+    training.silence.copy_(mesh.own(silent, "silence"))
     training.advance(given[:64])
     return {name: mesh.whole(p.grad, name) for name, p in training.sae.named_parameters()}
 

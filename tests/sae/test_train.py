@@ -201,7 +201,7 @@ def test_resampling_in_the_loop_wakes_the_dead(acts, generator):
     assert not len(training.dead())
     assert (training.sae.b_enc[shut] > -1).all()
     training.advance(acts[384:448])
-    assert (training.silent[shut] < 3 * 64).all()
+    assert (training.silence[shut] < 3 * 64).all()
 
 
 def test_resampling_with_nothing_dead_is_the_run_without_it(acts):

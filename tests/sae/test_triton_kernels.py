@@ -184,6 +184,14 @@ def test_gradients_of_every_output_are_those_of_float64_autograd(dtype, generato
                 _close(gradient, exact, dtype)
 
 
+def test_the_check_at_first_use_passes_and_notices_a_broken_kernel(monkeypatch):
+    monkeypatch.setattr(paths, "SIZES", (B, N, D, K))
+    assert paths.fault(paths._triton(), DEVICE) is None
+    whole = kernels.transposed_gather
+    monkeypatch.setattr(kernels, "transposed_gather", lambda by, values, x: whole(by, values, x).index_fill(0, torch.tensor([7], device=DEVICE), 0.0))
+    assert "gradient of W_dec off by" in paths.fault(paths._triton(), DEVICE)
+
+
 # --- what is refused -----------------------------------------------------------------------------------------------
 
 
