@@ -1,8 +1,8 @@
 """Train a dictionary of any size, on one process or under torchrun, with its state kept along the way.
 
-    python -m companion.cli --n 4096 --k 16 --steps 700 --folder runs/mine
-    torchrun --nproc-per-node 4 -m companion.cli --data 2 --latent 2 --n 32768 --k 32 --steps 20000 --folder runs/wide
-    python -m companion.cli --subject stanford-crfm/alias-gpt2-small-x21@checkpoint-400000 --layer 8 --n 32768 --k 32 --steps 20000 --folder runs/gpt2
+    python -m companion.cli -n 4096 -k 16 --steps 700 --folder runs/mine
+    torchrun --nproc-per-node 4 -m companion.cli --data 2 --latent 2 -n 32768 -k 32 --steps 20000 --folder runs/wide
+    python -m companion.cli --subject stanford-crfm/alias-gpt2-small-x21@checkpoint-400000 --layer 8 -n 32768 -k 32 --steps 20000 --folder runs/gpt2
 
 Started again with the same options it goes on where it stopped, on as many processes as it is then given. Activations are
 streamed from the subject; the result is written in SAELens's layout to <folder>/sae.
@@ -43,8 +43,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--path", choices=PATHS, default="recommended", help="kernels: a GPU's own or the exact ones; low selects in bfloat16")
     for name in ("data", "latent"):
         parser.add_argument(f"--{name}", type=int, default=1, help="processes that share the batch, or the latents")
-    for name, kind in dict(n=int, steps=int, batch=int, k=int, kind=str, penalty=float, lr=float, warmup=int, dead_after_tokens=int).items():
-        parser.add_argument(f"--{name}", type=kind, required=name in ("n", "steps"), default=argparse.SUPPRESS)
+    parser.add_argument("-n", type=int, required=True, help="latents")  # not --n: torchrun would take it for its --nnodes
+    parser.add_argument("-k", type=int, default=argparse.SUPPRESS, help="latents kept per token")
+    for name, kind in dict(steps=int, batch=int, kind=str, penalty=float, lr=float, warmup=int, dead_after_tokens=int).items():
+        parser.add_argument(f"--{name}", type=kind, required=name == "steps", default=argparse.SUPPRESS)
     return parser.parse_args(arguments, argparse.Namespace(batch=4096))
 
 

@@ -1,11 +1,12 @@
 import pytest
 import torch
+from torch.distributed.run import get_args_parser
 
 from companion import cli, run, study
 from companion.lm.subject import HubConfig
 from companion.sae import formats, paths
 
-OPTIONS = ["--subject", "tiny", "--layer", "0", "--contexts", "128", "--buffer", "2048", "--n", "64", "--k", "4", "--batch", "256", "--every", "5"]
+OPTIONS = ["--subject", "tiny", "--layer", "0", "--contexts", "128", "--buffer", "2048", "-n", "64", "-k", "4", "--batch", "256", "--every", "5"]
 
 
 def options(folder, *more):
@@ -37,16 +38,18 @@ def test_a_stream_of_the_subject_gives_its_activations(tiny, tmp_path):
 
 
 def test_a_model_without_its_revision_is_refused_with_the_way_to_write_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["cli", "--folder", str(tmp_path), "--n", "64", "--k", "4", "--steps", "5", "--subject", "gpt2"])
+    monkeypatch.setattr("sys.argv", ["cli", "--folder", str(tmp_path), "-n", "64", "-k", "4", "--steps", "5", "--subject", "gpt2"])
     with pytest.raises(SystemExit, match="--subject gpt2: write gpt2@REVISION"):
         cli.main()
 
 
-def test_the_examples_of_the_help_are_valid(tmp_path):
-    lines = [line.split("companion.cli ")[1].split() for line in cli.__doc__.splitlines() if "companion.cli " in line]
-    assert len(lines) == 3
-    subjects = [cli.configure(cli.parse(line)).subject for line in lines]
-    assert subjects[2] == HubConfig("stanford-crfm/alias-gpt2-small-x21", "checkpoint-400000")
+def test_the_examples_of_the_help_are_valid():
+    lines = [line.split() for line in cli.__doc__.splitlines() if "companion.cli " in line]
+    assert [line[0] for line in lines] == ["python", "torchrun", "python"]
+    given = [line[line.index("companion.cli") + 1 :] for line in lines]
+    assert [cli.configure(cli.parse(options)).train.n for options in given] == [4096, 32768, 32768]
+    assert cli.configure(cli.parse(given[2])).subject == HubConfig("stanford-crfm/alias-gpt2-small-x21", "checkpoint-400000")
+    assert get_args_parser().parse_args(lines[1][1:]).training_script_args == given[1]  # torchrun takes none of them for its own
 
 
 def test_low_precision_is_taken_by_name_alone(tiny, tmp_path, monkeypatch):
