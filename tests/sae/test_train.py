@@ -92,6 +92,16 @@ def test_selection_in_training_is_the_kernel_under_test(acts, generator, monkeyp
     assert len(calls) >= SMALL.steps
 
 
+def test_training_computes_with_what_is_recommended_for_where_the_sample_is(acts, monkeypatch):
+    asked, chosen = [], paths.EXACT._replace()
+    monkeypatch.setattr(paths, "recommended", lambda device: asked.append(device) or chosen)
+    made = [train.Training(SMALL, sample, torch.Generator().manual_seed(0)) for sample in (acts, acts.half(), acts.double())]
+    assert [training.sae.path is chosen for training in made] == [True, True, False]
+    assert made[2].sae.path is paths.EXACT  # kernels for GPUs add in float32
+    assert [training.sae.W_enc.dtype for training in made] == [torch.float32, torch.float32, torch.float64]
+    assert asked == [acts.device] * 2
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_learns(kind, acts, generator):
     """200 steps explain far more than one does, with unit rows where the kind has them and everything finite."""
