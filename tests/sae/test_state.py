@@ -219,7 +219,8 @@ def test_a_kill_in_the_middle_of_writing_leaves_the_state_before(acts, stopped, 
     before = (stopped / state.FILE).read_bytes()
 
     def half(path, data):
-        path.open("wb").write(data[: len(data) // 2])
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
         raise Power
 
     with monkeypatch.context() as cut_off:
