@@ -72,7 +72,7 @@ def train(options: argparse.Namespace, mesh: Mesh = SINGLE) -> Autoencoder:
     config = configure(options)
     stream = study.stream(config, options.buffer)
     sample = torch.cat([stream.make(block) for block in range(min(stream.blocks, -(-config.train.median_sample // stream.block_tokens)))])
-    generator, path = run.stream(config.seed, "start", device=run.device()), PATHS[options.path](sample.device)
+    generator, path = run.generator(config.seed, "start", device=run.device()), PATHS[options.path](sample.device)
     trained = fit(stream, config.train, sample, generator, folder=options.folder, every=options.every, mesh=mesh, path=path)
     if not mesh.silent:
         formats.save(trained.sae, options.folder / "sae", provenance(config, trained))
