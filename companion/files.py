@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write(path: Path, data: bytes | str) -> None:
@@ -14,11 +15,19 @@ def write(path: Path, data: bytes | str) -> None:
     Raises:
         OSError: the folder cannot be made or written; what was at `path` stays.
     """
+    with opened(path) as file:
+        file.write(data.encode("utf-8") if isinstance(data, str) else data)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A file to write bytes into, which takes the place of `path` when the block ends well and is removed otherwise."""
     path.parent.mkdir(parents=True, exist_ok=True)
     number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     try:
-        with os.fdopen(number, "wb") as file:
-            file.write(data.encode("utf-8") if isinstance(data, str) else data)
+        os.close(number)
+        with open(name, "wb") as file:
+            yield file
         os.chmod(name, 0o644)  # mkstemp's files are private
         os.replace(name, path)
     finally:
@@ -44,15 +53,13 @@ def folder(path: Path) -> Iterator[Path]:
 
 def _swap(new: Path, path: Path) -> None:
     old = new.with_suffix(".old")
-    there = path.exists()
-    if there:
+    if path.exists():
         path.rename(old)
     try:
         new.rename(path)
-    except OSError:
-        if there:
+    finally:
+        if old.exists() and not path.exists():  # interrupted between the two
             old.rename(path)
-        raise
     remove(old)
 
 

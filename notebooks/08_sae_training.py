@@ -664,8 +664,8 @@ def windows(short: Short, split: str, contexts: int) -> torch.Tensor:
     return sub.activations(tokens[:, : tokens.shape[1] // short.window * short.window].reshape(-1, short.window), short.one.site)
 
 
-def short_run(pool: torch.Tensor, config: TrainConfig, seed: int, tied_until: int = 0) -> train.Run:
-    going = train.Run(config, pool, run.generator(seed, "short sae", device=run.device()))
+def short_run(pool: torch.Tensor, config: TrainConfig, seed: int, tied_until: int = 0) -> train.Training:
+    going = train.Training(config, pool, run.generator(seed, "short sae", device=run.device()))
     if tied_until:
         going.sae.W_enc.data = going.sae.W_dec.data  # no copy: one memory, two names
     for step, batch in enumerate(stream.shuffled(pool, config.batch, config.steps, run.generator(seed, "short order"))):

@@ -36,7 +36,7 @@ import torch
 from companion import claims, memo, run
 from companion.evals import cost
 from companion.plots import speed as plots
-from companion.sae import kernels, stream, train
+from companion.sae import kernels, paths, stream, train
 from companion.sae.models import Code, TopK, normalise
 from companion.sae.recipe import TrainConfig, constrain_decoder
 from companion.toy import data as toy_data
@@ -401,20 +401,20 @@ def coarse(levels):
         indices = kernels.select(rounded(x), rounded(W), torch.zeros_like(b), k)[1]
         return kernels.gathered_dot(indices, W, x) + b[indices], indices
 
-    return kernels.EXACT._replace(select=select)
+    return paths.EXACT._replace(select=select)
 
 
-def paths():
-    return {"float32": kernels.EXACT, "bfloat16": kernels.LOW, "7 levels": coarse(3), "3 levels": coarse(1)}
+def forms():
+    return {"float32": paths.EXACT, "bfloat16": paths.LOW, "7 levels": coarse(3), "3 levels": coarse(1)}
 
 
 def agreement(path, seed):
     sae, x = example(cfg.ranked._replace(k=16), seed)
-    selected = [p.select(x, sae.W_enc.detach(), sae.b_enc.detach(), sae.k)[1] for p in (path, kernels.EXACT)]
+    selected = [p.select(x, sae.W_enc.detach(), sae.b_enc.detach(), sae.k)[1] for p in (path, paths.EXACT)]
     return cost.overlap(*selected)
 
 
-overlaps = {name: [agreement(path, seed) for seed in range(cfg.seeds)] for name, path in paths().items()}
+overlaps = {name: [agreement(path, seed) for seed in range(cfg.seeds)] for name, path in forms().items()}
 
 # %% [markdown]
 # Training: planted sparse data (notebook 08, section 2), the same stream of batches for every form, three seeds. "dense" goes through the
@@ -434,7 +434,7 @@ def train_each(config: Config) -> dict:
     for seed in range(config.seeds):
         fresh = 10 + seed  # seeds 0 to 2 were the pilots that the bands rest on
         acts = planted(config, fresh)
-        for name, path in (paths() | {"dense": kernels.REFERENCE}).items():
+        for name, path in (forms() | {"dense": paths.REFERENCE}).items():
             batches = stream.shuffled(acts, config.trained.batch, config.trained.steps, run.generator(fresh, "order"))
             fitted = train.fit(batches, config.trained, acts[:4096], run.generator(fresh, "sae"), path=path)
             curves[f"{name}/{seed}"] = torch.from_numpy(fitted.history["mse"])
@@ -442,7 +442,7 @@ def train_each(config: Config) -> dict:
 
 
 histories = memo.memo(train_each, cfg)
-curves = {name: np.stack([histories[f"{name}/{seed}"].numpy() for seed in range(cfg.seeds)]) for name in (*paths(), "dense")}
+curves = {name: np.stack([histories[f"{name}/{seed}"].numpy() for seed in range(cfg.seeds)]) for name in (*forms(), "dense")}
 
 # %% [markdown]
 # One colour per form, one line per seed. The lines of dense, float32 and bfloat16 should not be told apart, where seeds can be.
@@ -463,7 +463,7 @@ page.check(
 
 # %%
 last = max(1, curves["dense"].shape[1] // 10)
-final = {name: curves[name][:, -last:].mean(axis=1) for name in paths()}
+final = {name: curves[name][:, -last:].mean(axis=1) for name in forms()}
 figure = plots.coarser(list(overlaps), np.array([np.mean(shares) for shares in overlaps.values()]), np.stack(list(final.values())))
 page.save_figure(figure, "low_precision", {"overlap": overlaps, "normalised mse": final})
 page.check("speed.bf16-overlap", overlaps["bfloat16"], control={"entries rounded to three levels": overlaps["3 levels"]})
@@ -506,8 +506,8 @@ else:
     page.save_figure(figure, "peers", {"machine": record["machine"], "time / encoder product": ratios})
 
 # %% [markdown]
-# Where a record exists it is held to what was asked of this package before it was written, on the path that `kernels.recommended` has for
-# that machine. The controls put the careful dense step in our place, the witnesses the encoder's product alone, which no step can beat
+# Where a record exists it is held to what was asked of this package before it was written, with selection in bfloat16 where that machine has
+# matrix units for it. The controls put the careful dense step in our place, the witnesses the encoder's product alone, which no step can beat
 # in float32.
 
 # %%

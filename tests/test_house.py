@@ -1,6 +1,7 @@
 """The rules of the house that running the notebooks does not check."""
 
 import ast
+import graphlib
 import io
 import re
 import shutil
@@ -240,6 +241,17 @@ def test_imports_go_one_way(module):
     room = module.relative_to(ROOT / "companion").parts[0].removesuffix(".py")
     if room != "__init__":
         assert imports_of(module) <= LEFT_OF[room]
+
+
+def modules_imported_by(module: Path) -> set[Path]:
+    """Modules of the package that one imports anywhere: inside functions and for annotations alone, too."""
+    froms = [node for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom) and node.module]
+    names = {name for node in froms for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))}
+    return {path for path in (ROOT / f"{name.replace('.', '/')}.py" for name in names) if path in MODULES}
+
+
+def test_no_module_imports_one_that_imports_it():
+    tuple(graphlib.TopologicalSorter({module: modules_imported_by(module) for module in MODULES}).static_order())  # a circle raises CycleError
 
 
 def code_lines(module: Path) -> int:

@@ -1,4 +1,4 @@
-"""One run on several processes: `data` of them share the batch, `latent` of them the latents.
+"""One training on several processes: `data` of them share the batch, `latent` of them the latents.
 
 A script that ends in `train.fit(..., mesh=distributed.mesh(data=2, latent=2))` is started by `torchrun --nproc-per-node 4`,
 on several machines with torchrun's own options. Process r holds latents block r % latent and trains on part r // latent of
@@ -19,11 +19,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from companion.sae.models import Alone, Autoencoder
+from companion.sae.mesh import SINGLE
+from companion.sae.models import Autoencoder
 from companion.sae.recipe import TrainConfig
 
 
-def mesh(data: int, latent: int, device: str = "cpu", patience: float = 600.0) -> "Mesh":
+def mesh(data: int, latent: int, device: str = "cpu", patience: float = 600.0) -> "Distributed":
     """This process's place among data * latent of them, which torchrun has started. Gloo on CPUs, NCCL on GPUs.
 
     Args:
@@ -45,7 +46,7 @@ def mesh(data: int, latent: int, device: str = "cpu", patience: float = 600.0) -
         dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=wait)
     ranks = torch.arange(world).view(data, latent)
     columns, rows = (dist.new_subgroups_by_enumeration(lines.tolist(), timeout=wait)[0] for lines in (ranks.T, ranks))
-    return Mesh(Axis(columns, device), Axis(rows, device), Axis(dist.group.WORLD, device))
+    return Distributed(Axis(columns, device), Axis(rows, device), Axis(dist.group.WORLD, device))
 
 
 @contextlib.contextmanager
@@ -89,8 +90,8 @@ class Axis:
         return slice(self.rank * part, (self.rank + 1) * part)
 
 
-class Mesh(Alone):
-    """`Alone` with company: the same questions, answered by all processes. Each must be asked by all of them."""
+class Distributed:
+    """The answers of a `mesh.Mesh` of several processes. Each must be asked by all of them."""
 
     def __init__(self, data: Axis, latent: Axis, everyone: Axis):
         self.data, self.latent, self.everyone = data, latent, everyone
@@ -124,7 +125,7 @@ class Mesh(Alone):
         the first shards are taken or not by the same choice on every shard, so that k remain, not more.
         """
         if self.shards == 1:
-            return super().rivals(values, k)
+            return SINGLE.rivals(values, k)
         top = values.topk(min(k, values.shape[1]), dim=1, sorted=False)
         offered = self.latent.joined(F.pad(top.values, (0, k - top.values.shape[1]), value=-torch.inf), dim=1)
         won = torch.zeros_like(offered, dtype=torch.bool).scatter_(1, offered.topk(k, dim=1, sorted=False).indices, True)
@@ -132,18 +133,19 @@ class Mesh(Alone):
         return torch.full_like(values, -torch.inf).scatter(1, top.indices, top.values.where(won, -torch.inf))
 
     def largest(self, values: Float[Tensor, "B K"], per_token: int) -> Float[Tensor, ""]:
-        """The (tokens * per_token)-th largest value (float32) of the whole batch and all shards.
+        """The (tokens * per_token)-th largest value of the whole batch and all shards.
 
-        Found byte by byte: 256 bounds, how many values reach each of them, and again between two of them. Four messages of
-        256 counts, where the candidates themselves would be B * k numbers from every process.
+        Found byte by byte: 256 bounds, how many values reach each of them, and again between two of them. As many messages of
+        256 counts as a value has bytes, where the candidates themselves would be B * k numbers from every process.
         """
-        keys = _ordered(values.flatten().view(torch.int32)).sort().values.long()
-        wanted, bound = len(values) * self.data.size * per_token, torch.tensor(-(2**31), device=values.device)
-        for bits in (24, 16, 8, 0):
+        integer = torch.int64 if values.dtype == torch.float64 else torch.int32
+        keys = _ordered(values.flatten().view(integer)).sort().values.long()
+        wanted, bound = len(values) * self.data.size * per_token, torch.tensor(torch.iinfo(integer).min, device=values.device)
+        for bits in range(8 * values.element_size() - 8, -1, -8):
             bounds = bound + (torch.arange(256, device=values.device) << bits)
             reached = self.everyone.total(len(keys) - torch.searchsorted(keys, bounds))
             bound = bounds[reached >= wanted][-1]
-        return _ordered(bound.int()).view(torch.float32)
+        return _ordered(bound.to(integer)).view(values.dtype)
 
     def batch_total(self, t: Tensor) -> Tensor:
         """The sum over the parts of the batch that other processes hold, without gradient."""
@@ -208,8 +210,8 @@ def _split(t: Tensor, name: str) -> bool:
 
 
 def _ordered(bits: Int[Tensor, " P"]) -> Int[Tensor, " P"]:
-    """Bits of float32 as integers of the same order, and back: below zero, floats with larger bits are smaller."""
-    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
+    """Bits of floats as integers of the same order, and back: below zero, floats with larger bits are smaller."""
+    return bits.where(bits >= 0, bits ^ torch.iinfo(bits.dtype).max)
 
 
 class _Shared(torch.autograd.Function):

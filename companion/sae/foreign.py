@@ -9,7 +9,6 @@ Pickles are opened as weights only: tensors, numbers, text, lists and dictionari
 of what may be imported. A file that asks for anything else is refused before any of it is called.
 """
 
-import os
 import re
 import shutil
 import urllib.request
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import save_file
 
+from companion import files
 from companion.sae import formats
 from companion.sae.formats import JUMP, KINDS, FormatError, Raw
 from companion.sae.models import Autoencoder
@@ -79,15 +79,11 @@ def download(url: str, path: Path | str, sha256: str) -> None:
         OSError: the address does not answer.
         FormatError: it is another file.
     """
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with urllib.request.urlopen(url, timeout=60) as source, partial.open("wb") as sink:
+    with files.opened(Path(path)) as sink:
+        with urllib.request.urlopen(url, timeout=60) as source:
             shutil.copyfileobj(source, sink)
-        formats.require(url, "sha256", formats.sha256(partial), [sha256])
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        sink.flush()
+        formats.require(url, "sha256", formats.sha256(Path(sink.name)), [sha256])
 
 
 def read_openai(path: Path | str) -> Autoencoder | Raw:
@@ -152,7 +148,7 @@ def write_dictionary_learning(sae: Autoencoder | Raw, folder: Path | str, proven
     state = {name: besides[name] for name in layout.scalars} | formats.to_file(own, layout.names)
     trainer = dict(dict_class=name, activation_dim=own["W_enc"].shape[1], dict_size=known["n"], k=known["k"])
     trainer |= dict(lm_name=known["model_name"], layer=known["layer"], submodule_name=known["hook_name"])
-    with formats.replacing(folder) as partial:
+    with files.folder(Path(folder)) as partial:
         torch.save(state, partial / "ae.pt")
         sealed = known | dict(sha256=formats.sha256(partial / "ae.pt"))
         formats.write_json(partial / "config.json", {"trainer": trainer, STAMP: sealed})
@@ -197,7 +193,7 @@ def write_sparsify(sae: Autoencoder | Raw, folder: Path | str, provenance: dict[
     n, d = own["W_enc"].shape
     config = dict(activation="topk", expansion_factor=max(1, n // d), num_latents=n, k=known["k"], d_in=d, normalize_decoder=True)
     config |= dict(multi_topk=False, skip_connection=False, transcode=False)  # with multi_topk its forward would use 4k latents
-    with formats.replacing(folder) as partial:
+    with files.folder(Path(folder)) as partial:
         save_file(formats.to_file(own, SPARSIFY), partial / "sae.safetensors")
         sealed = known | dict(sha256=formats.sha256(partial / "sae.safetensors"))
         formats.write_json(partial / "cfg.json", config | {STAMP: sealed})

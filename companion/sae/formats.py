@@ -11,11 +11,8 @@ or in `foreign`, `reconstruct(acts)` of what opens takes activations as the mode
 
 import hashlib
 import json
-import os
 import re
-import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from companion import files
 from companion.sae.models import Autoencoder, Code, TopK
 from companion.sae.recipe import model_class
 from companion.sae.sparse import BatchTopK
@@ -91,7 +89,7 @@ def save(sae: Autoencoder | Raw, folder: Path | str, provenance: dict[str, Any])
     config |= dict(d_in=own["W_enc"].shape[1], d_sae=known["n"], apply_b_dec_to_input=model_class(known["kind"]).centred, reshape_activations="none")
     if architecture == "topk":
         config |= dict(k=known["k"], rescale_acts_by_decoder_norm=False)
-    with replacing(folder) as partial:
+    with files.folder(Path(folder)) as partial:
         save_file(to_file(own, NAMES[architecture]), partial / WEIGHTS)
         known |= dict(sae_lens_version=WRITTEN_FOR, sae_lens_training_version=None, sha256=sha256(partial / WEIGHTS))
         write_json(partial / CONFIG, config | {"metadata": known})
@@ -246,25 +244,6 @@ def read_json(folder: Path, name: str, *beside: str) -> dict[str, Any]:
 def write_json(path: Path, entries: dict[str, Any]) -> None:
     """A JSON object as a file."""
     path.write_text(json.dumps(entries, indent=1), encoding="utf-8")
-
-
-@contextmanager
-def replacing(folder: Path | str) -> Iterator[Path]:
-    """A new folder to write into, which takes the place of `folder` if all goes well and leaves no trace if not."""
-    folder = Path(folder)
-    partial, previous = (folder.with_name(f"{folder.name}.{os.getpid()}.{kind}") for kind in ("partial", "previous"))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        partial.mkdir()
-        yield partial
-        if folder.exists():
-            folder.rename(previous)
-        partial.rename(folder)
-    finally:
-        if previous.exists() and not folder.exists():  # interrupted between the two renames
-            previous.rename(folder)
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(previous, ignore_errors=True)
 
 
 def require(where: Path | str, what: str, found: Any, wanted: Iterable[Any]) -> None:

@@ -1,8 +1,7 @@
 """A sparse autoencoder in which nothing is dense but the encoder product.
 
 Beside each fast form stands `*_reference`, the same function written plainly; tests/sae/test_kernels.py holds the two
-together, gradients of every output included. A `Path` names the forms that a model uses: EXACT (any device), LOW (selection
-in bfloat16), REFERENCE, and the one of `triton_kernels` for GPUs. Nothing chooses for you but `recommended`.
+together. `paths` joins the forms to what a model computes with, gradients included.
 
 Counted in multiply-adds for B tokens, width D, L latents and K kept: the encoder costs B*D*L, everything after it B*D*K
 (Gao et al. 2024, appendix on kernels; the dense form costs B*D*L five times over). What costs most after that is
@@ -10,9 +9,7 @@ selection, so it is done on a block of rows while the pre-activations are still 
 """
 
 import functools
-import importlib.util
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -185,87 +182,3 @@ class ByLatent:
 def dense(indices: Int[Tensor, "B K"], values: Float[Tensor, "B K"], n: int) -> Float[Tensor, "B L"]:
     """The code as a matrix: values at their indices, zero elsewhere."""
     return values.new_zeros(len(indices), n).scatter_add(1, indices, values)
-
-
-class Path(NamedTuple):
-    """The forms a model computes with; signatures as above."""
-
-    select: Callable[..., Selected]
-    weighted_gather: Callable[..., Tensor]
-    gathered_dot: Callable[..., Tensor]
-    transposed_gather: Callable[..., Tensor]
-
-
-EXACT = Path(select, weighted_gather, gathered_dot, transposed_gather)
-LOW = EXACT._replace(select=select_low)
-REFERENCE = Path(select_reference, weighted_gather_reference, gathered_dot_reference, transposed_gather_reference)
-
-
-def recommended(device: torch.device | str) -> Path:
-    """LOW on a CPU with bfloat16 matrix units, Triton's on a GPU where triton is installed, EXACT elsewhere."""
-    if torch.device(device).type != "cuda":
-        return LOW if torch.cpu._is_amx_tile_supported() else EXACT
-    if importlib.util.find_spec("triton") is None:
-        return EXACT
-    from companion.sae import triton_kernels
-
-    return triton_kernels.path()
-
-
-# --- with gradients ----------------------------------------------------------------------------------------------
-
-
-def kept_values_reference(x: Tensor, W_enc: Tensor, b_enc: Tensor, b_pre: Tensor, by: ByLatent, values: Tensor, path: Path = EXACT) -> Tensor:
-    """relu of the kept pre-activations (x - b_pre) W_encᵀ + b_enc, (B, K). `values` is what `select` returned, unused here."""
-    return torch.relu(((x - b_pre) @ W_enc.T + b_enc).gather(1, by.indices))
-
-
-def kept_values(x: Tensor, W_enc: Tensor, b_enc: Tensor, b_pre: Tensor, by: ByLatent, values: Tensor, path: Path = EXACT) -> Tensor:
-    """As `kept_values_reference`, computing nothing twice: the values are those found at selection, and the gradients of
-    x, W_enc, b_enc and b_pre touch the kept pairs only."""
-    return _KeptValues.apply(x, W_enc, b_enc, b_pre, by, values, path)
-
-
-class _KeptValues(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, W_enc, b_enc, b_pre, by, values, path):
-        kept = torch.relu(values)
-        ctx.save_for_backward(x, W_enc, b_pre, kept)
-        ctx.by, ctx.path = by, path
-        return kept
-
-    @staticmethod
-    def backward(ctx, grad):
-        x, W_enc, b_pre, kept = ctx.saved_tensors
-        grad = grad * (kept > 0)
-        grad_b = ctx.path.transposed_gather(ctx.by, grad, x.new_ones(len(x), 1))[:, 0]  # in a fixed order, unlike index_add_ on a GPU
-        # x - b_pre is the same for every pair of a row, so b_pre's share is one (L)(L, D) product: (dL/db) W, not (B, D) sums
-        grad_x = ctx.path.weighted_gather(ctx.by.indices, grad, W_enc) if ctx.needs_input_grad[0] else None
-        grad_W = ctx.path.transposed_gather(ctx.by, grad, x - b_pre) if ctx.needs_input_grad[1] else None
-        return grad_x, grad_W, grad_b, -(grad_b @ W_enc), None, None, None
-
-
-def decode_reference(W_dec: Float[Tensor, "L D"], values: Float[Tensor, "B K"], by: ByLatent, path: Path = EXACT) -> Float[Tensor, "B D"]:
-    """out[b] = sum_j values[b, j] W_dec[indices[b, j]]: the decoder without its bias."""
-    return weighted_gather_reference(by.indices, values, W_dec)
-
-
-def decode(W_dec: Float[Tensor, "L D"], values: Float[Tensor, "B K"], by: ByLatent, path: Path = EXACT) -> Float[Tensor, "B D"]:
-    """As `decode_reference`, with sparse gradients: dL/dvalues[b, j] = W_dec[indices[b, j]] · dL/dout[b], and W_dec's from
-    the pairs in order of latents."""
-    return _Decode.apply(W_dec, values, by, path)
-
-
-class _Decode(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, W_dec, values, by, path):
-        ctx.save_for_backward(W_dec, values)
-        ctx.by, ctx.path = by, path
-        return path.weighted_gather(by.indices, values, W_dec)
-
-    @staticmethod
-    def backward(ctx, grad):
-        W_dec, values = ctx.saved_tensors
-        grad_W = ctx.path.transposed_gather(ctx.by, values, grad) if ctx.needs_input_grad[0] else None
-        grad_values = ctx.path.gathered_dot(ctx.by.indices, W_dec, grad) if ctx.needs_input_grad[1] else None
-        return grad_W, grad_values, None, None

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from companion.sae import kernels
+from companion.sae import kernels, paths
+from companion.sae.mesh import SINGLE, Mesh
 
 EPSILON = 1e-5
 FIRED = 1e-3
@@ -74,74 +75,6 @@ class Terms(NamedTuple):
     """The latent of each (token, latent) pair that fired."""
 
 
-class Alone:
-    """What a model asks of its other shards, and of other parts of the batch: here there are none. See `distributed.Mesh`."""
-
-    shard, shards = 0, 1
-    """Which block of the latents this is, and of how many."""
-    silent = False
-    """Leave bars, logs and files to another process."""
-
-    def check(self, config) -> None:
-        """Refuse a run that the processes cannot share."""
-
-    def shared(self, t: Tensor) -> Tensor:
-        """A tensor that every shard reads: its gradient is the sum of theirs."""
-        return t
-
-    def summed(self, t: Tensor) -> Tensor:
-        """The sum of the shards' parts; each part gets the whole gradient."""
-        return t
-
-    def rivals(self, values: Float[Tensor, "B K"], k: int) -> Float[Tensor, "B K"]:
-        """`values` where they are among the row's k largest of all shards, elsewhere -inf."""
-        if values.shape[1] <= k:
-            return values
-        return torch.full_like(values, -torch.inf).scatter(1, (top := values.topk(k, dim=1)).indices, top.values)
-
-    def largest(self, values: Float[Tensor, "B K"], per_token: int) -> Float[Tensor, ""]:
-        """The (tokens * per_token)-th largest value of the whole batch and all shards."""
-        return values.flatten().topk(len(values) * per_token).values[-1]
-
-    def batch_total(self, t: Tensor) -> Tensor:
-        """The sum over the parts of the batch that other processes hold, without gradient."""
-        return t
-
-    def latent_total(self, t: Tensor) -> Tensor:
-        """The sum over the shards, without gradient."""
-        return t
-
-    def rows(self, batch: Tensor) -> Tensor:
-        """This process's part of a batch."""
-        return batch
-
-    def fired(self, latents: Int[Tensor, " P"], n: int) -> Int[Tensor, " P"]:
-        """Those of this shard's n latents that fired anywhere in the batch, repetitions allowed."""
-        return latents
-
-    def sum_gradients(self, sae: nn.Module) -> None:
-        """Add up the gradients of the parts of the batch."""
-
-    def norm_of_gradients(self, sae: nn.Module) -> Float[Tensor, ""]:
-        """Length of the whole model's gradient."""
-        return torch.nn.utils.get_total_norm([p.grad for p in sae.parameters()])
-
-    def part(self, sae: "Autoencoder") -> "Autoencoder":
-        """This shard of a whole model."""
-        return sae
-
-    def whole(self, t: Tensor, name: str) -> Tensor:
-        """A tensor of the whole model from the shards' parts; `name` ends in the parameter it belongs to."""
-        return t
-
-    def own(self, t: Tensor, name: str) -> Tensor:
-        """This shard's part of a tensor of the whole model."""
-        return t
-
-
-ALONE = Alone()
-
-
 class Autoencoder(nn.Module):
     """An encoder, a decoder with one row per latent, and two biases, in the space of `normalise`.
 
@@ -158,8 +91,8 @@ class Autoencoder(nn.Module):
     """The encoder sees x - b_pre."""
     betas: ClassVar[tuple[float, float]] = (0.9, 0.999)
     """Adam's, in the paper that the kind is from."""
-    mesh: Alone = ALONE
-    path: kernels.Path = kernels.EXACT
+    mesh: Mesh = SINGLE
+    path: paths.ComputePath = paths.EXACT
 
     def __init__(
         self, W_enc: Float[Tensor, "L D"], W_dec: Float[Tensor, "L D"], b_enc: Float[Tensor, " L"], b_pre: Float[Tensor, " D"], k: int | None = None
@@ -259,10 +192,10 @@ class Autoencoder(nn.Module):
         return kernels.ByLatent(indices, self.n)
 
     def _kept(self, x: Tensor, by: kernels.ByLatent, values: Tensor) -> Tensor:
-        return kernels.kept_values(x, self.W_enc, self.b_enc, self.mesh.shared(self.b_pre), by, values, self.path)
+        return paths.kept_values(x, self.W_enc, self.b_enc, self.mesh.shared(self.b_pre), by, values, self.path)
 
     def _gathered(self, values: Tensor, by: kernels.ByLatent) -> Tensor:
-        return self.mesh.summed(kernels.decode(self.W_dec, values, by, self.path))
+        return self.mesh.summed(paths.decode(self.W_dec, values, by, self.path))
 
 
 class TopK(Autoencoder):

@@ -55,11 +55,6 @@ class Stream:
         self.buffer = first.new_empty(self.per_buffer * len(first), first.shape[1])
         self.filled, self.at = -1, 0
 
-    @property
-    def bytes(self) -> int:
-        """Memory of the buffer."""
-        return self.buffer.numel() * self.buffer.element_size()
-
     def skip(self, batches: int) -> None:
         """Begin after so many batches; nothing is made for those skipped."""
         self.at = batches

@@ -1,6 +1,8 @@
 """Training an autoencoder of any kind: one loop, whose state can be kept on disk and taken up again exactly."""
 
+import dataclasses
 import itertools
+import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -11,8 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.std import tqdm
 
-from companion.sae import checkpoint, kernels
-from companion.sae.models import ALONE, Alone, Autoencoder, Terms, TopK, normalise
+from companion.sae import paths, state
+from companion.sae.mesh import SINGLE, Mesh
+from companion.sae.models import Autoencoder, Terms, TopK, normalise
 from companion.sae.recipe import AUX_WEIGHT, Average, TrainConfig, aux_loss, constrain_decoder, learning_rate, rate_factor, resample, rising, start
 from companion.sae.stream import seed_of
 
@@ -38,10 +41,10 @@ def fit(
     folder: Path | str | None = None,
     every: int = 1000,
     log: Log | None = None,
-    mesh: Alone = ALONE,
-    path: kernels.Path = kernels.EXACT,
+    mesh: Mesh = SINGLE,
+    path: paths.ComputePath | None = None,
 ) -> Trained:
-    """Train on raw activations; normalisation happens here.
+    """Train on raw activations; normalisation happens here. In float32, or in float64 if the sample is.
 
     Loss: (error + penalty) / |mean - x|² per token, the denominator taken once, from `sample`, plus `AUX_WEIGHT` * `aux_loss`.
 
@@ -49,44 +52,60 @@ def fit(
         batches: raw activations; at least config.steps batches, the same ones each time it is iterated over. One with a
             method `skip` is told how many a resumed run has used; another is read past them.
         sample: raw activations for b_pre, the initial scale, the loss' denominator, resampling and the threshold of BatchTopK.
-        folder: where to keep the state of the run every so many steps. A run that finds a state there goes on from it.
-            Several processes must see the same folder.
+        folder: where to keep the state every so many steps. Training that finds a state there goes on from it, bit for bit as if it
+            had never stopped. Several processes must see the same folder.
         log: called at every logged step with step, tokens, mse, dead, l0, loss and lr, in the process that shows the bar.
-        mesh: the other processes of this run (`distributed.mesh`).
+        mesh: the other processes that train this model (`distributed.mesh`).
+        path: the kernels to compute with; None for `paths.recommended`, in float64 `paths.EXACT`.
 
     Raises:
         ValueError: the batches run out, an activation is NaN or infinite, a batch is all zeros, the loss is not finite, or
-            the state in `folder` is of another configuration.
+            the state in `folder` is damaged, of another configuration or width, or not the same for all processes.
         RuntimeError: another process of the mesh is gone; says what the last state kept is.
     """
-    run = Run(config, sample, generator, mesh, path)
+    training, folder = Training(config, sample, generator, mesh, path), None if folder is None else Path(folder)
     try:
         if folder is not None:
-            checkpoint.resume(run, Path(folder))
-        _advance(run, batches, folder, every, log)
-        return run.finish()
+            _resume(training, folder)
+        _advance(training, batches, folder, every, log)
+        return training.finish()
     except ConnectionError as error:
-        raise RuntimeError(f"step {run.step}: {error}; {checkpoint.kept(folder)}") from error
+        raise RuntimeError(f"step {training.step}: {error}; {state.kept(folder)}") from error
 
 
-def _advance(run: "Run", batches: Iterable[Tensor], folder: Path | str | None, every: int, log: Log | None) -> None:
+def _resume(training: "Training", folder: Path) -> None:
+    """Go on from the state in the folder, if it holds one."""
+    if found := state.read(folder):
+        try:
+            training.load_state_dict(found)
+        except ValueError as error:
+            raise ValueError(f"{folder / state.FILE} {error}") from None
+    mesh = training.mesh
+    steps, processes = mesh.batch_total(mesh.latent_total(torch.tensor([training.step, 1])))
+    if steps != training.step * processes:
+        raise ValueError(f"the processes do not all see the state in {folder}: give them one folder that they share")
+
+
+def _advance(training: "Training", batches: Iterable[Tensor], folder: Path | None, every: int, log: Log | None) -> None:
     """To the last step, with a bar, a log, and the state kept every so often."""
-    config, silent = run.config, run.mesh.silent
-    bar = tqdm(total=config.steps * config.batch, initial=run.step * config.batch, unit="tok", unit_scale=True, mininterval=1.0, disable=silent)
+    config, silent, begin = training.config, training.mesh.silent, training.step
+    bar = tqdm(total=config.steps * config.batch, initial=begin * config.batch, unit="tok", unit_scale=True, mininterval=1.0, disable=silent)
     bar.set_description(f"{config.kind} n={config.n}")
-    for acts in itertools.islice(_after(batches, run.step), config.steps - run.step):
-        measures = run.advance(acts)
+    for acts in itertools.islice(_after(batches, begin), config.steps - begin):
+        measures = training.advance(acts)
         bar.update(config.batch)
         if measures:
             bar.set_postfix(mse=f"{measures['mse']:.3f}", l0=f"{measures['l0']:.3g}", dead=f"{measures['dead']:.0%}", refresh=False)
             if log and not silent:
                 log(measures)
-        if folder is not None and (run.step % every == 0 or run.step == config.steps):
-            run.finite_loss()
-            checkpoint.keep(run, Path(folder))
+        if folder is not None and (training.step % every == 0 or training.step == config.steps):
+            training.finite_loss()
+            whole = training.state_dict()
+            if not silent:
+                state.write(whole, folder)
     bar.close()
-    if run.step < config.steps:
-        raise ValueError(f"the batches ran out after {run.step} of {config.steps} steps")
+    if training.step < config.steps:
+        raise ValueError(f"the batches ran out after {training.step} of {config.steps} steps")
 
 
 def _after(batches: Iterable[Tensor], steps: int) -> Iterator[Tensor]:
@@ -96,24 +115,24 @@ def _after(batches: Iterable[Tensor], steps: int) -> Iterator[Tensor]:
     return itertools.islice(batches, steps, None)
 
 
-class Run:
-    """A training run at some step: the model, the optimiser, the running mean, the silence of each latent, the history."""
+class Training:
+    """Training at some step: the model, the optimiser, the running mean, the silence of each latent, the history. Arguments as for `fit`."""
 
-    def __init__(self, config: TrainConfig, sample: Tensor, generator: torch.Generator, mesh: Alone = ALONE, path: kernels.Path = kernels.EXACT):
+    def __init__(self, config: TrainConfig, sample: Tensor, generator: torch.Generator, mesh: Mesh = SINGLE, path: paths.ComputePath | None = None):
         mesh.check(config)
-        x = normalise(sample.float()).x
+        x = normalise(sample if (double := sample.dtype == torch.float64) else sample.float()).x
         self.config, self.mesh, self.step = config, mesh, 0
         # resampling draws from a stream of its own: batches that draw from the caller's come out the same when read past
         self.generator = torch.Generator().manual_seed(seed_of(generator.initial_seed(), "resampling"))
-        self.sae = mesh.part(start(x, config, generator))
-        self.sae.mesh, self.sae.path = mesh, path
+        self.sae = mesh.part(start(x.float(), config, generator).to(x.dtype))
+        self.sae.mesh, self.sae.path = mesh, path or (paths.EXACT if double else paths.recommended(x.device))
         self.sample = x[: config.median_sample].clone()
         self.error_of_mean = (x - x.mean(dim=0)).square().sum(dim=1).mean()
         self.rate = config.lr or learning_rate(config.n, config.batch)
         # epsilon: gradients of a batch mean are tiny, and the usual 1e-8 would damp Adam's step (published code)
         self.adam = torch.optim.Adam(self.sae.parameters(), lr=self.rate, betas=config.betas or self.sae.betas, eps=6.25e-10, fused=True)
         self.average = Average(self.sae, min(config.ema, 1 - 20 / max(config.steps, 40))) if config.ema else None
-        self.silent = torch.zeros(self.sae.n, dtype=torch.long, device=x.device)  # tokens since a latent last fired
+        self.silence = torch.zeros(self.sae.n, dtype=torch.long, device=x.device)  # tokens since a latent last fired
         self.history: list[list[float]] = []
 
     def advance(self, acts: Float[Tensor, "B D"]) -> dict[str, float] | None:
@@ -126,7 +145,7 @@ class Run:
         if self.step in config.resample_at:
             dead = self.dead()
             resample(self.sae, self.adam, self.sample, dead, self.generator, config.penalty * rising(self.step, config.penalty_warmup))
-            self.silent[dead] = 0
+            self.silence[dead] = 0
         x = self.mesh.rows(batch)
         terms = self._backward(x)
         logged = self.step % config.log_every == 0 or self.step == config.steps - 1
@@ -137,7 +156,7 @@ class Run:
 
     def dead(self) -> Tensor:
         """Indices of the latents that have been silent for longer than the configuration allows."""
-        return (self.silent > self.config.dead_after_tokens).nonzero()[:, 0]
+        return (self.silence > self.config.dead_after_tokens).nonzero()[:, 0]
 
     def finish(self) -> Trained:
         """Both models, and the history by column."""
@@ -151,10 +170,59 @@ class Run:
         history = dict(zip(COLUMNS, np.array(self.history).T, strict=True))
         return Trained(both[0], history, both[1])
 
+    def state_dict(self) -> state.State:
+        """Weights, Adam's memory, running mean, silences, random stream, step and history of the whole model, whatever the number of
+        processes, so that another number can take it up. Every process must ask; what the silent ones get is empty."""
+        tensors = {}
+        for name, t in self._tensors().items():
+            whole = self.mesh.whole(t, name)
+            tensors |= {} if self.mesh.silent else {name: whole.cpu()}
+        weight = self.average.weight if self.average else 1.0
+        notes = {"config": self._settings(), "step": self.step, "history": list(self.history), "weight": weight}
+        return state.State(tensors | {"random": self.generator.get_state()}, notes)
+
+    def load_state_dict(self, kept: state.State) -> None:
+        """Be where the training was that `state_dict` was taken of.
+
+        Raises:
+            ValueError: it was another configuration or width, or something is missing. Nothing has changed then.
+        """
+        tensors, notes = dict(kept.tensors), kept.notes
+        there = notes["config"]
+        if differing := [f"{name} is {there.get(name)} there and {here} here" for name, here in self._settings().items() if there.get(name) != here]:
+            raise ValueError(f"is of another configuration: {', '.join(differing)}; choose another folder")
+        random, own = tensors.pop("random", None), self._tensors()
+        shapes = {name: self.mesh.own(t, name).shape for name, t in tensors.items()}
+        odd = sorted(name for name in shapes.keys() | own.keys() if name not in own or shapes.get(name) != own[name].shape)
+        if odd or random is None:
+            raise ValueError(f"does not hold the tensors of this training: {', '.join(odd) or 'random'} missing, unknown or of another shape")
+        for name, t in own.items():
+            t.copy_(self.mesh.own(tensors[name], name))
+        self.generator.set_state(random)
+        self.step, self.history = notes["step"], notes["history"]
+        if self.average:
+            self.average.weight = notes["weight"]
+
+    def _settings(self) -> dict:
+        return json.loads(json.dumps(dataclasses.asdict(self.config)))  # as it comes back from a file: lists, not tuples
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Every tensor by name; the last part of a name tells what is split over latents and what is not."""
+        found = {f"sae.{name}": t for name, t in self.sae.tensors().items()} | {"silence": self.silence, "error_of_mean": self.error_of_mean}
+        for name, parameter in self.sae.named_parameters():
+            if not self.adam.state[parameter]:  # Adam makes its memory at its first step
+                moments = {moment: torch.zeros_like(parameter) for moment in ("exp_avg", "exp_avg_sq")}
+                self.adam.state[parameter] = moments | {"step": torch.zeros((), device=parameter.device)}
+            found |= {f"adam.{moment}.{name}": t for moment, t in self.adam.state[parameter].items()}
+        if self.average:
+            names = [name for name, _ in self.sae.named_parameters()]
+            found |= {f"mean.{name}": t for name, t in zip(names, self.average.means, strict=True)}
+        return found
+
     def _normalised(self, acts: Tensor) -> Tensor:
         if acts.shape != (wanted := (self.config.batch, self.sae.d)):
             raise ValueError(f"step {self.step}: a batch of shape {tuple(acts.shape)}, but this run takes {wanted}")
-        x, mean, std = normalise(acts.float())  # the whole batch, so that every process refuses a bad one
+        x, mean, std = normalise(acts.to(self.error_of_mean.dtype))  # the whole batch, so that every process refuses a bad one
         if not (std > 1e-6 * mean.abs()).any():
             raise ValueError(f"step {self.step}: every activation of the batch is zero or constant: nothing can be learned from it")
         return x
@@ -163,8 +231,8 @@ class Run:
         config, sae = self.config, self.sae
         sae.zero_grad(set_to_none=True)
         terms = sae.terms(x)
-        self.silent += config.batch
-        self.silent[self.mesh.fired(terms.fired, sae.n)] = 0
+        self.silence += config.batch
+        self.silence[self.mesh.fired(terms.fired, sae.n)] = 0
         penalty = config.penalty * rising(self.step, config.penalty_warmup) * terms.penalty
         loss = (terms.error + penalty) / (config.batch * self.error_of_mean)
         aux_k = (sae.d // 2 if isinstance(sae, TopK) else 0) if config.aux_k is None else config.aux_k
@@ -205,17 +273,3 @@ class Run:
         row = [(self.step + 1) * tokens, mse.item(), dead.item(), l0.item()]
         self.history.append(row)
         return dict(zip(COLUMNS, row, strict=True)) | {"step": self.step, "loss": loss, "lr": self.rate * rate_factor(self.step, self.config)}
-
-
-def to_wandb(project: str, config: TrainConfig) -> Log:
-    """A log for `fit` that records a run of Weights & Biases, offline: nothing leaves the machine until `wandb sync`.
-
-    Raises:
-        ImportError: wandb is not installed.
-    """
-    import dataclasses
-
-    import wandb
-
-    run = wandb.init(project=project, config=dataclasses.asdict(config), mode="offline")
-    return lambda measures: run.log(measures, step=int(measures["step"]))

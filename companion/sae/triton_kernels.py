@@ -16,7 +16,7 @@ import triton.language as tl
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from companion.sae.kernels import ByLatent, Path, Selected
+from companion.sae.kernels import ByLatent, Selected
 
 INTERPRETED = triton.knobs.runtime.interpret
 """Whether the kernels below were made for the interpreter: decided once, when this module is imported."""
@@ -256,12 +256,6 @@ def transposed_gather(by: ByLatent, values: Float[Tensor, "B K"], x: Float[Tenso
     _sum_pieces[(pieces, chunks)](*args, PIECE=PIECE, STEP=STEP, COLUMNS=columns)
     _join_pieces[(latents, chunks)](firsts, sums, out, width, STEP=STEP, COLUMNS=columns)
     return out
-
-
-def path() -> Path:
-    """The forms of this module for a model: selection in bfloat16 on a GPU that multiplies it natively, in full elsewhere."""
-    native = torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0)
-    return Path(select_low if native else select, weighted_gather, gathered_dot, transposed_gather)
 
 
 # --- what is refused ---------------------------------------------------------------------------------------------

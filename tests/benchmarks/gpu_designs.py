@@ -13,6 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from companion.sae import kernels, triton_kernels
+from companion.sae.paths import ComputePath
 
 
 @triton.jit
@@ -87,12 +88,12 @@ def add_materialised(by: kernels.ByLatent, values: Tensor, x: Tensor) -> Tensor:
     return x.new_zeros(by.n, x.shape[1]).index_add_(0, by.indices.reshape(-1), products)
 
 
-TRITON = kernels.Path(triton_kernels.select, triton_kernels.weighted_gather, triton_kernels.gathered_dot, triton_kernels.transposed_gather)
-DESIGNS: dict[str, kernels.Path] = {
+TRITON = ComputePath(triton_kernels.select, triton_kernels.weighted_gather, triton_kernels.gathered_dot, triton_kernels.transposed_gather)
+DESIGNS: dict[str, ComputePath] = {
     "ours": TRITON,
     "ours, bf16 selection": TRITON._replace(select=triton_kernels.select_low),
-    "openai": kernels.Path(dense_select, decode_by_row, dot_by_row, add_by_runs),
-    "sparsify": kernels.Path(dense_select, kernels.weighted_gather, kernels.gathered_dot, add_materialised),
+    "openai": ComputePath(dense_select, decode_by_row, dot_by_row, add_by_runs),
+    "sparsify": ComputePath(dense_select, kernels.weighted_gather, kernels.gathered_dot, add_materialised),
 }
 
 
@@ -113,7 +114,7 @@ class Weights(NamedTuple):
 
 
 @torch.no_grad()
-def gradients(design: kernels.Path, weights: Weights, x: Tensor, k: int) -> Tensor:
+def gradients(design: ComputePath, weights: Weights, x: Tensor, k: int) -> Tensor:
     """One forward and backward pass in x's dtype of the mean squared error of a TopK autoencoder; sets every .grad, returns the indices."""
     W_enc, W_dec, b_pre = (tensor.detach().to(x.dtype) for tensor in (weights.W_enc, weights.W_dec, weights.b_pre))
     centred = x - b_pre
@@ -130,7 +131,7 @@ def gradients(design: kernels.Path, weights: Weights, x: Tensor, k: int) -> Tens
     return indices
 
 
-def gradient_error(design: kernels.Path, weights: Weights, x: Tensor, k: int) -> float:
+def gradient_error(design: ComputePath, weights: Weights, x: Tensor, k: int) -> float:
     """Largest error of a gradient, relative to its largest entry, against float64 autograd on the latents the design chose."""
     indices = gradients(design, weights, x, k)
     W_enc, W_dec, b_enc, b_pre = wide = [tensor.detach().double().requires_grad_() for tensor in weights]

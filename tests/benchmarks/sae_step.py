@@ -55,10 +55,10 @@ class Step(NamedTuple):
 
 
 def ours(shape: Shape, W: Tensor, x: Tensor, low: bool) -> Step:
-    from companion.sae import kernels, train
+    from companion.sae import paths, train
 
     config = train.TrainConfig(n=shape.n, k=shape.k, steps=10**6, batch=shape.B, lr=RATE, ema=None, log_every=10**6)
-    run = train.Run(config, x[:64], torch.Generator().manual_seed(0), path=kernels.LOW if low else kernels.EXACT)
+    run = train.Training(config, x[:64], torch.Generator().manual_seed(0), path=paths.LOW if low else paths.EXACT)
     run.step = 1  # past the step that is logged
     fill((run.sae.W_enc, W), (run.sae.W_dec, W), (run.sae.b_pre, torch.zeros(shape.d)))
     return Step(run.advance, run.sae, run.adam)
@@ -145,8 +145,8 @@ MAKERS: dict[str, Callable[[Shape, Tensor, Tensor], Step]] = {
 }
 HERE = (OURS, LOW, DENSE)
 step_of = {
-    OURS: "companion.sae.train.Run.advance: normalisation, forward, backward, unit norm and projection, fused Adam, count of silent latents",
-    LOW: "the same with companion.sae.kernels.LOW: selection in bfloat16, values in float32",
+    OURS: "companion.sae.train.Training.advance: normalisation, forward, backward, unit norm and projection, fused Adam, count of silent latents",
+    LOW: "the same with companion.sae.paths.LOW: selection in bfloat16, values in float32",
     DENSE: "autograd through the formula, unit norm and projection, fused Adam",
     "sparsify": "the body of Trainer.fit: unit norm, SparseCoder.forward (eager), backward, projection, Adam, count of silent latents",
     "dictionary_learning": "TopKTrainer.update: forward, backward, projection, clipping, Adam, unit norm, count of silent latents",

@@ -28,7 +28,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 import torch
 
 from companion.sae import distributed, train
-from companion.sae.models import ALONE
+from companion.sae.mesh import SINGLE
 from companion.sae.recipe import TrainConfig
 
 
@@ -56,11 +56,11 @@ def worker(work: Work, shape: tuple[int, int] | None) -> None:
     """Answer each line of input with the seconds of some steps, until the input ends."""
     torch.set_num_threads(1)
     data, latent = shape or (1, 1)
-    mesh = distributed.mesh(data, latent, patience=300.0) if data * latent > 1 else ALONE
+    mesh = distributed.mesh(data, latent, patience=300.0) if data * latent > 1 else SINGLE
     stream = torch.Generator().manual_seed(0)
     acts = torch.randn(data * work.batch, work.d, generator=stream)
     config = TrainConfig(latent * work.n, 10**6, data * work.batch, work.k)
-    run = train.Run(config, acts[: work.batch], stream, mesh)
+    run = train.Training(config, acts[: work.batch], stream, mesh)
     run.advance(acts)
     for _ in sys.stdin:
         begin = time.perf_counter()

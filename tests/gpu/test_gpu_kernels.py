@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from companion.sae import kernels as eager
-from companion.sae import models
+from companion.sae import models, paths
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: the compiled Triton kernels are not tested")
 
@@ -93,21 +93,27 @@ def test_a_latent_that_is_always_on_is_summed_exactly_and_the_same_every_time(ke
 
 
 def test_a_models_gradients_are_those_of_the_eager_path(kernels, generator):
-    path = eager.Path(kernels.select, kernels.weighted_gather, kernels.gathered_dot, kernels.transposed_gather)
+    path = paths._triton()
     inputs = [_normal(generator, *shape).requires_grad_() for shape in ((B, D), (N, D), (N,), (D,), (N, D))]
     x, W_enc, b_enc, b_pre, W_dec = inputs
     values, indices = path.select(x - b_pre, W_enc, b_enc, K)
     by, gradients = eager.ByLatent(indices, N), []
-    for form in (path, eager.EXACT):
-        out = eager.decode(W_dec, eager.kept_values(x, W_enc, b_enc, b_pre, by, values, form), by, form)
+    for form in (path, paths.EXACT):
+        out = paths.decode(W_dec, paths.kept_values(x, W_enc, b_enc, b_pre, by, values, form), by, form)
         gradients.append(torch.autograd.grad(out.square().mean(), inputs))
     for ours, plain in zip(*gradients, strict=True):
         torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-4 * plain.abs().max().item())
 
 
+def test_both_paths_of_the_gpu_pass_their_check(kernels):
+    assert paths.fault(paths._triton(), "cuda") is None
+    assert paths.fault(paths._triton_low(), "cuda", paths.LOW_SLACK) is None
+    assert paths.recommended("cuda").select is kernels.select
+
+
 def test_a_model_on_the_gpu_path_learns(kernels, generator):
     sae = models.TopK.random(64, 4096, 8, torch.Generator().manual_seed(0)).to("cuda")
-    sae.path = kernels.path()
+    sae.path = paths.low("cuda")
     x, adam, losses = _normal(generator, 2048, 64), torch.optim.Adam(sae.parameters(), lr=1e-3), []
     for _ in range(20):
         loss = (sae(x) - x).square().mean()

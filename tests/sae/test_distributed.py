@@ -1,7 +1,7 @@
-"""A run on several processes gives the model of one. Run as a script, this file starts those processes and keeps what they find:
-a script imports once and forks, where every process started by itself would import torch anew."""
+"""Training on several processes gives the model of one. Run as a script, this file is one of those processes: it meets the others
+on one mesh after another and writes down what it finds there."""
 
-import multiprocessing
+import contextlib
 import os
 import shutil
 import signal
@@ -9,13 +9,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 
 from companion.sae import distributed, stream, train
-from companion.sae.models import ALONE
+from companion.sae.mesh import SINGLE, Mesh
 from companion.sae.recipe import TrainConfig
 
 KINDS = {
@@ -29,7 +31,10 @@ KINDS = {
     "jumprelu": dict(penalty=3.0, lr=2e-2, betas=(0.9, 0.999)),  # with which some die
 }
 MESHES = [(2, 1), (1, 2), (2, 2)]
-TOLERANCE = 1e-5
+TOLERANCE = 1e-9
+"""In float64: in float32 a rounding decides now and then whether a latent fires, and fifty steps make another model of that."""
+ONE_STEP = 1e-5
+"""In float32."""
 
 
 def config(kind: str, **changes) -> TrainConfig:
@@ -38,17 +43,17 @@ def config(kind: str, **changes) -> TrainConfig:
     return TrainConfig(**(base | KINDS[kind] | changes))
 
 
-def acts():
+def acts(dtype=torch.float64):
     stream = torch.Generator().manual_seed(0)
     amounts = torch.rand(512, 24, generator=stream) * (torch.rand(512, 24, generator=stream) < 0.1)
-    return 5 + 3 * amounts @ torch.randn(24, 16, generator=stream) + 0.01 * torch.randn(512, 16, generator=stream)
+    return (5 + 3 * amounts @ torch.randn(24, 16, generator=stream) + 0.01 * torch.randn(512, 16, generator=stream)).to(dtype)
 
 
 def batches(config):
     return stream.shuffled(acts(), config.batch, config.steps, torch.Generator().manual_seed(2))
 
 
-def fit(config, mesh=ALONE, given=None, seed=1, **options) -> dict:
+def fit(config, mesh=SINGLE, given=None, seed=1, **options) -> dict:
     trained = train.fit(given or batches(config), config, acts(), torch.Generator().manual_seed(seed), mesh=mesh, **options)
     return {"sae": trained.sae.tensors(), "last": trained.last.tensors(), "history": trained.history}
 
@@ -79,7 +84,7 @@ def questions(mesh, folder):
     """Answers of the mesh for values with many ties and none, and the values."""
     stream = torch.Generator().manual_seed(mesh.everyone.rank)
     ties = torch.randint(-2, 3, (20, 6), generator=stream).float()
-    distinct = torch.randn(20, 6, generator=stream)
+    distinct = torch.randn(20, 6, generator=stream, dtype=torch.float64)
     fired = torch.tensor([mesh.everyone.rank, 5])
     asked = {
         name: (values, mesh.rivals(values, 4), mesh.rivals(values, 8), mesh.largest(values, 5)) for name, values in (("t", ties), ("d", distinct))
@@ -89,11 +94,12 @@ def questions(mesh, folder):
 
 def dead_in_one_shard(mesh, folder):
     """One step in which the first shard has no dead latent."""
-    run = train.Run(config("topk"), acts(), torch.Generator().manual_seed(1), mesh)
+    given = acts(torch.float32)
+    training = train.Training(config("topk"), given, torch.Generator().manual_seed(1), mesh)
     silent = torch.zeros(64, dtype=torch.long).index_fill_(0, torch.arange(40, 50), 10**6)
-    run.silent.copy_(mesh.own(silent, "silent"))
-    run.advance(acts()[:64])
-    return {name: mesh.whole(p.grad, name) for name, p in run.sae.named_parameters()}
+    training.silence.copy_(mesh.own(silent, "silence"))
+    training.advance(given[:64])
+    return {name: mesh.whole(p.grad, name) for name, p in training.sae.named_parameters()}
 
 
 def refusals(mesh, folder):
@@ -115,101 +121,117 @@ def resampled(mesh, folder):
 
 
 def killed(mesh, folder):
-    """The second process dies on its way to step 24 of a run that is kept every ten."""
+    """The second process dies on its way to step 24 of a training that is kept every ten."""
 
     def dying():
         for step, batch in enumerate(batches(config("topk"))):
             if step == 23 and mesh.everyone.rank == 1:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
             yield batch
 
-    return lost(mesh, dying(), folder / "killed")
+    said = lost(mesh, dying(), folder / "killed")
+    shutil.copytree(folder / "killed", folder / "one" / "killed")
+    return said
 
 
 def silent(mesh, folder):
-    """The second process hangs at step 3."""
+    """The second process does not answer from step 3 on, until the first has given up."""
+    given_up = folder / "given up"
 
     def hanging():
         for step, batch in enumerate(batches(config("topk"))):
-            if step == 3 and mesh.everyone.rank == 1:
-                time.sleep(60)
+            while step == 3 and mesh.everyone.rank == 1 and not given_up.exists():
+                time.sleep(0.1)
             yield batch
 
-    return lost(mesh, hanging(), None)
+    said = lost(mesh, hanging(), None)
+    given_up.touch()
+    return said
 
 
 def lost(mesh, given, folder):
-    begin = time.monotonic()
     with pytest.raises(RuntimeError) as error:
         fit(config("topk"), mesh, given=given, folder=folder, every=10)
-    return str(error.value), time.monotonic() - begin
+    return str(error.value)
 
 
 def resumed(mesh, folder):
     return fit(config("topk"), mesh, folder=folder / "killed", every=1000)
 
 
-# --- how they are started ------------------------------------------------------------------------------------------
+# --- how they meet -------------------------------------------------------------------------------------------------
 
 
-def start(shape: tuple[int, int], folder: Path, *tasks, patience: float = 60.0) -> list:
-    """One process per place of the mesh; each writes what it found."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": str(shape[0] * shape[1])}
-    forked = multiprocessing.get_context("fork")
-    processes = [forked.Process(target=work, args=(shape, folder, rank, patience, tasks), daemon=True) for rank in range(shape[0] * shape[1])]
-    for process in processes:
-        process.start()
-    return processes
+class Meeting(NamedTuple):
+    """Processes that make a mesh, and what they do on it."""
+
+    shape: tuple[int, int]
+    who: tuple[int, ...]
+    tasks: tuple[Callable, ...]
+    patience: float = 120.0
 
 
-def work(shape, folder, rank, patience, tasks):
-    os.environ["RANK"] = str(rank)
-    mesh = distributed.mesh(*shape, patience=patience)
-    for task in tasks:
-        torch.save(task(mesh, folder), folder / name_of(task, shape, rank))
-    mesh.close()
+MEETINGS = (
+    Meeting((2, 1), (0, 4), (killed,)),
+    Meeting((2, 1), (2, 3), ()),  # whoever starts first waits here, not where patience is short
+    Meeting((2, 1), (2, 3), (silent,), patience=8.0),
+    Meeting((2, 1), (0, 1), (every_kind, resampled)),
+    Meeting((1, 2), (2, 3), (every_kind,)),
+    Meeting((2, 2), (0, 1, 2, 3), (every_kind, resumed, questions, dead_in_one_shard, refusals, forgetful)),
+)
+"""Each process goes from one to the next that it is part of. Process 4 is killed in its only one."""
+
+
+def attend(me: int, folder: Path, ports: list[str]) -> None:
+    torch.set_num_threads(1)
+    for meeting, port in zip(MEETINGS, ports, strict=True):
+        if me in meeting.who:
+            rank = meeting.who.index(me)
+            os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(len(meeting.who)), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+            mesh = distributed.mesh(*meeting.shape, patience=meeting.patience)
+            for task in meeting.tasks:
+                torch.save(task(mesh, folder), folder / name_of(task, meeting.shape, rank))
+            mesh.close()
 
 
 def name_of(task, shape, rank):
     return f"{task.__name__}_{shape[0]}x{shape[1]}.{rank}"
 
 
-def script(folder: Path) -> None:
-    torch.set_num_threads(1)
-    torch.optim.Adam([torch.zeros(1)])  # its import takes seconds, so it is done before forking
-    hanging = start((2, 1), folder, silent, patience=8.0)
-    join(start((2, 1), folder, killed))
-    shutil.copytree(folder / "killed", folder / "one" / "killed")
-    join(start((2, 1), folder, every_kind, resampled))
-    join(start((1, 2), folder, every_kind))
-    join(start((2, 2), folder, every_kind, resumed, questions, dead_in_one_shard, refusals, forgetful))
-    hanging[0].join()
-    hanging[1].kill()
-
-
-def join(processes: list) -> None:
-    for process in processes:
-        process.join()
+def free_ports(count: int) -> list[str]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [str(one.getsockname()[1]) for one in sockets]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("processes")
+    folder, processes = tmp_path_factory.mktemp("processes"), []
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(distributed.__file__).parents[2])}
-    done = subprocess.run([sys.executable, __file__, str(folder)], env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    (folder / "stderr").write_text(done.stderr)
+    ports = free_ports(len(MEETINGS))
+    try:
+        for me in range(5):
+            with (folder / f"stderr.{me}").open("w", encoding="utf-8") as stderr:
+                processes.append(subprocess.Popen([sys.executable, __file__, str(me), str(folder), *ports], env=environment, stderr=stderr))
+        codes = [process.wait(timeout=600) for process in processes[:4]]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert codes == [0] * 4, "\n".join(tail(folder, me) for me in range(4))
     return folder
+
+
+def tail(folder: Path, me: int) -> str:
+    return (folder / f"stderr.{me}").read_text(encoding="utf-8")[-2000:]
 
 
 @pytest.fixture(scope="module")
 def found(folder):
     def read(task, shape, rank=0):
-        path = folder / name_of(task, shape, rank)
-        assert path.is_file(), (folder / "stderr").read_text()[-3000:]
-        return torch.load(path, weights_only=False)
+        return torch.load(folder / name_of(task, shape, rank), weights_only=False)
 
     return read
 
@@ -238,7 +260,7 @@ def test_fifty_steps_on_several_processes_are_those_of_one(shape, kind, found, a
 def test_without_one_of_the_sums_it_would_be_another_model(found):
     whole = fit(config("topk", steps=10))
     for forgotten in found(forgetful, (2, 2)).values():
-        assert distance(forgotten, whole) > 100 * TOLERANCE
+        assert distance(forgotten, whole) > 1e-3
 
 
 @pytest.mark.parametrize(("name", "k", "which"), [("d", 4, 1), ("d", 8, 2), ("t", 4, 1), ("t", 8, 2)])
@@ -266,10 +288,10 @@ def test_what_fired_in_any_part_of_the_batch_has_fired(found):
 
 
 def test_a_shard_without_dead_latents_waits_for_the_one_that_has_them(found):
-    wanted = dead_in_one_shard(ALONE, None)
+    wanted = dead_in_one_shard(SINGLE, None)
     assert wanted["W_enc"][40:50].norm(dim=1).min() > 0
     for name, gradient in found(dead_in_one_shard, (2, 2)).items():
-        torch.testing.assert_close(gradient, wanted[name], rtol=0, atol=TOLERANCE * wanted[name].abs().max().item())
+        torch.testing.assert_close(gradient, wanted[name], rtol=0, atol=ONE_STEP * wanted[name].abs().max().item())
 
 
 def test_resampling_draws_the_same_inputs_on_every_part_of_the_batch(found):
@@ -296,20 +318,24 @@ def test_a_mesh_needs_its_processes(monkeypatch):
 
 
 def test_a_killed_process_ends_the_run_and_another_number_of_processes_resumes_it(folder, found, alone):
-    said, seconds = found(killed, (2, 1))
+    said = found(killed, (2, 1))
     assert "step 23: rank 0 of 2 lost contact" in said
     assert "the state after step 20 is in" in said
-    assert seconds < 30
     assert distance(found(resumed, (2, 2)), alone["topk"]) < TOLERANCE
-    assert distance(resumed(ALONE, folder / "one"), alone["topk"]) < TOLERANCE
+    assert distance(resumed(SINGLE, folder / "one"), alone["topk"]) < TOLERANCE
 
 
 def test_a_process_that_hangs_ends_the_run_when_patience_does(found):
-    said, seconds = found(silent, (2, 1))
+    said = found(silent, (2, 1))
     assert "step 3: rank 0 of 2 lost contact" in said
-    assert "no state of this run had been kept" in said
-    assert seconds < 20
+    assert "no state of it had been kept" in said
+
+
+def test_every_mesh_answers_every_question():
+    questions = {name for name in dir(Mesh) if not name.startswith("_")} | set(Mesh.__annotations__)
+    assert {name for name in dir(SINGLE) if not name.startswith("_")} == questions
+    assert questions <= {*dir(distributed.Distributed), "shard", "shards", "silent"}
 
 
 if __name__ == "__main__":
-    script(Path(sys.argv[1]))
+    attend(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

@@ -145,17 +145,6 @@ def test_low_selection_chooses_nearly_the_same(generator):
     assert low.sum() / exact.sum() > 0.999
 
 
-def test_low_selection_leaves_the_gradient_exact(generator):
-    """Whatever was kept, its values and gradients are those of full precision."""
-    x, W = torch.randn(B, D, generator=generator), torch.randn(N, D, generator=generator).requires_grad_()
-    zeros = torch.zeros(N), torch.zeros(D)
-    values, indices = kernels.LOW.select(x, W, zeros[0], K)
-    by = kernels.ByLatent(indices, N)
-    outputs = [f(x, W, *zeros, by, values, kernels.LOW) for f in (kernels.kept_values, kernels.kept_values_reference)]
-    torch.testing.assert_close(*outputs)
-    torch.testing.assert_close(*(torch.autograd.grad(o.square().sum(), W)[0] for o in outputs))
-
-
 def _code(generator):
     indices = torch.stack([torch.randperm(N, generator=generator)[:K] for _ in range(B)])
     return indices, torch.rand(B, K, generator=generator, dtype=torch.float64)
@@ -179,58 +168,3 @@ def test_pairs_are_sorted_once(generator, monkeypatch):
     kernels.transposed_gather(by, values, torch.ones(B, D, dtype=torch.float64))
     kernels.transposed_gather(by, values, torch.zeros(B, D, dtype=torch.float64))
     assert len(sorts) == 1
-
-
-def _inputs(generator):
-    shapes = ((B, D), (N, D), (N,), (D,), (N, D))
-    return [torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_() for shape in shapes]
-
-
-def _run(kept_values, decode, inputs):
-    """Both outputs of the pair of kernels: the kept values and the reconstruction without bias."""
-    x, W_enc, b_enc, b_pre, W_dec = inputs
-    values, indices = kernels.select(x - b_pre, W_enc, b_enc, K)
-    by = kernels.ByLatent(indices, N)
-    kept = kept_values(x, W_enc, b_enc, b_pre, by, values)
-    return kept, decode(W_dec, kept, by)
-
-
-FAST, REFERENCE = (kernels.kept_values, kernels.decode), (kernels.kept_values_reference, kernels.decode_reference)
-
-
-@pytest.mark.parametrize("output", ["values", "reconstruction", "both"])
-def test_gradients_of_every_output_are_those_of_dense_autograd(output, generator):
-    inputs = _inputs(generator)
-    weights = [torch.randn(B, K, generator=generator, dtype=torch.float64), torch.randn(B, D, generator=generator, dtype=torch.float64)]
-    if output != "both":
-        weights[["values", "reconstruction"].index(output) - 1].zero_()
-    gradients = []
-    for form in (FAST, REFERENCE):
-        outputs = _run(*form, inputs)
-        gradients.append(torch.autograd.grad([(o * w).sum() for o, w in zip(outputs, weights, strict=True)], inputs))
-    for fast, plain, name in zip(*gradients, ("x", "W_enc", "b_enc", "b_pre", "W_dec"), strict=True):
-        torch.testing.assert_close(fast, plain, rtol=0, atol=1e-10, msg=name)
-        assert (name, output) == ("W_dec", "values") or plain.abs().max() > 0  # a gradient that is lost would agree with nothing
-
-
-def test_gradient_of_a_kept_but_negative_value_is_zero():
-    x, W = torch.ones(1, 2, dtype=torch.float64), torch.full((3, 2), -1.0, dtype=torch.float64, requires_grad=True)
-    zeros = torch.zeros(3, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
-    values, indices = kernels.select(x, W, zeros[0], 2)
-    kept = kernels.kept_values(x, W, *zeros, kernels.ByLatent(indices, 3), values)
-    kept.sum().backward()
-    assert (kept == 0).all()
-    assert (W.grad == 0).all()
-
-
-def test_a_latent_that_nobody_keeps_gets_a_gradient_of_zero(generator):
-    inputs = _inputs(generator)
-    _, W_enc, b_enc, _, W_dec = inputs
-    b_enc.data[5] = -1e3
-    grads = torch.autograd.grad(_run(*FAST, inputs)[1].square().sum(), (W_enc, b_enc, W_dec))
-    assert all((g[5] == 0).all() and g.any() for g in grads)
-
-
-@pytest.mark.parametrize("device", ["cpu"])
-def test_the_recommended_path_of_a_cpu_is_one_of_two(device):
-    assert kernels.recommended(device) in (kernels.EXACT, kernels.LOW)

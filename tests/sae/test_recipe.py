@@ -54,8 +54,8 @@ def test_defaults_are_those_of_the_top_k_paper():
 @pytest.mark.parametrize("kind", KINDS)
 def test_adam_has_no_momentum_where_the_paper_has_none_and_what_is_asked_for_elsewhere(kind, acts, generator):
     wanted = (0.0, 0.999) if kind in ("gated", "jumprelu") else (0.9, 0.999)
-    assert train.Run(_config(kind), acts, generator).adam.defaults["betas"] == wanted
-    assert train.Run(_config(kind, betas=(0.5, 0.9)), acts, generator).adam.defaults["betas"] == (0.5, 0.9)
+    assert train.Training(_config(kind), acts, generator).adam.defaults["betas"] == wanted
+    assert train.Training(_config(kind, betas=(0.5, 0.9)), acts, generator).adam.defaults["betas"] == (0.5, 0.9)
 
 
 @pytest.mark.parametrize("steps", [1, 10, 100])
@@ -310,7 +310,7 @@ def test_the_loop_draws_from_its_whole_sample_by_the_loss_of_that_step(acts, gen
     """Not from the batch at hand; and the penalty counts as far as it has risen."""
     given = []
     monkeypatch.setattr(train, "resample", lambda *args: given.append(args))
-    run = train.Run(_config("relu", resample_at=(1,), penalty=2.0, penalty_warmup=4, median_sample=1500), acts, generator)
+    run = train.Training(_config("relu", resample_at=(1,), penalty=2.0, penalty_warmup=4, median_sample=1500), acts, generator)
     for step in range(2):
         run.advance(acts[64 * step : 64 * step + 64])
     assert len(given) == 1

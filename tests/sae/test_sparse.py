@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from companion.sae import kernels, sparse
+from companion.sae import kernels, paths, sparse
 from companion.sae.models import Code, TopK
 
 D, N, K, B = 9, 40, 3, 23
@@ -64,7 +64,7 @@ BY_BATCH = (sparse.BatchTopK, sparse.MatryoshkaBatchTopK)
 
 
 @pytest.mark.parametrize(("kind", "formula"), FORMULAS, ids=lambda case: getattr(case, "kind", ""))
-@pytest.mark.parametrize("path", [kernels.EXACT, kernels.REFERENCE], ids=["fast", "reference"])
+@pytest.mark.parametrize("path", [paths.EXACT, paths.REFERENCE], ids=["fast", "reference"])
 def test_error_and_the_gradients_of_all_parameters_are_those_of_the_formula(kind, formula, path, x, generator):
     sae = _made(kind, generator)
     sae.path = path
@@ -142,7 +142,7 @@ def test_a_token_that_wins_with_all_its_candidates_is_asked_for_more(generator):
     x[5] *= 1e6
     widths = []
     select = kernels.select
-    sae.path = kernels.EXACT._replace(select=lambda *a: widths.append(a[3]) or select(*a))
+    sae.path = paths.EXACT._replace(select=lambda *a: widths.append(a[3]) or select(*a))
     positive = int((_pre(sae, x[5:6]) > 1).sum())
     kept = _kept(sae, x)
     assert 4 * K < positive <= 8 * K  # the case is what it says

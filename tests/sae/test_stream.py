@@ -116,13 +116,13 @@ def test_memory_is_the_buffer_that_was_asked_for_and_one_block():
     batches = _stream(blocks=50, batch=4, buffer_tokens=20, make=make)
     del most[:]
     _take(batches, 60)
-    assert batches.bytes == 3 * TOKENS * 2 * 4 <= 20 * 2 * 4  # three whole blocks of two floats in room for 20 tokens
+    assert batches.buffer.numel() == 3 * TOKENS * 2 <= 20 * 2  # three whole blocks of two floats in room for 20 tokens
     assert len(most) == 3 * 60 // (3 * TOKENS // 4)
     assert max(most) == 0
 
 
 def test_a_buffer_never_holds_more_than_there_is():
-    assert _stream(blocks=3, buffer_tokens=10**9).bytes == 3 * TOKENS * 2 * 4
+    assert len(_stream(blocks=3, buffer_tokens=10**9).buffer) == 3 * TOKENS
 
 
 def test_activations_keep_their_type():

@@ -1,14 +1,12 @@
 """The loop: what it trains, records, resumes and refuses, for every kind."""
 
 import math
-import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from companion.sae import kernels, recipe, stream, train
+from companion.sae import kernels, paths, recipe, stream, train
 from companion.sae.models import normalise
 
 SMALL = recipe.TrainConfig(n=48, k=4, steps=30, batch=64, lr=1e-3, dead_after_tokens=256)
@@ -89,9 +87,19 @@ def test_same_generator_same_model_and_the_global_state_is_left_alone(acts):
 def test_selection_in_training_is_the_kernel_under_test(acts, generator, monkeypatch):
     calls = []
     select = kernels.select
-    counted = kernels.EXACT._replace(select=lambda *a: calls.append(1) or select(*a))
+    counted = paths.EXACT._replace(select=lambda *a: calls.append(1) or select(*a))
     train.fit(stream.shuffled(acts, SMALL.batch, SMALL.steps, generator), SMALL, acts, generator, path=counted)
     assert len(calls) >= SMALL.steps
+
+
+def test_training_computes_with_what_is_recommended_for_where_the_sample_is(acts, monkeypatch):
+    asked, chosen = [], paths.EXACT._replace()
+    monkeypatch.setattr(paths, "recommended", lambda device: asked.append(device) or chosen)
+    made = [train.Training(SMALL, sample, torch.Generator().manual_seed(0)) for sample in (acts, acts.half(), acts.double())]
+    assert [training.sae.path is chosen for training in made] == [True, True, False]
+    assert made[2].sae.path is paths.EXACT  # kernels for GPUs add in float32
+    assert [training.sae.W_enc.dtype for training in made] == [torch.float32, torch.float32, torch.float64]
+    assert asked == [acts.device] * 2
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -113,7 +121,7 @@ def test_the_model_that_ships_keeps_k_of_data_it_has_not_seen(kind, generator):
     features = torch.randn(64, 16, generator=generator)
     amounts = torch.rand(24_000, 64, generator=generator) * (torch.rand(24_000, 64, generator=generator) < 0.06)
     acts, fresh = (3 * amounts @ features).split([8000, 16_000])
-    run = train.Run(config := _config(kind, n=128, steps=150, batch=256, lr=1e-2), acts, generator)
+    run = train.Training(config := _config(kind, n=128, steps=150, batch=256, lr=1e-2), acts, generator)
     for batch in stream.shuffled(acts, config.batch, config.steps, generator):
         run.advance(batch)
     run.average.means[0] /= 2
@@ -166,10 +174,10 @@ def test_the_log_tells_of_rates_that_rise_and_fall_to_nothing(acts, generator):
 def test_the_last_step_of_a_falling_rate_changes_nothing(acts):
     ends = []
     for steps in (9, 10):
-        run = train.Run(_config("relu", steps=10, decay=0.5, lr=1e-3), acts, torch.Generator().manual_seed(0))
+        training = train.Training(_config("relu", steps=10, decay=0.5, lr=1e-3), acts, torch.Generator().manual_seed(0))
         for _ in range(steps):
-            run.advance(acts[:64])
-        ends.append(run.sae)
+            training.advance(acts[:64])
+        ends.append(training.sae)
     recipe.constrain_decoder(ends[0])  # which the last step does before it does nothing
     assert all(torch.equal(a, b) for a, b in zip(*(sae.tensors().values() for sae in ends), strict=True))
 
@@ -191,9 +199,10 @@ def test_gradients_are_clipped_to_the_length_asked_for(clip, acts, monkeypatch):
     """What Adam is given has the length `clip` if it was longer, and its own if not; its direction stays."""
     given = []
     for limit in (clip, None):
-        run = train.Run(_config("relu", lr=1e-3, clip=limit), acts, torch.Generator().manual_seed(0))
-        monkeypatch.setattr(run.adam, "step", lambda run=run: given.append(torch.cat([p.grad.flatten() for p in run.sae.parameters()])))
-        run.advance(acts[:64])
+        training = train.Training(_config("relu", lr=1e-3, clip=limit), acts, torch.Generator().manual_seed(0))
+        gradients = lambda sae=training.sae: given.append(torch.cat([p.grad.flatten() for p in sae.parameters()]))  # noqa: E731
+        monkeypatch.setattr(training.adam, "step", gradients)
+        training.advance(acts[:64])
     clipped, whole = given
     assert 1e-3 < whole.norm() < 1e3
     torch.testing.assert_close(clipped.norm(), whole.norm().clamp_max(clip))
@@ -206,17 +215,17 @@ def test_gradients_are_clipped_to_the_length_asked_for(clip, acts, monkeypatch):
 def test_resampling_in_the_loop_wakes_the_dead(acts, generator):
     """Latents that were shut before the step named in `resample_at` are alive after it, and their silence begins anew."""
     config = _config("relu", steps=20, dead_after_tokens=128, resample_at=(5,), aux_k=0, lr=1e-4, transposed_start=False)
-    run = train.Run(config, acts, generator)
+    training = train.Training(config, acts, generator)
     shut = torch.tensor([1, 30])
-    run.sae.b_enc.data[shut] = -1e3
+    training.sae.b_enc.data[shut] = -1e3
     for step in range(5):
-        run.advance(acts[64 * step : 64 * step + 64])
-    assert set(shut.tolist()) <= set(run.dead().tolist())
-    run.advance(acts[320:384])
-    assert not len(run.dead())
-    assert (run.sae.b_enc[shut] > -1).all()
-    run.advance(acts[384:448])
-    assert (run.silent[shut] < 3 * 64).all()
+        training.advance(acts[64 * step : 64 * step + 64])
+    assert set(shut.tolist()) <= set(training.dead().tolist())
+    training.advance(acts[320:384])
+    assert not len(training.dead())
+    assert (training.sae.b_enc[shut] > -1).all()
+    training.advance(acts[384:448])
+    assert (training.silence[shut] < 3 * 64).all()
 
 
 def test_resampling_with_nothing_dead_is_the_run_without_it(acts):
@@ -249,16 +258,6 @@ def test_the_append_of_a_list_is_a_log(acts, generator):
     for name, column in trained.history.items():
         assert [row[name] for row in log] == column.tolist()
     assert all(np.isfinite(list(row.values())).all() for row in log)
-
-
-def test_wandb_is_asked_for_an_offline_run_and_told_every_logged_step(acts, generator, monkeypatch):
-    told = []
-    stand_in = SimpleNamespace(log=lambda measures, step: told.append((step, measures["mse"])))
-    asked = {}
-    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **kwargs: asked.update(kwargs) or stand_in))
-    trained = train.fit(stream.shuffled(acts, 64, 30, generator), SMALL, acts, generator, log=train.to_wandb("name", SMALL))
-    assert (asked["project"], asked["mode"], asked["config"]["n"]) == ("name", "offline", 48)
-    assert told == list(zip([0, 10, 20, 29], trained.history["mse"], strict=True))
 
 
 # --- bad input ---------------------------------------------------------------------------------------------------

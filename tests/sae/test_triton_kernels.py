@@ -16,6 +16,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 pytest.importorskip("triton", reason="triton is not installed: it comes with torch for CUDA, and for this test with requirements.lock on Linux")
 
 from companion.sae import kernels as eager  # noqa: E402
+from companion.sae import paths  # noqa: E402
 from companion.sae import triton_kernels as kernels  # noqa: E402
 
 N, D, K, B = 11, 33, 3, 5
@@ -164,11 +165,11 @@ def test_mixed_dtypes_give_the_wider():
 def test_gradients_of_every_output_are_those_of_float64_autograd(dtype, generator):
     inputs = [_normal(generator, *shape, dtype=dtype).requires_grad_() for shape in ((B, D), (N, D), (N,), (D,), (N, D))]
     x, W_enc, b_enc, b_pre, W_dec = inputs
-    path = eager.Path(kernels.select, kernels.weighted_gather, kernels.gathered_dot, kernels.transposed_gather)
+    path = paths._triton()
     values, indices = path.select(x - b_pre, W_enc, b_enc, K)
     by = eager.ByLatent(indices, N)
-    kept = eager.kept_values(x, W_enc, b_enc, b_pre, by, values, path)
-    outputs = kept, eager.decode(W_dec, kept, by, path)
+    kept = paths.kept_values(x, W_enc, b_enc, b_pre, by, values, path)
+    outputs = kept, paths.decode(W_dec, kept, by, path)
     wide = [tensor.detach().double().requires_grad_() for tensor in inputs]
     x, W_enc, b_enc, b_pre, W_dec = wide
     kept = torch.relu(((x - b_pre) @ W_enc.T + b_enc).gather(1, indices))
@@ -181,6 +182,14 @@ def test_gradients_of_every_output_are_those_of_float64_autograd(dtype, generato
             assert (gradient is None) == (exact is None)
             if exact is not None:
                 _close(gradient, exact, dtype)
+
+
+def test_the_check_at_first_use_passes_and_notices_a_broken_kernel(monkeypatch):
+    monkeypatch.setattr(paths, "SIZES", (B, N, D, K))
+    assert paths.fault(paths._triton(), DEVICE) is None
+    whole = kernels.transposed_gather
+    monkeypatch.setattr(kernels, "transposed_gather", lambda by, values, x: whole(by, values, x).index_fill(0, torch.tensor([7], device=DEVICE), 0.0))
+    assert "gradient of W_dec off by" in paths.fault(paths._triton(), DEVICE)
 
 
 # --- what is refused -----------------------------------------------------------------------------------------------

@@ -3,13 +3,15 @@
 import contextlib
 import itertools
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from companion.sae import checkpoint, recipe, stream, train
+from companion import files
+from companion.sae import recipe, state, stream, train
 
 KINDS = {
     "topk": dict(k=3),
@@ -66,8 +68,8 @@ def fit(acts, config, folder, source=pool, stop=None, **options):
 
 def contents(folder):
     """All that a state holds: weights, Adam's memory, running mean, silences, random stream; and its notes."""
-    with safe_open(folder / checkpoint.FILE, "pt") as file:
-        return load_file(folder / checkpoint.FILE), file.metadata()
+    with safe_open(folder / state.FILE, "pt") as file:
+        return load_file(folder / state.FILE), file.metadata()
 
 
 def assert_same(one, other):
@@ -113,7 +115,7 @@ def test_resampling_goes_on_in_its_own_random_stream(acts, tmp_path):
     with pytest.raises(Power):
         fit(acts, config("relu"), tmp_path / "stopped", stop=STOP)
     tensors, notes = contents(tmp_path / "stopped")
-    save_file(tensors | {"random": torch.Generator().manual_seed(9).get_state()}, tmp_path / "stopped" / checkpoint.FILE, notes)
+    save_file(tensors | {"random": torch.Generator().manual_seed(9).get_state()}, tmp_path / "stopped" / state.FILE, notes)
     fit(acts, config("relu"), tmp_path / "stopped")
     assert not torch.equal(contents(tmp_path / "whole")[0]["sae.W_dec"], contents(tmp_path / "stopped")[0]["sae.W_dec"])
 
@@ -156,8 +158,8 @@ def test_without_a_folder_nothing_is_written(acts, tmp_path, monkeypatch):
 
 
 def test_the_way_back_is_told(stopped, tmp_path):
-    assert f"state after step 15 is in {stopped / checkpoint.FILE}" in checkpoint.kept(stopped)
-    assert checkpoint.kept(tmp_path / "nowhere") == checkpoint.kept(None) == "no state of this run had been kept"
+    assert f"state after step 15 is in {stopped / state.FILE}" in state.kept(stopped)
+    assert state.kept(tmp_path / "nowhere") == state.kept(None) == "no state of it had been kept"
 
 
 # --- what is refused ---------------------------------------------------------------------------------------------
@@ -190,9 +192,9 @@ def test_activations_of_another_width_are_refused(acts, stopped):
 
 @pytest.mark.parametrize("share", [0, 0.0001, 0.5, 0.999])
 def test_a_truncated_file_is_refused(share, acts, stopped):
-    data = (stopped / checkpoint.FILE).read_bytes()
-    (stopped / checkpoint.FILE).write_bytes(data[: int(share * len(data))])
-    refused(acts, config(), stopped, "no intact state of a run.*delete it to begin anew")
+    data = (stopped / state.FILE).read_bytes()
+    (stopped / state.FILE).write_bytes(data[: int(share * len(data))])
+    refused(acts, config(), stopped, "no intact state of a training.*delete it to begin anew")
 
 
 @pytest.mark.parametrize(
@@ -202,34 +204,33 @@ def test_a_truncated_file_is_refused(share, acts, stopped):
         (lambda t, notes: t.pop("random"), "random missing"),
         (lambda t, notes: t.update(more=torch.zeros(3)), "more missing, unknown"),
         (lambda t, notes: t.update({"sae.b_enc": torch.zeros(1)}), "sae.b_enc missing, unknown or of another shape"),
-        (lambda t, notes: notes.pop("step"), "no state of a run: its header lacks step"),
-        (lambda t, notes: notes.clear(), "no state of a run: its header lacks config, history, step, weight"),
+        (lambda t, notes: notes.pop("step"), "no state of a training: its header lacks step"),
+        (lambda t, notes: notes.clear(), "no state of a training: its header lacks config, history, step, weight"),
     ],
 )
 def test_a_file_with_anything_missing_or_odd_is_refused(spoil, match, acts, stopped):
     tensors, notes = contents(stopped)
     spoil(tensors, notes)
-    save_file(tensors, stopped / checkpoint.FILE, notes)
+    save_file(tensors, stopped / state.FILE, notes)
     refused(acts, config(), stopped, match)
 
 
 def test_a_kill_in_the_middle_of_writing_leaves_the_state_before(acts, stopped, tmp_path, monkeypatch):
     whole = fit(acts, config(), tmp_path / "whole")
-    before = (stopped / checkpoint.FILE).read_bytes()
+    before = (stopped / state.FILE).read_bytes()
 
-    def half(tensors, path, notes):
-        save_file(tensors, path, notes)
-        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    def half(partial, _):
+        Path(partial).write_bytes(Path(partial).read_bytes()[:1000])
         raise Power
 
     with monkeypatch.context() as cut_off:
-        cut_off.setattr(checkpoint, "save_file", half)
+        cut_off.setattr(files.os, "replace", half)
         with pytest.raises(Power):
             fit(acts, config(), stopped)
-    assert (stopped / checkpoint.FILE).read_bytes() == before
+    assert (stopped / state.FILE).read_bytes() == before
     again = fit(acts, config(), stopped)
     assert torch.equal(whole.last.W_enc, again.last.W_enc)
-    assert [path.name for path in stopped.iterdir()] == [checkpoint.FILE]  # the half is gone
+    assert [path.name for path in stopped.iterdir()] == [state.FILE]  # the half is gone
 
 
 def test_the_notes_are_plain_text(stopped):
