@@ -35,7 +35,7 @@ from dataclasses import dataclass
 import torch
 
 from companion import ledger, run
-from companion.plots import concepts, widgets
+from companion.plots import concepts, heatmaps, neurons, toy, widgets
 from companion.plots import vectors as plots
 from companion.toy import data, exact, geometry, live, model, theory, train
 
@@ -238,7 +238,7 @@ page.claim(
 
 # %%
 spread = {f"S = {1 - p:.1f}": (row / low - 1).numpy() for p, row, low in zip(three.tolist(), five["starts"], least, strict=True)}
-page.save_figure(plots.runs_against_optimum(spread), "F1_random_starts", {"loss": five["starts"], "least": least})
+page.save_figure(toy.runs_against_optimum(spread), "F1_random_starts", {"loss": five["starts"], "least": least})
 page.claim(
     "F1.optimum",
     says="The best of several sampled runs is the exact optimum: loss above it, worst of the three sparsities",
@@ -325,7 +325,7 @@ def interference(W):
 
 def draw(W, b, titles):
     arrays = ([t.numpy() for t in group] for group in (W @ W.mT, b, interference(W)))
-    return plots.overlaps(*arrays, titles)
+    return heatmaps.overlaps(*arrays, titles)
 
 
 levels = [f"relu, S = {1 - p:g}" for p in densities.tolist()]
@@ -443,7 +443,7 @@ assert abs(theory.polytope_optimum("triangle", torch.ones(1)).bias.item() - 0.5)
 # optimum. The gap between the two lines on the left is superposition.
 
 # %%
-figure = plots.counts(
+figure = toy.counts(
     densities.tolist(), {"represented, |W_i| > 1/2": count.numpy(), "of them alone": alone.numpy()}, "features (of 20, in 5 dimensions)"
 )
 page.save_figure(figure, "F3_counts", {"p": densities, "represented": count, "alone": alone, "loss / linear optimum": ratio})
@@ -537,7 +537,7 @@ page.claim(
 # A matrix, a stack of bars per dimension, and a graph: the same weights of the pentagon.
 
 # %%
-page.save_figure(concepts.views_of_weights(shown[2].numpy()), "C7_views_of_weights", {"W": shown[2]})
+page.save_figure(neurons.explainer(shown[2].numpy(), "hidden dimension"), "C7_views_of_weights", {"W": shown[2]})
 
 # %% [markdown]
 # ## Why the relu matters
@@ -573,7 +573,7 @@ each = torch.stack([loss_by_active(corners * w2.sqrt(), c.expand(5)) for w2, c i
 chance = choose * grid[:, None] ** sizes * (1 - grid[:, None]) ** (5 - sizes)
 share = chance * each / (chance * each).sum(1, keepdim=True)
 assert torch.allclose((chance * each).sum(1), 5 * best.loss, atol=1e-9)
-page.save_figure(plots.loss_by_active(grid.numpy(), share.T.numpy(), chance.T.numpy()), "F5_loss_by_active_features", {"p": grid, "L_k": each})
+page.save_figure(toy.loss_by_active(grid.numpy(), share.T.numpy(), chance.T.numpy()), "F5_loss_by_active_features", {"p": grid, "L_k": each})
 
 # %% [markdown]
 # For the pentagon, whose neighbours overlap positively, the loss of single active features takes over as sparsity grows, as the paper says.
