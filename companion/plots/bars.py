@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from companion.plots.lines import level
-from companion.plots.style import CONTROL, OURS, PALE, PAPER, SECOND, THEORY, Row, note, panels, styled
+from companion.plots.style import CONTROL, OURS, PALE, PAPER, SECOND, THEORY, Row, note, panels, sheet, styled
 
 ARMS = (OURS, PALE, SECOND, PAPER)
 """Best to worst expected arm of the comparison of dead latents."""
@@ -121,10 +121,8 @@ class Lesson(NamedTuple):
 @styled
 def mistakes_and_cures(lessons: Sequence[Lesson]) -> Figure:
     """One small panel per lesson: what the mistake measures, and what the cure does, on the lesson's own scale; dots are seeds."""
-    figure, axes = panels(-(-len(lessons) // 3), 3, size=(3.4, 1.25))
-    for panel in axes[len(lessons) :]:
-        panel.set_axis_off()
-    for panel, lesson in zip(axes, lessons, strict=False):
+    figure, axes = sheet(len(lessons), 3, (3.4, 1.25))
+    for panel, lesson in zip(axes, lessons, strict=True):
         names, values = [*lesson.mistakes, *lesson.cure], [*lesson.mistakes.values(), *lesson.cure.values()]
         means = np.array([np.mean(value) for value in values])
         wide = means.min() > 0 and means.max() > WIDE * means.min()

@@ -1,4 +1,4 @@
-"""Drawings of the ideas behind Toy Models of Superposition: nothing is measured here, and the only numbers are those passed in."""
+"""Sketches of the ideas behind Toy Models of Superposition: nothing is measured here."""
 
 from collections.abc import Sequence
 
@@ -12,6 +12,7 @@ from numpy import ndarray
 from companion.plots.style import CATEGORIES, CONTROL, OURS, PAPER, THEORY, panels, styled
 
 LABEL = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
+GREY = "#808080"
 
 
 def canvas(axes: Axes, title: str, caption: str = "", *, x: tuple[float, float] = (-1.4, 1.4), y: tuple[float, float] = (-1.4, 1.4)) -> None:
@@ -23,6 +24,7 @@ def canvas(axes: Axes, title: str, caption: str = "", *, x: tuple[float, float] 
 
 
 def arrow(axes: Axes, tip: Sequence[float], colour: str, label: str = "", *, start: Sequence[float] = (0, 0), width: float = 2.2, **style) -> None:
+    """An arrow with its label beyond the tip."""
     axes.add_patch(FancyArrowPatch(start, tip, arrowstyle="-|>", mutation_scale=6 * width, color=colour, lw=width, shrinkA=0, shrinkB=0, **style))
     if label:
         across, up = np.asarray(tip) / np.linalg.norm(tip)
@@ -32,13 +34,12 @@ def arrow(axes: Axes, tip: Sequence[float], colour: str, label: str = "", *, sta
 
 def _plane(axes: Axes, *, neurons: bool) -> None:
     """The two coordinate axes of a hidden space: named and solid if they mean something, faint if any other pair would do."""
-    for direction, name in (((1, 0), "neuron 1"), ((0, 1), "neuron 2")):
-        ends = np.array([direction, direction]) * [[-0.4 if neurons else -1.1], [1.15]]
-        axes.plot(*ends.T, color=THEORY if neurons else CONTROL, lw=1.1 if neurons else 0.8, ls="-" if neurons else (0, (3, 4)), zorder=0)
-        if neurons:
-            axes.text(
-                *(1.2 * np.array(direction)), name, fontsize=8, ha="left" if direction[0] else "center", va="center" if direction[0] else "bottom"
-            )
+    look = dict(color=THEORY, lw=1.1) if neurons else dict(color=CONTROL, lw=0.8, ls=(0, (3, 4)))
+    for direction in np.eye(2):
+        axes.plot(*np.outer(direction, [-0.4 if neurons else -1.1, 1.15]), zorder=0, **look)
+    if neurons:
+        axes.text(1.2, 0, "neuron 1", fontsize=8, va="center")
+        axes.text(0, 1.2, "neuron 2", fontsize=8, ha="center")
 
 
 def _directions(degrees: Sequence[float]) -> Float[ndarray, "k 2"]:
@@ -51,18 +52,18 @@ def privileged_basis() -> Figure:
     """C1: features in a space without a privileged basis, along the neurons of one that has it, and across them."""
     figure, axes = panels(1, 3, size=(3.5, 3.3))
     cases = (
-        ("no privileged basis", "every rotation is as good:\nno axis to look at", (25, 115), False),
-        ("privileged, features along neurons", "each neuron\nreads one feature", (0, 90), True),
-        ("privileged, features across neurons", "each neuron answers\nto several features", (38, 142), True),
+        ("no privileged basis", "every rotation is as good:\nno axis to look at", (25, 115)),
+        ("privileged, features along neurons", "each neuron\nreads one feature", (0, 90)),
+        ("privileged, features across neurons", "each neuron answers\nto several features", (38, 142)),
     )
-    for panel, (title, caption, degrees, neurons) in zip(axes, cases, strict=True):
+    for panel, (title, caption, degrees) in zip(axes, cases, strict=True):
         canvas(panel, title, caption, x=(-1.65, 1.75), y=(-0.6, 1.45))
-        _plane(panel, neurons=neurons)
-        for i, (tip, colour) in enumerate(zip(_directions(degrees), CATEGORIES, strict=False)):
-            along = degrees[i] % 90 == 0
-            arrow(panel, 0.95 * tip, colour, "" if along else f"feature {i + 1}")
-            if along:
-                panel.text(*((0.5, -0.16), (0.09, 0.5))[i], f"feature {i + 1}", color=colour, ha=("center", "left")[i], va="center")
+        _plane(panel, neurons="no" not in title.split())
+        along = degrees == (0, 90)
+        for i, tip in enumerate(0.95 * _directions(degrees)):
+            arrow(panel, tip, CATEGORIES[i], "" if along else f"feature {i + 1}")
+    axes[1].text(0.5, -0.16, "feature 1", color=CATEGORIES[0], ha="center", va="center")
+    axes[1].text(0.09, 0.5, "feature 2", color=CATEGORIES[1], va="center")
     return figure
 
 
@@ -72,41 +73,38 @@ def superposition_hypothesis() -> Figure:
     figure, (one, several, networks) = panels(1, 3, size=(3.5, 3.9), width_ratios=(1, 1, 1.45))
     tips = _directions(90 + 72 * np.arange(5))
     canvas(one, "one feature active: interference", "feature 1 is active; directions 2 and 5 see part\nof it (red), 3 and 4 its negative (grey)")
-    for i, tip in enumerate(tips[1:], 1):
-        arrow(one, tip, CONTROL, f"{i + 1}", width=1.1)
+    for i, tip in enumerate(tips[1:], 2):
+        arrow(one, tip, CONTROL, f"{i}", width=1.1)
         shadow = (tips[0] @ tip) * tip
-        one.plot(*np.stack([tips[0], shadow]).T, color=CONTROL, lw=0.8, ls=":", zorder=0)
-        one.plot(*np.stack([0 * tip, shadow]).T, color=PAPER if tips[0] @ tip > 0 else CONTROL, lw=5, alpha=0.8, solid_capstyle="butt", zorder=1)
+        one.plot(*zip(tips[0], shadow, strict=True), color=CONTROL, lw=0.8, ls=":", zorder=0)
+        one.plot([0, shadow[0]], [0, shadow[1]], color=PAPER if i in (2, 5) else CONTROL, lw=5, alpha=0.8, solid_capstyle="butt", zorder=1)
     arrow(one, tips[0], OURS, "1")
     canvas(several, "several active: ambiguity", "features 1 and 3 are active; their sum (red)\npoints along feature 2, which is not")
     for i, tip in enumerate(tips):
-        arrow(several, tip, OURS if i in (0, 2) else CONTROL, f"{i + 1}", width=2.2 if i in (0, 2) else 1.1)
-    arrow(several, tips[0] + tips[2], PAPER, width=2.6, zorder=4)
+        colour, width = (OURS, 2.2) if i in (0, 2) else (CONTROL, 1.1)
+        arrow(several, tip, colour, f"{i + 1}", width=width)
+    both = tips[0] + tips[2]
+    arrow(several, both, PAPER, width=2.6, zorder=4)
     for i in (0, 2):
-        several.plot(*np.stack([tips[i], tips[0] + tips[2]]).T, color=PAPER, lw=0.8, ls=":")
+        several.plot(*zip(tips[i], both, strict=True), color=PAPER, lw=0.8, ls=":")
     canvas(networks, "a small network stands for a larger one", x=(-0.3, 7.3), y=(-3.3, 2.9))
-    for left, width, active in ((0.2, 11, (2, 8)), (4.5, 5, range(5))):
-        _network(networks, left, width, active)
     networks.text(3.6, 0, "≈", fontsize=26, ha="center", va="center", color=THEORY)
-    for x, name, caption in (
-        (1.45, "large and sparse", "one feature per unit,\nfew active at a time"),
-        (5.75, "small and dense", "several features\nper unit"),
-    ):
-        networks.text(x, 2.5, name, ha="center", fontsize=8.5)
-        networks.text(x, -2.5, caption, ha="center", va="top", fontsize=8.5)
+    _network(networks, 0.2, 11, (2, 8), "large and sparse", "one feature per unit,\nfew active at a time")
+    _network(networks, 4.5, 5, range(5), "small and dense", "several features\nper unit")
     return figure
 
 
-def _network(axes: Axes, left: float, width: int, active: Sequence[int]) -> None:
+def _network(axes: Axes, left: float, width: int, active: Sequence[int], name: str, caption: str) -> None:
     """Three layers of `width` units; only the active ones, and the connections between them, are in colour."""
     height = np.linspace(1, -1, width) * (2.2 if width > 6 else 1.6)
-    for layer in range(3):
-        x = left + 1.25 * layer
+    for x in left + 1.25 * np.arange(3):
         for i, y in enumerate(height):
-            on = i in active
-            for j in active if on and layer < 2 else ():
+            for j in active if i in active and x < left + 2 else ():
                 axes.plot([x, x + 1.25], [y, height[j]], color=OURS, lw=0.7, alpha=0.7, zorder=0)
-            axes.add_patch(Circle((x, y), 0.13, facecolor=OURS if on else "white", edgecolor=OURS if on else CONTROL, lw=0.9))
+            fill, edge = (OURS, OURS) if i in active else ("white", CONTROL)
+            axes.add_patch(Circle((x, y), 0.13, facecolor=fill, edgecolor=edge, lw=0.9))
+    axes.text(left + 1.25, 2.5, name, ha="center", fontsize=8.5)
+    axes.text(left + 1.25, -2.5, caption, ha="center", va="top", fontsize=8.5)
 
 
 @styled
@@ -130,9 +128,8 @@ def _column(axes: Axes, x: float, values: Sequence[float], colour: str, name: st
     """A vector as a column of cells; the fuller the colour, the larger the entry."""
     top = 0.25 * len(values)
     for i, value in enumerate(values):
-        box = (x - 0.25, top - 0.5 * (i + 1))
-        axes.add_patch(Rectangle(box, 0.5, 0.5, facecolor="white", edgecolor=THEORY, lw=0.8))
-        axes.add_patch(Rectangle(box, 0.5, 0.5, facecolor=colour, alpha=value, edgecolor="none"))
+        for look in (dict(fc="white", ec=THEORY, lw=0.8), dict(fc=colour, ec="none", alpha=value)):
+            axes.add_patch(Rectangle((x - 0.25, top - 0.5 * (i + 1)), 0.5, 0.5, **look))
     axes.text(x, top + 0.15, name, ha="center", va="bottom", fontsize=12, style="italic")
     axes.text(x, -top - 0.15, caption, ha="center", va="top", fontsize=8)
 
@@ -141,20 +138,17 @@ def _column(axes: Axes, x: float, values: Sequence[float], colour: str, name: st
 def fates() -> Figure:
     """C4: what can become of one feature more than there are dimensions: two features (grey) and an extra one (red) in a plane."""
     figure, axes = panels(1, 3, size=(3.3, 3.6))
-    cases = (
-        ("ignored", "the output is its mean;\nits whole variance is lost", [(1, 0), (0, 1)], None),
-        ("dedicated, at another's cost", "a dimension of its own;\nfeature 2 is lost instead", [(1, 0)], (0, 1)),
-        ("superposed", "opposite to feature 2: both are kept,\nand disturb each other if both are active", [(1, 0), (0, 1)], (0, -1)),
-    )
-    for panel, (title, caption, kept, extra) in zip(axes, cases, strict=True):
-        canvas(panel, title, caption)
+    canvas(axes[0], "ignored", "the output is its mean;\nits whole variance is lost")
+    canvas(axes[1], "dedicated, at another's cost", "a dimension of its own;\nfeature 2 is lost instead")
+    canvas(axes[2], "superposed", "opposite to feature 2: both are kept,\nand disturb each other if both are active")
+    for panel, second, extra, lost, colour in zip(axes, (1, 0, 1), (0, 1, -1), ("extra", "2", ""), (PAPER, GREY, ""), strict=True):
         _plane(panel, neurons=False)
-        for i, tip in enumerate(kept):
-            arrow(panel, tip, "#808080", f"{i + 1}")
+        arrow(panel, (1, 0), GREY, "1")
+        if second:
+            arrow(panel, (0, 1), GREY, "2")
         if extra:
-            arrow(panel, extra, PAPER, "extra")
-        lost, colour = ("extra", PAPER) if extra is None else ("2", "#808080")
-        if len(kept) == 1 or extra is None:
+            arrow(panel, (0, extra), PAPER, "extra")
+        if lost:
             panel.plot(0, 0, "o", ms=9, mfc="white", mec=colour, mew=1.8)
             panel.text(0, -0.22, f"{lost}: not learned", color=colour, ha="center", va="top", fontsize=8.5, bbox=LABEL)
     return figure

@@ -18,7 +18,7 @@ from matplotlib.patches import Patch
 from numpy import ndarray
 
 from companion.plots.heatmaps import heat
-from companion.plots.style import CATEGORIES, CONTROL, INTERFERENCE, NEGATIVE, POSITIVE, THEORY, Matrix, note, panels, styled
+from companion.plots.style import CATEGORIES, CONTROL, INTERFERENCE, NEGATIVE, POSITIVE, THEORY, Matrix, note, panels, sheet, styled
 
 MONO, POLY = "#cfe3f7", "#fbdccd"
 """Faint tint behind a neuron of one feature, and of several."""
@@ -189,9 +189,8 @@ def observed_model(W1: Matrix, W2: Matrix) -> Figure:
 @styled
 def neuron_stacks(models: Sequence[Stack], columns: int) -> Figure:
     """F27: |W1| as stacks over the neurons, one panel per model, `columns` to a row; titles say what each model is."""
-    rows = -(-len(models) // columns)
-    figure, axes = panels(rows, columns, size=(2.3, 2.75))
-    for panel, model in zip(axes, models, strict=False):
+    figure, axes = sheet(len(models), columns, (2.3, 2.75))
+    for panel, model in zip(axes, models, strict=True):
         _tint(panel, model.mono, model.poly)
         _stack(panel, np.abs(model.W), INTERFERENCE(model.interference.clip(0, 1)), edge=0, least=0.02)
         panel.set_ylim(bottom=0)

@@ -72,6 +72,15 @@ def panels(rows: int = 1, cols: int = 1, *, size: tuple[float, float] = (4.5, 3.
     return figure, list(figure.subplots(rows, cols, squeeze=False, **kwargs).flat)
 
 
+def sheet(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
+    """As many panels as are needed, `columns` to a row; what is left of the last row stays blank."""
+    columns = min(columns, count)
+    figure, axes = panels(-(-count // columns), columns, size=size)
+    for unused in axes[count:]:
+        unused.set_axis_off()
+    return figure, axes[:count]
+
+
 def note(axes: Axes, text: str, at: Sequence[float], offset: tuple[float, float] = (0, 0), where: str | tuple = "data", **look) -> None:
     """Small text, `offset` points from a place in the data or in other coordinates of matplotlib's `xycoords`."""
     axes.annotate(text, at, offset, xycoords=where, textcoords="offset points", annotation_clip=False, **{"fontsize": 7.5} | look)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from companion.plots.heatmaps import heat
-from companion.plots.style import CONTROL, DIVERGING, OURS, THEORY, Matrix, Row, panels, styled
+from companion.plots.style import CONTROL, DIVERGING, OURS, THEORY, Matrix, Row, panels, sheet, styled
 
 
 @styled
@@ -21,16 +21,13 @@ def feature_vectors(
     *, circles: Sequence[float] = (1.0,), columns: int = 5,
 ) -> Figure:  # fmt: skip
     """Rows W_i as arrows in the plane, one panel per model, coloured by `value`; dashed under them the same rows of `under`."""
-    rows, columns = -(-len(models) // columns), min(columns, len(models))
-    figure, axes = panels(rows, columns, size=(2.5, 2.7))
+    figure, axes = sheet(len(models), columns, (2.5, 2.7))
     shade = _shade(value)
     for i, (panel, W, title) in enumerate(zip(axes, models, titles, strict=False)):
         for row in under[i] if len(under) else ():
             panel.plot([0, row[0]], [0, row[1]], color=THEORY, lw=1, ls=(0, (3, 2)), zorder=3)
         _arrows(panel, W, shade.to_rgba(value), circles)
         panel.set_title(title, fontsize=8.5)
-    for panel in axes[len(models) :]:
-        panel.set_axis_off()
     if value.min() < value.max():
         figure.colorbar(shade, ax=axes, label=value_is, shrink=0.7)
     return figure
@@ -98,11 +95,10 @@ def feature_graphs(graphs: Sequence[tuple[str, Float[ndarray, "F F"], Sequence[S
     Each component is drawn by itself, its features on a circle and the largest components first; an edge is as wide as
     |W_i . W_j|, thinner overall in a large component, red where features help each other along and blue where they oppose.
     """
-    figure, axes = panels(-(-len(graphs) // columns), columns, size=(3.1, 3.3))
-    for panel, (title, product, components) in zip(axes, graphs, strict=False):
+    figure, axes = sheet(len(graphs), columns, (3.1, 3.3))
+    for panel, (title, product, components) in zip(axes, graphs, strict=True):
         _draw_components(panel, product, sorted(components, key=len, reverse=True))
         panel.set_title(title, fontsize=8.5)
-    for panel in axes:
         panel.set_axis_off()
     return figure
 
