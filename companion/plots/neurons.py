@@ -107,7 +107,7 @@ def weight_maps(models: Sequence[tuple[str, Matrix]]) -> Figure:
         image = _heat(panel, W)
         panel.set_title(title)
     axes[0].set_xlabel("hidden dimension")
-    figure.colorbar(image, ax=axes, shrink=0.8).set_label("weight")
+    figure.colorbar(image, ax=axes, shrink=0.8, label="weight")
     return figure
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, PercentFormatter
 
@@ -31,11 +30,6 @@ def _look(kind: str) -> dict[str, str]:
 # --- one dictionary ---
 
 
-def _over_tokens(axes: Axes, label: str | Log) -> None:
-    frame(axes, "tokens seen", label)
-    axes.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
-
-
 @styled
 def training_curves(runs: Sequence[Mapping[str, np.ndarray]], final: Sequence[float]) -> Figure:
     """Normalised error and share of dead latents against tokens seen, one line per run (a history of `sae.train.fit`).
@@ -44,16 +38,16 @@ def training_curves(runs: Sequence[Mapping[str, np.ndarray]], final: Sequence[fl
         final: normalised error on held-out text of each run's averaged weights, drawn as dots at the end.
     """
     figure, (error, dead) = panels(1, 2)
-    for at, (run, end) in enumerate(zip(runs, final, strict=True)):
-        held_out, batch = ("held-out text, averaged weights", "training batch") if at == 0 else (None, None)
-        error.plot(run["tokens"][-1], end, "o", color=THEORY, ms=4, clip_on=False, zorder=3, label=held_out)
-        error.plot(run["tokens"], run["mse"], color=OURS, alpha=0.7, label=batch)
-        dead.plot(run["tokens"], run["dead"], color=OURS, alpha=0.7)
-    error.legend()
-    _over_tokens(error, Log("normalised MSE", every=FEW))
-    _over_tokens(dead, "dead latents")
+    tokens, look = tuple(run["tokens"] for run in runs), dict(color=OURS, alpha=0.7)
+    ends = [at[-1] for at in tokens]
+    error.plot(ends, final, "o", color=THEORY, ms=4, clip_on=False, zorder=3, label="held-out text, averaged weights")
+    seeds(error, tokens, tuple(run["mse"] for run in runs), "training batch", **look)
+    seeds(dead, tokens, tuple(run["dead"] for run in runs), **look)
+    frame(error, "tokens seen", Log("normalised MSE", every=FEW), "best")
+    frame(dead, "tokens seen", "dead latents", ylim=(0, None))
     dead.yaxis.set_major_formatter(PercentFormatter(1))
-    dead.set_ylim(bottom=0)
+    for axes in (error, dead):
+        axes.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
     return figure
 
 
