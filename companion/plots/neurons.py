@@ -117,7 +117,8 @@ def explainer(W: Matrix, unit: str = "neuron") -> Figure:
     figure, (matrix, stack, graph) = panels(1, 3, size=(3.3, 3.5))
     heat(matrix, W, 1.2, aspect="auto", title="as a matrix", xlabel=unit, ylabel="feature", xticks=range(W.shape[1]), yticks=range(len(W)))
     for (i, a), value in np.ndenumerate(W):
-        matrix.text(a, i, f"{value:.1f}".replace("-0.0", "0.0"), ha="center", va="center", fontsize=9)
+        shade = "white" if abs(value) > 0.9 else THEORY
+        matrix.text(a, i, f"{value:.1f}".replace("-0.0", "0.0"), ha="center", va="center", fontsize=9, color=shade)
     for tick, colour in zip(matrix.get_yticklabels(), COLOURS, strict=False):
         tick.set(color=colour, fontweight="bold")
     _stack(stack, W, COLOURS, edge=1)
