@@ -62,7 +62,7 @@ def train(options: argparse.Namespace, mesh: Alone) -> Autoencoder:
     config = configure(options)
     stream = study.stream(config, options.buffer)
     sample = torch.cat([stream.make(block) for block in range(min(stream.blocks, -(-config.train.median_sample // stream.block_tokens)))])
-    generator = run.stream(config.seed, "start", device=run.device())
+    generator = run.generator(config.seed, "start", device=run.device())
     path = kernels.recommended(sample.device)
     trained = fit(stream, config.train, sample, generator, folder=options.folder, every=options.every, mesh=mesh, path=path)
     if not mesh.silent:

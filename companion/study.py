@@ -44,14 +44,14 @@ class DictionaryConfig:
 
 def open_subject(config: SubjectConfig | HubConfig, step: int | None = None) -> Subject:
     """The memoised subject model, trained first if need be."""
-    return subject.open_subject(run.memo_folder(subject.prepare, config), step, run.device())
+    return subject.open_subject(memo.memo_folder(subject.prepare, config), step, run.device())
 
 
 @lru_cache(maxsize=1)
 def _pool(config: SubjectConfig | HubConfig, site: str, contexts: int) -> Float[Tensor, "N D"]:
     """Kept from one dictionary to the next: several are trained on one stream."""
     sub = open_subject(config)
-    return sub.pool(sub.tokens("train")[:contexts], site, run.stream(0, "pool"))
+    return sub.pool(sub.tokens("train")[:contexts], site, run.generator(0, "pool"))
 
 
 def stream(config: DictionaryConfig, buffer_tokens: int) -> Stream:
@@ -67,21 +67,21 @@ def stream(config: DictionaryConfig, buffer_tokens: int) -> Stream:
 
 def kept_steps(config: SubjectConfig | HubConfig) -> list[int]:
     """Training steps at which `open_subject` can open this subject."""
-    return subject.kept_steps(run.memo_folder(subject.prepare, config))
+    return subject.kept_steps(memo.memo_folder(subject.prepare, config))
 
 
 def train_dictionary(config: DictionaryConfig) -> dict[str, Any]:
     """Collect activations, train, and return the weights with the training's history (for `run.memo`)."""
     pool = _pool(config.subject, config.site, config.contexts)
-    batches = shuffled(pool, config.train.batch, config.train.steps, run.stream(config.seed, "order"))
-    trained = fit(batches, config.train, pool[: config.train.median_sample], run.stream(config.seed, "start", device=run.device()))
+    batches = shuffled(pool, config.train.batch, config.train.steps, run.generator(config.seed, "order"))
+    trained = fit(batches, config.train, pool[: config.train.median_sample], run.generator(config.seed, "start", device=run.device()))
     history = {f"history.{name}": torch.from_numpy(values) for name, values in trained.history.items()}
     return trained.sae.tensors() | history
 
 
 def dictionary(config: DictionaryConfig) -> TopK:
     """The trained autoencoder of this configuration, from the memo or trained now."""
-    return TopK.from_tensors(run.memo(train_dictionary, config), k=config.train.k).to(run.device()).requires_grad_(False)
+    return TopK.from_tensors(memo.memo(train_dictionary, config), k=config.train.k).to(run.device()).requires_grad_(False)
 
 
 def variant(config: DictionaryConfig, *, n: int | None = None, k: int | None = None, seed: int | None = None) -> DictionaryConfig:

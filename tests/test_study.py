@@ -19,7 +19,7 @@ def test_a_dictionary_is_trained_once_and_reconstructs_better_than_its_start(tin
     sae, again = study.dictionary(CONFIG), study.dictionary(CONFIG)
     assert torch.equal(sae.W_dec, again.W_dec)
     assert (sae.n, sae.k, sae.d) == (64, 4, tiny.d_model)
-    history = run.memo(study.train_dictionary, CONFIG)["history.mse"]
+    history = memo.memo(study.train_dictionary, CONFIG)["history.mse"]
     assert history[-1] < history[0]
 
 

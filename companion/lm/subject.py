@@ -52,7 +52,7 @@ class HubConfig:
 def prepare(folder: Path, config: SubjectConfig | HubConfig) -> None:
     """Fill `folder` with a subject that `open_subject` opens: train it here, or note where it is published and take tokens.
 
-    Use as `run.memo_folder(subject.prepare, config)`.
+    Use as `memo.memo_folder(subject.prepare, config)`.
     """
     if isinstance(config, SubjectConfig):
         return train(folder, config)
