@@ -345,7 +345,7 @@ assert abs(theory.polytope_optimum("triangle", torch.ones(1)).bias.item() - 0.5)
 # optimum. The gap between the two lines on the left is superposition.
 
 # %%
-figure = plots.counts(
+figure = toy.counts(
     densities.tolist(), {"represented, |W_i| > 1/2": count.numpy(), "of them alone": alone.numpy()}, "features (of 20, in 5 dimensions)"
 )
 page.save_figure(figure, "F3_counts", {"p": densities, "represented": count, "alone": alone, "loss / linear optimum": ratio})
@@ -415,7 +415,7 @@ page.check(
 # A matrix, a stack of bars per dimension, and a graph: the same weights of the pentagon.
 
 # %%
-page.save_figure(concepts.views_of_weights(shown[2].numpy()), "C7_views_of_weights", {"W": shown[2]})
+page.save_figure(neurons.explainer(shown[2].numpy(), "hidden dimension"), "C7_views_of_weights", {"W": shown[2]})
 
 # %% [markdown]
 # ## Why the relu matters
@@ -451,7 +451,7 @@ each = torch.stack([loss_by_active(corners * w2.sqrt(), c.expand(5)) for w2, c i
 chance = choose * grid[:, None] ** sizes * (1 - grid[:, None]) ** (5 - sizes)
 share = chance * each / (chance * each).sum(1, keepdim=True)
 assert torch.allclose((chance * each).sum(1), 5 * best.loss, atol=1e-9)
-page.save_figure(plots.loss_by_active(grid.numpy(), share.T.numpy(), chance.T.numpy()), "F5_loss_by_active_features", {"p": grid, "L_k": each})
+page.save_figure(toy.loss_by_active(grid.numpy(), share.T.numpy(), chance.T.numpy()), "F5_loss_by_active_features", {"p": grid, "L_k": each})
 
 # %% [markdown]
 # For the pentagon, whose neighbours overlap positively, the loss of single active features takes over as sparsity grows, as the paper says.

@@ -141,11 +141,11 @@ split
 products = {"triangular bipyramid": ("triangle", "digon"), "pentagonal bipyramid": ("pentagon", "digon"), "octahedron": ("digon",) * 3}
 in_space = {name: geometry.tegum(*parts) for name, parts in products.items()}
 labelled = {name: geometry.dimensionality(rows).numpy() for name, rows in in_space.items()}
-drawing = concepts.tegum_products({name: rows.numpy() for name, rows in in_space.items()}, labelled)
+drawing = polytopes.tegum_products({name: rows.numpy() for name, rows in in_space.items()}, labelled)
 page.save_figure(drawing, "F10_tegum_products", {"D": labelled})
 
 flat_and_solid = {name: geometry.polytope(name).numpy() for name in ("digon", "triangle", "pentagon", "tetrahedron", "square antiprism")}
-page.save_figure(concepts.polytope_and_matrix(flat_and_solid), "F11_polytopes_and_matrices", {"W": flat_and_solid})
+page.save_figure(polytopes.polytope_and_matrix(flat_and_solid), "F11_polytopes_and_matrices", {"W": flat_and_solid})
 
 # %% [markdown]
 # To turn by hand, where plotly is drawn:
@@ -394,7 +394,7 @@ def graph_of(level):
     return title, (weights @ weights.T).numpy(), [part.nodes for part in parts]
 
 
-figure = plots.feature_graphs([graph_of(level) for level in cfg.graphs], columns=3)
+figure = vectors.feature_graphs([graph_of(level) for level in cfg.graphs], columns=3)
 page.save_figure(figure, "F9_feature_graphs", {"levels": cfg.graphs, "components": [[len(c) for c in graph_of(level)[2]] for level in cfg.graphs]})
 
 
@@ -505,7 +505,7 @@ page.save_figure(figure, "F12_one_density_varied", {"ratio": rho, "W": best_W})
 count = (varied["W"].norm(dim=-1) > 0.5).sum(-1)
 kinds = {"pentagon": count == 5, "square": count == 4, "triangle or fewer": count <= 3}
 points = {name: [(rho[i].item(), varied["loss"][i, j].item()) for i, j in mask.nonzero().tolist()] for name, mask in kinds.items()}
-figure = vectors.two_branches(rho.numpy(), points, {"pentagon": pentagon_loss.numpy(), "square": square_loss.numpy()})
+figure = plots.two_branches(rho.numpy(), points, {"pentagon": pentagon_loss.numpy(), "square": square_loss.numpy()})
 page.save_figure(figure, "F13_two_branches", {"ratio": rho, "pentagon": pentagon_loss, "square": square_loss, "runs": varied["loss"]})
 
 # %% [markdown]
@@ -620,7 +620,7 @@ page.check(
 # %%
 kinds_of = {"two pairs": "correlated 4", "four independent": "independent 4", "three pairs": "correlated 6", "six independent": "independent 6"}
 spread = {label: (paired[f"{key} loss"] / paired[f"{key} loss"][0] - 1).numpy() for label, key in kinds_of.items()}
-page.save_figure(vectors.runs_against_optimum(spread), "F14_to_F16_random_starts", {"loss / lowest - 1": spread})
+page.save_figure(plots.runs_against_optimum(spread), "F14_to_F16_random_starts", {"loss / lowest - 1": spread})
 {"anticorrelated pairs at zero loss": (paired["anticorrelated 4 loss"] < 1e-6).double().mean().item()}
 
 # %% [markdown]
@@ -642,7 +642,7 @@ half = small.local[1]
 local_M = local_W @ local_W.mT
 start_W, _ = model.initial(model.Config(*small.local[:2]), [run.generator(seed, "local") for seed in range(3)])
 start_M = (start_W @ start_W.mT).double()
-figure = vectors.matrices([start_M[0].numpy(), local_M[0].numpy()], ["before training", "two correlated sets"])
+figure = heatmaps.matrices([start_M[0].numpy(), local_M[0].numpy()], ["before training", "two correlated sets"])
 page.save_figure(figure, "F17_local_bases", {"W": local_W[0]})
 
 

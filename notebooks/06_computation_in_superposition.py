@@ -718,7 +718,7 @@ errors["Z = 3, ramps centred"] = np.array([compression_error(3, w, 0.5) for w in
 at = np.linspace(0, 1, 301)
 stairs = {"ramps before the step": staircase(3 * at, 3, 0.1), "centred": staircase(3 * at, 3, 0.1, 0.5)}
 linear = 1 / 12  # of two uniform numbers, one direction is lost
-figure = plots.compression(width, errors, linear, at, stairs)
+figure = toy.compression(width, errors, linear, at, stairs)
 page.save_figure(figure, "F31_nonlinear_compression", {"width": width, "linear": linear} | errors)
 
 # %% [markdown]

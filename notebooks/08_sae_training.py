@@ -46,7 +46,7 @@ from companion import claims, memo, run, study
 from companion.evals import reconstruction
 from companion.lm.subject import HubConfig
 from companion.lm.training import SMALL, TINY, SubjectConfig
-from companion.plots import lessons
+from companion.plots import bars, scaling
 from companion.plots import sae as plots
 from companion.sae import formats, recipe, stream, train
 from companion.sae.models import TopK, normalise
@@ -457,7 +457,7 @@ assert torch.allclose(losses["identity"], losses["clean"], atol=1e-3)
 names = {"averaged": "trained SAE", "untrained": "untrained SAE", "dealt": "of another context"}
 shown = {name: [losses[f"{which}/{seed}"].mean().item() for seed in range(cfg.seeds)] for which, name in names.items()}
 shown |= {"mean": [losses["mean"].mean().item()], "zero": [losses["zero"].mean().item()]}
-page.save_figure(plots.loss_when_replaced(shown, losses["clean"].mean().item()), "loss", {"clean": losses["clean"].mean().item()} | shown)
+page.save_figure(bars.loss_when_replaced(shown, losses["clean"].mean().item()), "loss", {"clean": losses["clean"].mean().item()} | shown)
 
 
 def recovered(which):
@@ -520,7 +520,7 @@ def silent_share(arm, seed):
 
 dead = {arm: np.array([kept(arm, seed)["history/dead"].numpy() for seed in range(cfg.seeds)]) for arm in ARMS}
 never = {arm: [silent_share(arm, seed) for seed in range(cfg.seeds)] for arm in ARMS}
-figure = plots.dead_latents(histories[0]["tokens"], dead, cfg.stream.dead_after_tokens, never)
+figure = bars.dead_latents(histories[0]["tokens"], dead, cfg.stream.dead_after_tokens, never)
 page.save_figure(figure, "dead_latents", {"dead": dead, "never": never, "threshold": cfg.stream.dead_after_tokens})
 
 # %% [markdown]
@@ -607,7 +607,8 @@ early = {n: sweep_of(n, JOURNAL, 1)["mse"] for n in cfg.sizes}
 
 # %%
 swept_errors = {n: found["mse"] for n, found in wide.items()}
-figure = lessons.rate_sweep(np.array(cfg.rates), swept_errors, np.array(JOURNAL), early)
+lowest = {n: np.array(cfg.rates)[errors.argmin(axis=1)] for n, errors in swept_errors.items()}
+figure = scaling.rates(cfg.rates, swept_errors, lowest, short=(JOURNAL, early))
 numbers = {"rates": cfg.rates, "mse": swept_errors, "dead": {n: found["dead"] for n, found in wide.items()}}
 page.save_figure(figure, "Fig3_learning_rate", numbers | {"short grid": JOURNAL, "its mse": early})
 
@@ -914,7 +915,7 @@ page.check(
 # All of them on one page: red what the mistake measures, blue what the cure does, each on a scale of its own.
 
 # %%
-L = lessons.Lesson
+L = bars.Lesson
 at_short_grid = [errors[0, -1] / swept_errors[n].min(axis=1).mean() for n, errors in early.items()]
 panels = [
     L("Positions", "error at position 0 / at the last", {"last only": ends["last"]}, {"all": ends["every"]}),
@@ -949,7 +950,7 @@ panels = [
     L("Paired tokens", "standard error of the rise (nats)", {"unpaired": unpaired}, {"paired": paired}),
     L("Identity of the file", "normalised MSE", {"another block": foreign}, {"its own": mse["averaged"]}),
 ]
-page.save_figure(lessons.mistakes_and_cures(panels), "lessons", {panel.title: panel.mistakes | panel.cure for panel in panels})
+page.save_figure(bars.mistakes_and_cures(panels), "lessons", {panel.title: panel.mistakes | panel.cure for panel in panels})
 
 # %% [markdown]
 # Read the panels as unit tests: each cure's number is known before training or reached by a run of seconds, and each mistake leaves its own

@@ -39,7 +39,7 @@ from companion import claims, memo, run, study
 from companion.evals import reconstruction, refine
 from companion.lm.subject import HubConfig
 from companion.lm.training import SMALL, TINY
-from companion.plots import activations as plots
+from companion.plots import sae as plots
 from companion.sae import dense, recipe, stream, train
 from companion.sae.models import Code, normalise
 from companion.sae.recipe import TrainConfig

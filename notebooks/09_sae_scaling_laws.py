@@ -462,8 +462,8 @@ def rate_exponent(groups):
 rate_slope = scaling.bootstrap(rate_exponent, list(optima.values()), run.generator(0, "bootstrap rate"), cfg.resamples)
 label = f"exponent {rate_slope.value:.2f} [{rate_slope.low:.2f}, {rate_slope.high:.2f}]"
 middle = np.exp(np.mean([np.log(at).mean() for at in optima.values()]))
-lines = [(rate_axis, middle * (rate_axis / np.exp(np.log(rate_axis).mean())) ** power) for power in (rate_slope.value, -0.5)]
-page.save_figure(plots.rates(cfg.rates, sweep, optima, *lines, label), "Fig3_rates", {"rates": cfg.rates, "errors": sweep, "optima": optima})
+power_law = {label: (rate_axis, middle * (rate_axis / np.exp(np.log(rate_axis).mean())) ** rate_slope.value)}
+page.save_figure(plots.rates(cfg.rates, sweep, optima, power_law), "Fig3_rates", {"rates": cfg.rates, "errors": sweep, "optima": optima})
 
 # %% [markdown]
 # The valleys on the left should shift to the left as $n$ grows. A run here is short, which favours high rates at every $n$.

@@ -41,7 +41,7 @@ from companion.evals import compute
 from companion.evals.reconstruction import loss_recovered, normalised_mse
 from companion.lm.subject import HubConfig
 from companion.lm.training import SMALL, TINY
-from companion.plots import downstream
+from companion.plots import sae as plots
 from companion.sae.models import TopK, normalise
 from companion.sae.recipe import TrainConfig
 
@@ -215,7 +215,7 @@ def label(key):
 loss_of = {label(key): spliced[f"{key[0]}/{key[1]}/{key[2]}"].mean().item() for key in shown}
 fraction_of = {label(key): cells[key].fraction for key in shown}
 ablated = {"mean ablation": mean.mean().item(), "zero ablation": zero.mean().item()}
-figure = downstream.loss_to_compute(steps, curve.mean(1).numpy(), smooth, loss_of, fraction_of, ablated)
+figure = plots.loss_to_compute(steps, curve.mean(1).numpy(), smooth, loss_of, fraction_of, ablated)
 page.save_figure(figure, "loss_to_compute", {"steps": steps, "loss": curve.mean(1), "spliced": loss_of, "fraction": fraction_of, "ablated": ablated})
 
 # %% [markdown]
@@ -234,7 +234,7 @@ lows, highs = ({key: getattr(cell, end) for key, cell in cells.items()} for end 
 by_n = {n: over_seeds(fractions, n) for n in cfg.widths}
 interval = {n: np.array([over_seeds(lows, n), over_seeds(highs, n)]) for n in cfg.widths}
 recovered_by_n = {n: over_seeds(scores, n) for n in cfg.widths}
-figure = downstream.two_scores(list(cfg.kept), by_n, interval, recovered_by_n)
+figure = plots.two_scores(list(cfg.kept), by_n, interval, recovered_by_n)
 page.save_figure(figure, "two_scores", {"k": cfg.kept, "fraction": by_n, "interval": interval, "recovered": recovered_by_n})
 
 # %% [markdown]
@@ -293,7 +293,7 @@ for name, rises in by_seed.items():
 # %%
 mse = {n: over_seeds({key: spliced[f"mse/{key[0]}/{key[1]}/{key[2]}"] for key in every}, n) for n in cfg.widths}
 delta = {n: over_seeds({key: (spliced[f"{key[0]}/{key[1]}/{key[2]}"].mean() - clean.mean()).item() for key in every}, n) for n in cfg.widths}
-figure = downstream.loss_against_mse(mse, delta, list(cfg.kept))
+figure = plots.loss_against_mse(mse, delta, list(cfg.kept))
 page.save_figure(figure, "loss_against_mse", {"k": cfg.kept, "mse": mse, "delta": delta})
 
 

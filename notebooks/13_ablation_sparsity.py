@@ -36,7 +36,8 @@ from companion import claims, memo, run, study
 from companion.evals import ablation
 from companion.lm.subject import HubConfig
 from companion.lm.training import SMALL, TINY
-from companion.plots import downstream
+from companion.plots import bars
+from companion.plots import sae as plots
 from companion.sae.models import normalise
 from companion.sae.recipe import TrainConfig
 
@@ -193,7 +194,7 @@ def pick(factor, kind, persist=False, seed=None, context=None):
 by_kind = {kind: {factor: pick(factor, kind) for factor in FACTORS} for kind in KINDS[:3]}
 variants = {"A": False, "B": True}
 means = {f"{kind}, {v}": {f: pick(f, kind, persist).mean() for f in FACTORS} for kind in KINDS[:3] for v, persist in variants.items()}
-figure = downstream.sparsity_factors(by_kind, {"Gaussian 2/π": ablation.GAUSSIAN}, {"paper: latents": 0.12, "paper: channels": 0.60})
+figure = bars.sparsity_factors(by_kind, {"Gaussian 2/π": ablation.GAUSSIAN}, {"paper: latents": 0.12, "paper: channels": 0.60})
 page.save_figure(figure, "score_and_factors", {"means": means, "ablations": {kind: len(pick("score", kind)) for kind in KINDS}})
 
 # %% [markdown]
@@ -202,7 +203,7 @@ page.save_figure(figure, "score_and_factors", {"means": means, "ablations": {kin
 
 # %%
 fading = {kind: measured["norms"][chosen(kind)].mean(0) for kind in KINDS[:3]}
-page.save_figure(downstream.reach(fading), "reach", {"norm by position": fading})
+page.save_figure(plots.reach(fading), "reach", {"norm by position": fading})
 print("\n".join(f"{name:24}" + "  ".join(f"{factor} {value:.3f}" for factor, value in parts.items()) for name, parts in means.items()))
 
 # %% [markdown]

@@ -1,28 +1,21 @@
-"""Drawings of the ideas behind Toy Models of Superposition: nothing is measured here, and the only numbers are those passed in."""
+"""Sketches of the ideas behind Toy Models of Superposition: nothing is measured here."""
 
-from collections import Counter
 from collections.abc import Sequence
-from fractions import Fraction
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, Polygon, Rectangle
-from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection
 from numpy import ndarray
-from scipy.spatial import ConvexHull
 
-from companion.plots.style import CONTROL, OURS, PAPER, THEORY, panels, styled
+from companion.plots.style import CATEGORIES, CONTROL, OURS, PAPER, THEORY, panels, styled
 
-COLOURS = ("#1f5fa8", "#e08214", "#3a8f5c", "#8e5ea2", "#c0392b", "#5f6b73")
-"""One per feature, in order; reused after six."""
 LABEL = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
-VIEW = {"elev": 20, "azim": -47}
-"""From where solids are seen, in degrees."""
+GREY = "#808080"
 
 
-def _canvas(axes: Axes, title: str, caption: str = "", *, x: tuple[float, float] = (-1.4, 1.4), y: tuple[float, float] = (-1.4, 1.4)) -> None:
+def canvas(axes: Axes, title: str, caption: str = "", *, x: tuple[float, float] = (-1.4, 1.4), y: tuple[float, float] = (-1.4, 1.4)) -> None:
     """Axes that are paper: no ticks, equal scales, and room for a caption below."""
     lines = 1 + caption.count("\n") if caption else 0
     axes.set(xlim=x, ylim=(y[0] - 0.075 * lines * (x[1] - x[0]), y[1]), aspect="equal", title=title)
@@ -30,7 +23,8 @@ def _canvas(axes: Axes, title: str, caption: str = "", *, x: tuple[float, float]
     axes.text(0.5, 0, caption, transform=axes.transAxes, ha="center", va="bottom", fontsize=8.5)
 
 
-def _arrow(axes: Axes, tip: Sequence[float], colour: str, label: str = "", *, start: Sequence[float] = (0, 0), width: float = 2.2, **style) -> None:
+def arrow(axes: Axes, tip: Sequence[float], colour: str, label: str = "", *, start: Sequence[float] = (0, 0), width: float = 2.2, **style) -> None:
+    """An arrow with its label beyond the tip."""
     axes.add_patch(FancyArrowPatch(start, tip, arrowstyle="-|>", mutation_scale=6 * width, color=colour, lw=width, shrinkA=0, shrinkB=0, **style))
     if label:
         across, up = np.asarray(tip) / np.linalg.norm(tip)
@@ -40,13 +34,12 @@ def _arrow(axes: Axes, tip: Sequence[float], colour: str, label: str = "", *, st
 
 def _plane(axes: Axes, *, neurons: bool) -> None:
     """The two coordinate axes of a hidden space: named and solid if they mean something, faint if any other pair would do."""
-    for direction, name in (((1, 0), "neuron 1"), ((0, 1), "neuron 2")):
-        ends = np.array([direction, direction]) * [[-0.4 if neurons else -1.1], [1.15]]
-        axes.plot(*ends.T, color=THEORY if neurons else CONTROL, lw=1.1 if neurons else 0.8, ls="-" if neurons else (0, (3, 4)), zorder=0)
-        if neurons:
-            axes.text(
-                *(1.2 * np.array(direction)), name, fontsize=8, ha="left" if direction[0] else "center", va="center" if direction[0] else "bottom"
-            )
+    look = dict(color=THEORY, lw=1.1) if neurons else dict(color=CONTROL, lw=0.8, ls=(0, (3, 4)))
+    for direction in np.eye(2):
+        axes.plot(*np.outer(direction, [-0.4 if neurons else -1.1, 1.15]), zorder=0, **look)
+    if neurons:
+        axes.text(1.2, 0, "neuron 1", fontsize=8, va="center")
+        axes.text(0, 1.2, "neuron 2", fontsize=8, ha="center")
 
 
 def _directions(degrees: Sequence[float]) -> Float[ndarray, "k 2"]:
@@ -59,18 +52,18 @@ def privileged_basis() -> Figure:
     """C1: features in a space without a privileged basis, along the neurons of one that has it, and across them."""
     figure, axes = panels(1, 3, size=(3.5, 3.3))
     cases = (
-        ("no privileged basis", "every rotation is as good:\nno axis to look at", (25, 115), False),
-        ("privileged, features along neurons", "each neuron\nreads one feature", (0, 90), True),
-        ("privileged, features across neurons", "each neuron answers\nto several features", (38, 142), True),
+        ("no privileged basis", "every rotation is as good:\nno axis to look at", (25, 115)),
+        ("privileged, features along neurons", "each neuron\nreads one feature", (0, 90)),
+        ("privileged, features across neurons", "each neuron answers\nto several features", (38, 142)),
     )
-    for panel, (title, caption, degrees, neurons) in zip(axes, cases, strict=True):
-        _canvas(panel, title, caption, x=(-1.65, 1.75), y=(-0.6, 1.45))
-        _plane(panel, neurons=neurons)
-        for i, (tip, colour) in enumerate(zip(_directions(degrees), COLOURS, strict=False)):
-            along = degrees[i] % 90 == 0
-            _arrow(panel, 0.95 * tip, colour, "" if along else f"feature {i + 1}")
-            if along:
-                panel.text(*((0.5, -0.16), (0.09, 0.5))[i], f"feature {i + 1}", color=colour, ha=("center", "left")[i], va="center")
+    for panel, (title, caption, degrees) in zip(axes, cases, strict=True):
+        canvas(panel, title, caption, x=(-1.65, 1.75), y=(-0.6, 1.45))
+        _plane(panel, neurons="no" not in title.split())
+        along = degrees == (0, 90)
+        for i, tip in enumerate(0.95 * _directions(degrees)):
+            arrow(panel, tip, CATEGORIES[i], "" if along else f"feature {i + 1}")
+    axes[1].text(0.5, -0.16, "feature 1", color=CATEGORIES[0], ha="center", va="center")
+    axes[1].text(0.09, 0.5, "feature 2", color=CATEGORIES[1], va="center")
     return figure
 
 
@@ -79,57 +72,54 @@ def superposition_hypothesis() -> Figure:
     """C2: interference when one feature is active, ambiguity when several are, and the large sparse network a small dense one simulates."""
     figure, (one, several, networks) = panels(1, 3, size=(3.5, 3.9), width_ratios=(1, 1, 1.45))
     tips = _directions(90 + 72 * np.arange(5))
-    _canvas(one, "one feature active: interference", "feature 1 is active; directions 2 and 5 see part\nof it (red), 3 and 4 its negative (grey)")
-    for i, tip in enumerate(tips[1:], 1):
-        _arrow(one, tip, CONTROL, f"{i + 1}", width=1.1)
+    canvas(one, "one feature active: interference", "feature 1 is active; directions 2 and 5 see part\nof it (red), 3 and 4 its negative (grey)")
+    for i, tip in enumerate(tips[1:], 2):
+        arrow(one, tip, CONTROL, f"{i}", width=1.1)
         shadow = (tips[0] @ tip) * tip
-        one.plot(*np.stack([tips[0], shadow]).T, color=CONTROL, lw=0.8, ls=":", zorder=0)
-        one.plot(*np.stack([0 * tip, shadow]).T, color=PAPER if tips[0] @ tip > 0 else CONTROL, lw=5, alpha=0.8, solid_capstyle="butt", zorder=1)
-    _arrow(one, tips[0], OURS, "1")
-    _canvas(several, "several active: ambiguity", "features 1 and 3 are active; their sum (red)\npoints along feature 2, which is not")
+        one.plot(*zip(tips[0], shadow, strict=True), color=CONTROL, lw=0.8, ls=":", zorder=0)
+        one.plot([0, shadow[0]], [0, shadow[1]], color=PAPER if i in (2, 5) else CONTROL, lw=5, alpha=0.8, solid_capstyle="butt", zorder=1)
+    arrow(one, tips[0], OURS, "1")
+    canvas(several, "several active: ambiguity", "features 1 and 3 are active; their sum (red)\npoints along feature 2, which is not")
     for i, tip in enumerate(tips):
-        _arrow(several, tip, OURS if i in (0, 2) else CONTROL, f"{i + 1}", width=2.2 if i in (0, 2) else 1.1)
-    _arrow(several, tips[0] + tips[2], PAPER, width=2.6, zorder=4)
+        colour, width = (OURS, 2.2) if i in (0, 2) else (CONTROL, 1.1)
+        arrow(several, tip, colour, f"{i + 1}", width=width)
+    both = tips[0] + tips[2]
+    arrow(several, both, PAPER, width=2.6, zorder=4)
     for i in (0, 2):
-        several.plot(*np.stack([tips[i], tips[0] + tips[2]]).T, color=PAPER, lw=0.8, ls=":")
-    _canvas(networks, "a small network stands for a larger one", x=(-0.3, 7.3), y=(-3.3, 2.9))
-    for left, width, active in ((0.2, 11, (2, 8)), (4.5, 5, range(5))):
-        _network(networks, left, width, active)
+        several.plot(*zip(tips[i], both, strict=True), color=PAPER, lw=0.8, ls=":")
+    canvas(networks, "a small network stands for a larger one", x=(-0.3, 7.3), y=(-3.3, 2.9))
     networks.text(3.6, 0, "≈", fontsize=26, ha="center", va="center", color=THEORY)
-    for x, name, caption in (
-        (1.45, "large and sparse", "one feature per unit,\nfew active at a time"),
-        (5.75, "small and dense", "several features\nper unit"),
-    ):
-        networks.text(x, 2.5, name, ha="center", fontsize=8.5)
-        networks.text(x, -2.5, caption, ha="center", va="top", fontsize=8.5)
+    _network(networks, 0.2, 11, (2, 8), "large and sparse", "one feature per unit,\nfew active at a time")
+    _network(networks, 4.5, 5, range(5), "small and dense", "several features\nper unit")
     return figure
 
 
-def _network(axes: Axes, left: float, width: int, active: Sequence[int]) -> None:
+def _network(axes: Axes, left: float, width: int, active: Sequence[int], name: str, caption: str) -> None:
     """Three layers of `width` units; only the active ones, and the connections between them, are in colour."""
     height = np.linspace(1, -1, width) * (2.2 if width > 6 else 1.6)
-    for layer in range(3):
-        x = left + 1.25 * layer
+    for x in left + 1.25 * np.arange(3):
         for i, y in enumerate(height):
-            on = i in active
-            for j in active if on and layer < 2 else ():
+            for j in active if i in active and x < left + 2 else ():
                 axes.plot([x, x + 1.25], [y, height[j]], color=OURS, lw=0.7, alpha=0.7, zorder=0)
-            axes.add_patch(Circle((x, y), 0.13, facecolor=OURS if on else "white", edgecolor=OURS if on else CONTROL, lw=0.9))
+            fill, edge = (OURS, OURS) if i in active else ("white", CONTROL)
+            axes.add_patch(Circle((x, y), 0.13, facecolor=fill, edgecolor=edge, lw=0.9))
+    axes.text(left + 1.25, 2.5, name, ha="center", fontsize=8.5)
+    axes.text(left + 1.25, -2.5, caption, ha="center", va="top", fontsize=8.5)
 
 
 @styled
 def experiment() -> Figure:
     """C3: the toy model. n sparse features, m < n hidden dimensions, and the same n features recovered through the transposed weights."""
     figure, (axes,) = panels(size=(8.4, 3.9))
-    _canvas(axes, "", x=(-0.7, 10.6), y=(-2.9, 2.6))
+    canvas(axes, "", x=(-0.7, 10.6), y=(-2.9, 2.6))
     _column(axes, 0.5, (0, 0.9, 0, 0, 0.45, 0, 0, 0), OURS, "x", "n features,\nfew of them active")
-    _column(axes, 4.9, (0.6, 0.25, 0.75), COLOURS[1], "h", "m < n\nhidden dimensions")
+    _column(axes, 4.9, (0.6, 0.25, 0.75), CATEGORIES[1], "h", "m < n\nhidden dimensions")
     _column(axes, 9.3, (0.05, 0.8, 0, 0.1, 0.42, 0, 0.07, 0), OURS, "x′", "n outputs,\ncompared with x")
     for left, right, wide, narrow, text in ((1.4, 4.2, 2, 0.8, "h = Wᵀ x\n\nW: n × m"), (5.6, 8.4, 0.8, 2, "relu(W h + b)\n\nthe same W")):
         axes.add_patch(Polygon([(left, wide), (left, -wide), (right, -narrow), (right, narrow)], facecolor="#eef3f9", edgecolor=OURS))
         axes.text((left + right) / 2, 0, text, ha="center", va="center")
     for start, end in ((0.85, 1.35), (4.22, 4.6), (5.2, 5.58), (8.42, 9.0)):
-        _arrow(axes, (end, 0), THEORY, start=(start, 0), width=1.3)
+        arrow(axes, (end, 0), THEORY, start=(start, 0), width=1.3)
     axes.text(10.1, 0, "L = Σ Iᵢ (xᵢ − x′ᵢ)²", fontsize=9, rotation=90, va="center", ha="center")
     return figure
 
@@ -138,9 +128,8 @@ def _column(axes: Axes, x: float, values: Sequence[float], colour: str, name: st
     """A vector as a column of cells; the fuller the colour, the larger the entry."""
     top = 0.25 * len(values)
     for i, value in enumerate(values):
-        box = (x - 0.25, top - 0.5 * (i + 1))
-        axes.add_patch(Rectangle(box, 0.5, 0.5, facecolor="white", edgecolor=THEORY, lw=0.8))
-        axes.add_patch(Rectangle(box, 0.5, 0.5, facecolor=colour, alpha=value, edgecolor="none"))
+        for look in (dict(fc="white", ec=THEORY, lw=0.8), dict(fc=colour, ec="none", alpha=value)):
+            axes.add_patch(Rectangle((x - 0.25, top - 0.5 * (i + 1)), 0.5, 0.5, **look))
     axes.text(x, top + 0.15, name, ha="center", va="bottom", fontsize=12, style="italic")
     axes.text(x, -top - 0.15, caption, ha="center", va="top", fontsize=8)
 
@@ -149,131 +138,17 @@ def _column(axes: Axes, x: float, values: Sequence[float], colour: str, name: st
 def fates() -> Figure:
     """C4: what can become of one feature more than there are dimensions: two features (grey) and an extra one (red) in a plane."""
     figure, axes = panels(1, 3, size=(3.3, 3.6))
-    cases = (
-        ("ignored", "the output is its mean;\nits whole variance is lost", [(1, 0), (0, 1)], None),
-        ("dedicated, at another's cost", "a dimension of its own;\nfeature 2 is lost instead", [(1, 0)], (0, 1)),
-        ("superposed", "opposite to feature 2: both are kept,\nand disturb each other if both are active", [(1, 0), (0, 1)], (0, -1)),
-    )
-    for panel, (title, caption, kept, extra) in zip(axes, cases, strict=True):
-        _canvas(panel, title, caption)
+    canvas(axes[0], "ignored", "the output is its mean;\nits whole variance is lost")
+    canvas(axes[1], "dedicated, at another's cost", "a dimension of its own;\nfeature 2 is lost instead")
+    canvas(axes[2], "superposed", "opposite to feature 2: both are kept,\nand disturb each other if both are active")
+    for panel, second, extra, lost, colour in zip(axes, (1, 0, 1), (0, 1, -1), ("extra", "2", ""), (PAPER, GREY, ""), strict=True):
         _plane(panel, neurons=False)
-        for i, tip in enumerate(kept):
-            _arrow(panel, tip, "#808080", f"{i + 1}")
+        arrow(panel, (1, 0), GREY, "1")
+        if second:
+            arrow(panel, (0, 1), GREY, "2")
         if extra:
-            _arrow(panel, extra, PAPER, "extra")
-        lost, colour = ("extra", PAPER) if extra is None else ("2", "#808080")
-        if len(kept) == 1 or extra is None:
+            arrow(panel, (0, extra), PAPER, "extra")
+        if lost:
             panel.plot(0, 0, "o", ms=9, mfc="white", mec=colour, mew=1.8)
             panel.text(0, -0.22, f"{lost}: not learned", color=colour, ha="center", va="top", fontsize=8.5, bbox=LABEL)
     return figure
-
-
-# --- weights, seen in several ways ------------------------------------------------------------------------------------
-
-
-@styled
-def views_of_weights(W: Float[ndarray, "F H"]) -> Figure:
-    """C7: the same weights as a heat map, as a stack plot per hidden dimension, and as a graph from features to hidden dimensions."""
-    figure, (matrix, stack, graph) = panels(1, 3, size=(3.3, 3.8))
-    limit = np.abs(W).max()
-    image = matrix.imshow(W, cmap="RdBu_r", vmin=-limit, vmax=limit)
-    figure.colorbar(image, ax=matrix, location="bottom", shrink=0.6, aspect=14, label="weight")
-    matrix.set(title="matrix", xlabel="hidden dimension", ylabel="feature", xticks=range(W.shape[1]), yticks=range(W.shape[0]))
-    matrix.grid(False)
-    for h, column in enumerate(W.T):
-        ends = {1: 0.0, -1: 0.0}  # where the next rectangle starts, above and below the axis
-        for i, weight in enumerate(column):
-            sign = 1 if weight > 0 else -1
-            stack.bar(h, weight, bottom=ends[sign], width=0.6, color=COLOURS[i % 6], edgecolor="white", label=f"feature {i}" if h == 0 else None)
-            ends[sign] += weight
-    stack.axhline(0, color=THEORY, lw=0.8)
-    stack.set(title="stack plot", xlabel="hidden dimension", ylabel="weight, one rectangle each", xticks=range(W.shape[1]))
-    stack.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
-    _bipartite(graph, W / limit)
-    return figure
-
-
-def _bipartite(axes: Axes, W: Float[ndarray, "F H"]) -> None:
-    rows, columns = (np.linspace(1, -1, size) if size > 1 else np.zeros(1) for size in W.shape)
-    for (i, h), weight in np.ndenumerate(W):
-        if abs(weight) > 0.03:
-            axes.plot([0, 2], [rows[i], columns[h]], color="#b2182b" if weight > 0 else "#2166ac", lw=4 * abs(weight), alpha=0.8, zorder=0)
-    for x, heights, colours in ((0, rows, COLOURS), (2, columns, ("white",))):
-        for i, y in enumerate(heights):
-            axes.add_patch(Circle((x, y), 0.11, facecolor=colours[i % len(colours)], edgecolor=THEORY))
-            axes.text(x + (0.22 if x else -0.22), y, f"{i}", ha="center", va="center", fontsize=8)
-    _canvas(axes, "graph", "features                 hidden dimensions\nred: positive, blue: negative", x=(-0.5, 2.5), y=(-1.3, 1.3))
-
-
-@styled
-def polytope_and_matrix(W_by_name: dict[str, Float[ndarray, "F H"]]) -> Figure:
-    """C6: the polytope whose corners are the rows of W, and below it the matrix W W^T of rank H it corresponds to (H = 1, 2 or 3).
-
-    Raises:
-        ValueError: a W with more than three columns, which has no drawing.
-    """
-    count, below = len(W_by_name), []
-    figure = Figure(figsize=(2.6 * count + 0.7, 5.2), layout="constrained")
-    for at, (name, W) in enumerate(W_by_name.items(), 1):
-        if W.shape[1] > 3:
-            raise ValueError(f"{name}: W has shape {W.shape}; only one, two or three hidden dimensions can be drawn.")
-        draw, projection = (_solid, "3d") if W.shape[1] == 3 else (_flat, None)
-        draw(figure.add_subplot(2, count, at, projection=projection), W, [COLOURS[i % 6] for i in range(len(W))], name)
-        below.append(figure.add_subplot(2, count, count + at))
-        image = below[-1].imshow(W @ W.T, cmap="RdBu_r", vmin=-1, vmax=1)
-        below[-1].grid(False)
-        below[-1].set(xticks=range(len(W)), yticks=range(len(W)), xlabel=f"W Wᵀ: {len(W)} × {len(W)}, rank {W.shape[1]}")
-    figure.colorbar(image, ax=below, shrink=0.7, label="Wᵢ · Wⱼ")
-    return figure
-
-
-@styled
-def tegum_products(W_by_name: dict[str, Float[ndarray, "F 3"]], D_by_name: dict[str, Float[ndarray, " F"]]) -> Figure:
-    """C5: polytopes put into orthogonal subspaces of three dimensions; a corner's colour and label is its dimensionality D_i, as given."""
-    figure = Figure(figsize=(3.5 * len(W_by_name), 4.1), layout="constrained")
-    shades = {D: COLOURS[i % 6] for i, D in enumerate(sorted({round(float(d), 6) for D in D_by_name.values() for d in D}, reverse=True))}
-    for at, (name, W) in enumerate(W_by_name.items(), 1):
-        values = [round(float(d), 6) for d in D_by_name[name]]
-        axes = figure.add_subplot(1, len(W_by_name), at, projection="3d")
-        split = " + ".join(f"{count} × {Fraction(D).limit_denominator(20)}" for D, count in Counter(values).items())
-        _solid(axes, W, [shades[D] for D in values], f"{name}\nD: {split}")
-        for corner, D in zip(W, values, strict=True):
-            text = f"{Fraction(D).limit_denominator(20)}"
-            axes.text(*(1.22 * corner), text, color=shades[D], ha="center", va="center", fontsize=9, bbox=LABEL)
-    return figure
-
-
-def _flat(axes: Axes, W: Float[ndarray, "F H"], colours: Sequence[str], title: str) -> None:
-    place = np.pad(W, ((0, 0), (0, 2 - W.shape[1])))
-    order = np.argsort(np.arctan2(place[:, 1], place[:, 0]))
-    axes.add_patch(Polygon(place[order], closed=True, facecolor="#eef3f9", edgecolor=CONTROL, lw=1.2, zorder=0))
-    for i, (tip, colour) in enumerate(zip(place, colours, strict=True)):
-        _arrow(axes, tip, colour, f"{i}", width=1.6)
-    _canvas(axes, title)
-
-
-def _solid(axes: Axes, W: Float[ndarray, "F 3"], colours: Sequence[str], title: str) -> None:
-    """Convex hull of the rows, its edges (those behind it dashed), and a spoke to every corner."""
-    hull = ConvexHull(W)
-    axes.add_collection3d(Poly3DCollection(W[hull.simplices], facecolor="#9dbbdd", alpha=0.14, edgecolor="none"))
-    for edge, in_front in _edges(hull).items():
-        style = {"color": THEORY, "lw": 1.2} if in_front else {"color": CONTROL, "lw": 0.9, "ls": (0, (3, 3))}
-        axes.plot(*W[list(edge)].T, **style)
-    axes.add_collection3d(Line3DCollection([(0 * corner, corner) for corner in W], colors=colours, lw=1.6))
-    axes.scatter(*W.T, color=colours, s=34, depthshade=False)
-    axes.set(xlim=(-0.75, 0.75), ylim=(-0.75, 0.75), zlim=(-0.85, 0.85), box_aspect=(1.5, 1.5, 1.7), title=title)
-    axes.view_init(**VIEW)
-    axes.set_axis_off()
-
-
-def _edges(hull: ConvexHull) -> dict[tuple[int, int], bool]:
-    """Edges between two faces that are not in one plane (qhull cuts faces into triangles, and the cuts are no edges): is it in front?"""
-    up, around = np.deg2rad([VIEW["elev"], VIEW["azim"]])
-    to_viewer = np.array([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)])
-    seen, found = hull.equations[:, :3] @ to_viewer > 0, {}
-    for face, corners in enumerate(hull.simplices):
-        for opposite, neighbour in enumerate(hull.neighbors[face]):
-            if not np.allclose(hull.equations[face], hull.equations[neighbour]):
-                edge = tuple(sorted(int(c) for at, c in enumerate(corners) if at != opposite))
-                found[edge] = bool(seen[face] or seen[neighbour])
-    return found

@@ -1,22 +1,33 @@
-"""Pictures of an autoencoder's training and of what it found. Arrays in, Figure out."""
+"""Curves of autoencoders: along training, across kinds of them, and what they do to the model downstream. Arrays in, Figure out."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import NullFormatter, PercentFormatter
 
-from companion.plots.style import CONTROL, OURS, PAPER, THEORY, panels, styled
+from companion.plots.lines import FEW, MANY, Log, Panel, frame, level, lines, pairs, seeds
+from companion.plots.style import CONTROL, OURS, PAPER, THEORY, Curve, Row, Rows, note, panels, shades, styled
 
-ARMS = (OURS, "#6a9bd1", "#e08e45", PAPER)
-"""Best to worst expected arm of the comparison of dead latents."""
+KINDS = {
+    "TopK": ("#0072b2", "o", "-"),
+    "Multi-TopK": ("#56b4e9", "s", "-"),
+    "BatchTopK": ("#009e73", "^", "-"),
+    "Matryoshka": ("#00513b", "v", "-"),
+    "ReLU (2023)": ("#d55e00", "D", "--"),
+    "ReLU (April 2024)": ("#e69f00", "P", "--"),
+    "Gated": ("#cc79a7", "X", "--"),
+    "JumpReLU": ("#4d4d4d", "*", "--"),
+}
+"""Colour, marker and dash of each kind, told apart without colour too; dashes have a penalty."""
 
 
-def _over_tokens(axis: Axes, label: str) -> None:
-    axis.set(xlabel="tokens seen", ylabel=label)
-    axis.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
+def _look(kind: str) -> dict[str, str]:
+    return dict(zip(("color", "marker", "linestyle"), KINDS[kind], strict=True))
+
+
+# --- one dictionary ---
 
 
 @styled
@@ -27,21 +38,16 @@ def training_curves(runs: Sequence[Mapping[str, np.ndarray]], final: Sequence[fl
         final: normalised error on held-out text of each run's averaged weights, drawn as dots at the end.
     """
     figure, (error, dead) = panels(1, 2)
-    for run, end in zip(runs, final, strict=True):
-        error.plot(run["tokens"], run["mse"], color=OURS, alpha=0.7)
-        error.plot(run["tokens"][-1], end, "o", color=THEORY, markersize=4, clip_on=False, zorder=3)
-        dead.plot(run["tokens"], run["dead"], color=OURS, alpha=0.7)
-    error.plot([], [], "o", color=THEORY, markersize=4, label="held-out text, averaged weights")
-    error.plot([], [], color=OURS, label="training batch")
-    error.legend()
-    error.set_yscale("log")
-    error.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    error.yaxis.set_major_formatter("{x:.2g}")
-    error.yaxis.set_minor_locator(NullLocator())
-    _over_tokens(error, "normalised MSE")
-    _over_tokens(dead, "dead latents")
+    tokens, look = tuple(run["tokens"] for run in runs), dict(color=OURS, alpha=0.7)
+    ends = [at[-1] for at in tokens]
+    error.plot(ends, final, "o", color=THEORY, ms=4, clip_on=False, zorder=3, label="held-out text, averaged weights")
+    seeds(error, tokens, tuple(run["mse"] for run in runs), "training batch", **look)
+    seeds(dead, tokens, tuple(run["dead"] for run in runs), **look)
+    frame(error, "tokens seen", Log("normalised MSE", every=FEW), "best")
+    frame(dead, "tokens seen", "dead latents", ylim=(0, None))
     dead.yaxis.set_major_formatter(PercentFormatter(1))
-    dead.set_ylim(bottom=0)
+    for axes in (error, dead):
+        axes.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
     return figure
 
 
@@ -54,86 +60,183 @@ def recovery(panel_cosines: Sequence[Mapping[str, Float[np.ndarray, " F"]]], tit
         threshold: what counts as found, drawn as a line.
     """
     figure, axes = panels(1, len(titles), sharey=True)
-    for axis, cosines, title in zip(axes, panel_cosines, titles, strict=True):
+    for panel, cosines, title in zip(axes, panel_cosines, titles, strict=True):
         for (name, values), colour, dash in zip(cosines.items(), (OURS, "#555555", "#888888", "#bbbbbb"), ("-", "--", "-.", ":"), strict=False):
-            axis.plot(np.linspace(0, 1, len(values)), np.sort(values)[::-1], dash, color=colour, label=name)
-        axis.axhline(threshold, color=THEORY, linewidth=0.8)
-        axis.annotate("counted as found above", (0.99, threshold), xytext=(0, -3), textcoords="offset points", ha="right", va="top", fontsize=7)
-        axis.set(title=title, xlabel="true features, best first", ylim=(0, 1.02), xlim=(0, 1))
-        axis.xaxis.set_major_formatter(PercentFormatter(1))
-    axes[0].set_ylabel("cosine with its matched row")
-    axes[0].legend(loc="lower left")
+            panel.plot(np.linspace(0, 1, len(values)), np.sort(values)[::-1], dash, color=colour, label=name)
+        level(panel, threshold, colour=THEORY)
+        note(panel, "counted as found above", (0.99, threshold), (0, -3), ha="right", va="top", fontsize=7)
+        frame(panel, "true features, best first", title=title, ylim=(0, 1.02), xlim=(0, 1))
+        panel.xaxis.set_major_formatter(PercentFormatter(1))
+    frame(axes[0], y="cosine with its matched row", legend="lower left")
     return figure
 
 
 @styled
 def error_by_position(runs: Float[np.ndarray, "run T"], total: Sequence[float]) -> Figure:
     """Normalised error at each position of a context, one line per run; position 0 stands apart as a dot."""
-    figure, (axis,) = panels(1, 1, size=(6.0, 3.2))
-    for errors, mean in zip(runs, total, strict=True):
-        axis.plot(np.arange(1, len(errors)), errors[1:], color=OURS, alpha=0.7)
-        axis.plot(0, errors[0], "o", color=PAPER, markersize=5, clip_on=False, zorder=3)
-        axis.axhline(mean, color=CONTROL, linestyle="--", linewidth=0.9)
-    axis.plot([], [], color=OURS, label="positions from 1 on")
-    axis.plot([], [], "o", color=PAPER, label="position 0")
-    axis.plot([], [], "--", color=CONTROL, label="all positions")
-    axis.legend(loc="upper right", ncols=3)
-    axis.set(xlabel="position in the context", ylabel="normalised MSE", ylim=(0, 1.25 * runs.max()), xlim=(0, None))
+    figure, (axes,) = panels(size=(6.0, 3.2))
+    at = np.arange(runs.shape[1])
+    seeds(axes, at[1:], runs[:, 1:], "positions from 1 on", color=OURS, alpha=0.7)
+    seeds(axes, at[:1], runs[:, :1], "position 0", color=PAPER, marker="o", ls="", ms=5, clip_on=False, zorder=3)
+    for run, mean in enumerate(total):
+        level(axes, mean, colour=CONTROL, ls="--", lw=0.9, label=None if run else "all positions")
+    legend = dict(loc="upper right", ncols=3)
+    frame(axes, "position in the context", "normalised MSE", legend, ylim=(0, 1.25 * runs.max()), xlim=(0, None))
     return figure
 
 
+# --- kinds of them ---
+
+
 @styled
-def dead_latents(
-    tokens: Float[np.ndarray, " step"],
-    arms: Mapping[str, Float[np.ndarray, "seed step"]],
-    threshold: int,
-    never: Mapping[str, Float[np.ndarray, " seed"]],
-) -> Figure:
-    """Share of dead latents by tokens, one colour per arm and one line per seed; beside it the share silent on held-out text.
+def frontiers(measures: Mapping[str, Mapping[str, Sequence[Curve]]], grid: tuple[float, float]) -> Figure:
+    """One panel per measure against L0, both log: one curve per kind through its sparsities, further seeds pale.
 
     Args:
-        threshold: tokens of silence after which a latent counts as dead; before them none can be.
-        never: share of latents that fire nowhere on held-out text, after training.
+        measures: by label of the vertical axis, then by kind: (L0, value) of each seed.
+        grid: range of L0 in which kinds are compared, shaded.
     """
-    figure, (curve, bars) = panels(1, 2)
-    for seeds, colour in zip(arms.values(), ARMS, strict=True):
-        for dead in seeds:
-            curve.plot(tokens, dead, color=colour, alpha=0.8)
-    curve.axvspan(0, threshold, color="#f2f2f2", zorder=0)
-    curve.annotate(
-        "none can be dead yet",
-        (threshold / 2, 0.5),
-        xycoords=("data", "axes fraction"),
-        rotation=90,
-        ha="center",
-        va="center",
-        fontsize=7,
-        color="#777777",
-    )
-    _over_tokens(curve, "dead latents")
-    for at, ((name, shares), colour) in enumerate(zip(never.items(), ARMS, strict=True)):
-        bars.bar(at, np.mean(shares), color=colour, label=name)
-        bars.plot(np.full(len(shares), at), shares, "o", color=THEORY, markersize=3)
-    bars.set(ylabel="latents silent on held-out text", xticks=[])
-    for axis in (curve, bars):
-        axis.set_ylim(0, None)
-        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    figure.legend(loc="outside upper center", ncols=len(arms))
+    figure, axes = panels(1, len(measures), size=(4.6, 3.9))
+    for panel, (label, kinds) in zip(axes, measures.items(), strict=True):
+        panel.axvspan(*grid, color="#f4f4f4", zorder=0)
+        for kind, curves in kinds.items():
+            seeds(panel, *pairs(curves), kind, pale=True, **_look(kind), ms=5, lw=1.5)
+        frame(panel, Log("active latents per token, L0", every=MANY), Log(label, every=MANY))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
+    return figure
+
+
+def against_latents(sizes: Sequence[int], errors: Mapping[str, Rows], l0: float) -> Figure:
+    """Error at one L0 against the number of latents, both log: one line per kind, further seeds pale."""
+    across, up = Log("latents n", sizes, form="{x:,.0f}"), Log(f"normalised MSE at L0 = {l0:.3g}", every=MANY)
+    return lines(Panel(sizes, errors, across, up, [_look(kind) for kind in errors]), size=(4.6, 3.2), pale=True, ms=5, lw=1.5)
+
+
+@styled
+def refinement(ratios: Mapping[str, Row], errors: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
+    """Left: how far refinement moves activations, as a log ratio. Right: the error with the encoder's values and with the best ones.
+
+    Args:
+        ratios: ln(refined / encoder's) of active latents, by kind; its mean is marked.
+        errors: normalised error before and after, one per seed, by kind.
+    """
+    figure, (moved, error) = panels(1, 2, size=(4.4, 3.2))
+    for at, (kind, values) in enumerate(ratios.items()):
+        colour, _, dash = KINDS[kind]
+        moved.hist(values, bins=np.linspace(-1, 3, 81), density=True, histtype="step", color=colour, ls=dash, lw=1.5)
+        moved.axvline(values.mean(), color=colour, ls=dash, lw=0.9)
+        place = (0.98, 0.95 - 0.09 * at)
+        note(moved, f"{kind}: mean {values.mean():+.2f}", place, where="axes fraction", ha="right", color=colour, fontsize=8)
+    moved.axvline(0, color=THEORY, lw=0.6)
+    frame(moved, "ln(refined / encoder's activation)", "density", xlim=(-1, 3))
+    for kind, pair in errors.items():
+        seeds(error, (0, 1), np.transpose(pair), kind, **_look(kind), alpha=0.8)
+    frame(error, y="normalised MSE", xticks=(0, 1), xticklabels=("encoder's values", "refined"), xlim=(-0.3, 1.3), ylim=(0, None), legend="best")
     return figure
 
 
 @styled
-def loss_when_replaced(losses: Mapping[str, Sequence[float]], clean: float) -> Figure:
-    """Cross-entropy of the subject when its residual stream is replaced by each of several things, above the clean loss."""
-    figure, (axis,) = panels(1, 1, size=(6.0, 2.6))
-    for at, values in enumerate(losses.values()):
-        axis.barh(at, np.mean(values) - clean, left=clean, color=OURS if at == 0 else CONTROL)
-        axis.plot(values, np.full(len(values), at), "o", color=THEORY, markersize=3)
-        axis.annotate(f"{np.mean(values) - clean:+.3g} nats", (max(values), at), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8)
-    axis.axvline(clean, color=THEORY, linewidth=1)
-    axis.annotate("untouched", (clean, -0.5), ha="left", va="bottom", fontsize=8, xytext=(2, 0), textcoords="offset points")
-    axis.set(yticks=range(len(losses)), yticklabels=list(losses), xlabel="cross-entropy, nats per token")
-    axis.set_xlim(clean - 0.02 * (axis.get_xlim()[1] - clean), axis.get_xlim()[1] * 1.08)
-    axis.invert_yaxis()
-    axis.grid(axis="y", visible=False)
+def other_sizes(kept: Sequence[int], curves: Mapping[str, Rows], threshold: Mapping[str, Curve], k: int) -> Figure:
+    """Normalised error when another number of latents is kept at test time than in training.
+
+    Args:
+        curves: error by kind with the k' largest pre-activations kept.
+        threshold: (L0, error) by kind with a fixed threshold instead, dotted.
+        k: latents kept in training, marked.
+    """
+    figure, (axes,) = panels(size=(5.4, 3.6))
+    for kind, rows in curves.items():
+        seeds(axes, kept, rows, f"{kind}, k' largest", **_look(kind), ms=4, alpha=0.8)
+    for kind, curve in threshold.items():
+        axes.plot(*curve, ":", color=THEORY, lw=1.2, label=f"{kind}, fixed threshold")
+    for size, name in ((k, "k"), (4 * k, "4k")):
+        axes.axvline(size, color=CONTROL, lw=0.8, zorder=0)
+        note(axes, name, (size, 1), (3, -3), ("data", "axes fraction"), va="top", fontsize=8)
+    frame(axes, Log("latents kept at test time, k' (mean L0)", kept), Log("normalised MSE", every=MANY), "best")
     return figure
+
+
+@styled
+def recovery_by_kind(cosines: Mapping[str, Row], shares: Mapping[str, Row], found: float) -> Figure:
+    """Mean cosine of true features with their matched rows, and the share above `found`: a dot per seed; controls are grey."""
+    figure, axes = panels(1, 2, size=(4.2, 3.4), sharey=True)
+    labels = ("mean matched cosine", f"features found (cosine above {found:g})")
+    for panel, measure, label in zip(axes, (cosines, shares), labels, strict=True):
+        for at, (name, values) in enumerate(measure.items()):
+            colour, marker, _ = KINDS.get(name, (CONTROL, "o", "-"))
+            panel.plot([np.min(values), np.max(values)], [at, at], color=colour, lw=1)
+            panel.plot(values, np.full(len(values), at), marker, color=colour, ms=6, alpha=0.8)
+        frame(panel, label, yticks=range(len(measure)), yticklabels=list(measure), xlim=(-0.03, 1.03))
+        panel.grid(axis="y", visible=False)
+    axes[1].xaxis.set_major_formatter(PercentFormatter(1))
+    axes[0].invert_yaxis()
+    return figure
+
+
+# --- downstream ---
+
+
+@styled
+def loss_to_compute(
+    steps: Row, curve: Row, smooth: Row, spliced: Mapping[str, float], fractions: Mapping[str, float], ablated: Mapping[str, float]
+) -> Figure:
+    """The subject's loss along its training, each spliced loss read off at the step that had it, and the ablations above.
+
+    Args:
+        steps, curve, smooth: kept steps (0 left out), the loss there and its non-increasing fit.
+        spliced, fractions: loss in nats with each dictionary in place, and the fraction of compute read off, by label.
+        ablated: loss when the stream is ablated, by name.
+    """
+    figure, (whole, close) = panels(1, 2, size=(4.6, 3.8))
+    for axes in (whole, close):
+        axes.plot(steps, smooth, color=THEORY, lw=1, label="non-increasing fit" if axes is whole else None)
+        axes.plot(steps, curve, "o", ms=3, color=CONTROL, label="kept checkpoints" if axes is whole else None)
+        frame(axes, Log("training step of the subject model"))
+    for (label, loss), colour in zip(spliced.items(), shades(len(spliced)), strict=True):
+        step = fractions[label] * steps[-1]
+        close.plot([steps[0], step, step], [loss, loss, 0], color=colour, lw=1)
+        close.plot(step, loss, "D", ms=5, color=colour, label=f"{label}: {fractions[label]:.0%}")
+        whole.plot(step, loss, "D", ms=4, color=colour)
+    for name, loss in ablated.items():
+        level(whole, loss, name, lw=1, ls=":")
+    close.xaxis.set_minor_formatter(NullFormatter())
+    ends = dict(xlim=(steps[-1] / 12, steps[-1] * 1.15), ylim=(smooth[-1] - 0.1, max(spliced.values()) + 0.6))
+    frame(close, legend=dict(loc="upper right", title="share of the compute"), title="where the dictionaries are", **ends)
+    frame(whole, y="held-out loss (nats per token)", legend="center right", ylim=(0, None), title="the whole training")
+    return figure
+
+
+@styled
+def two_scores(kept: Sequence[int], fraction: Mapping[int, Row], interval: Mapping[int, np.ndarray], recovered: Mapping[int, Row]) -> Figure:
+    """Against k, by number of latents n: the fraction of pre-training compute, and the zero-ablation score of the same run.
+
+    Args:
+        fraction, recovered: by n, one value per k.
+        interval: by n, (2, k) low and high ends of the fraction.
+    """
+    figure, (left, right) = panels(1, 2, size=(3.8, 3.4), sharey=True)
+    for (n, middle), colour in zip(fraction.items(), shades(len(fraction)), strict=True):
+        left.errorbar(kept, middle, abs(interval[n] - middle), fmt="o-", ms=4, capsize=3, color=colour, label=f"n = {n:,}")
+        right.plot(kept, recovered[n], "o-", ms=4, color=colour)
+    frame(left, Log("kept latents k", kept), "share", "best", title="fraction of pre-training compute", ylim=(0, 1.03))
+    frame(right, Log("kept latents k", kept), title="loss recovered from zero ablation")
+    return figure
+
+
+@styled
+def loss_against_mse(mse: Mapping[int, Row], delta: Mapping[int, Row], kept: Sequence[int]) -> Figure:
+    """Rise of the loss against normalised mean squared error, both log, one line per n, the points labelled by k."""
+    figure, (axes,) = panels(size=(4.6, 3.4))
+    for (n, errors), colour in zip(mse.items(), shades(len(mse)), strict=True):
+        axes.plot(errors, delta[n], "o-", ms=4, color=colour, label=f"n = {n:,}")
+        for k, x, y in zip(kept, errors, delta[n], strict=True):
+            note(axes, f"k={k}", (x, y), (5, -8), fontsize=7)
+    frame(axes, Log("normalised mean squared error"), Log("rise of the loss (nats per token)"), "best")
+    return figure
+
+
+def reach(profile: Mapping[str, Row]) -> Figure:
+    """Mean norm of an ablation's effect at positions t, t+1, ... relative to t, log scale, by what is removed."""
+    curves, looks = {name: norms / norms[0] for name, norms in profile.items()}, [dict(color=colour) for colour in (OURS, PAPER, CONTROL, THEORY)]
+    positions, up = np.arange(len(next(iter(profile.values())))), Log("effect on the logits, relative to position t")
+    return lines(Panel(positions, curves, "positions after the ablated one", up, looks), size=(5.0, 3.2), marker="o", ms=3)

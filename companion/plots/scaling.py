@@ -1,45 +1,18 @@
-"""Figures of scaling laws: error against compute, against latents and kept latents, against the learning rate, against noise."""
+"""Curves of scaling laws: error against compute, against latents and kept latents, against the learning rate, against noise."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
-from companion.plots.style import CONTROL, PAPER, THEORY, panels, styled
+from companion.plots.lines import FEW, MANY, Log, family, frame, level, pairs, seeds
+from companion.plots.style import CONTROL, PAPER, THEORY, Curve, Row, Rows, note, panels, shades, styled
 
-Curve = tuple[np.ndarray, np.ndarray]
-
-
-def _shades(count: int) -> list[tuple[float, ...]]:
-    """Light to dark for small to large; yellow is left out, being too pale on white."""
-    return [colormaps["viridis"](at) for at in np.linspace(0.85, 0.05, count)]
-
-
-def _log_error(axis: Axes, label: str = "") -> None:
-    axis.set_yscale("log")
-    axis.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
-    axis.yaxis.set_major_formatter("{x:.2g}")
-    axis.yaxis.set_minor_locator(NullLocator())
-    axis.set_ylabel(label)
-
-
-def _written(axis, form: str) -> None:
-    """Ticks at 1, 2 and 5 of each decade of a log axis, written out."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(form)
-    axis.set_minor_locator(NullLocator())
-
-
-def _sizes(axis: Axes, sizes: Sequence[float], label: str) -> None:
-    """A log axis with every size written out."""
-    axis.set(xscale="log", xlabel=label)
-    axis.xaxis.set_major_locator(FixedLocator(list(sizes)))
-    axis.xaxis.set_major_formatter("{x:,.0f}")
-    axis.xaxis.set_minor_locator(NullLocator())
+WRITTEN = "{x:,.0f}"
+DOTS = dict(marker="o", ls="", ms=4, alpha=0.85)
+ERROR = Log("normalised MSE", every=MANY)
+HELD_OUT = Log("normalised MSE, held out", every=MANY)
 
 
 @styled
@@ -53,28 +26,30 @@ def compute_frontier(runs: Mapping[int, Sequence[Curve]], corners: Curve, fit: C
         paper, paper_floor: the same of the paper, its compute as a share of the subject's pre-training.
     """
     figure, (ours, theirs) = panels(1, 2, size=(4.7, 3.8))
-    for (n, curves), colour in zip(runs.items(), _shades(len(runs)), strict=True):
-        for seed, curve in enumerate(curves):
-            ours.plot(*curve, color=colour, lw=1, alpha=0.75, label=f"n = {n:,}" if seed == 0 else None)
+    for (n, curves), colour in zip(runs.items(), shades(len(runs)), strict=True):
+        seeds(ours, *pairs(curves), f"n = {n:,}", color=colour, lw=1, alpha=0.75)
     ours.plot(*corners, "o", ms=3.5, color=THEORY, zorder=4, label="lower envelope")
     ours.plot(*fit, "--", color=THEORY, lw=1.2, zorder=3, label="its fit")
     theirs.plot(*paper, "--", color=PAPER, label="the paper's fit")
-    for axis, level, colour in ((ours, floor, THEORY), (theirs, paper_floor, PAPER)):
-        axis.axhline(level, color=colour, lw=1, ls=":")
-        axis.annotate("irreducible", (0.01, level), xycoords=("axes fraction", "data"), va="bottom", fontsize=8, color=colour)
-        axis.set_xscale("log")
-        axis.legend(loc="upper right", fontsize=8)
-    _log_error(ours, "normalised MSE")
-    _log_error(theirs)
-    ours.set(title="here", xlabel="training compute 6 B d n x steps (FLOP)")
-    theirs.set(title="GPT-4, quoted", xlabel="training compute / pre-training compute of GPT-4")
+    level(ours, floor, "irreducible", colour=THEORY, lw=1, ls=":")
+    level(theirs, paper_floor, "irreducible", lw=1, ls=":")
+    frame(ours, Log("training compute 6 B d n x steps (FLOP)"), ERROR, "upper right", title="here")
+    frame(theirs, Log("training compute / pre-training compute of GPT-4"), Log(every=MANY), "upper right", title="GPT-4, quoted")
     return figure
 
 
+def _laws(axes: Axes, x: Row, errors: Mapping[str, Rows], fits: Mapping[str, Curve], floors: Mapping[str, float], dash: str = "--") -> None:
+    """Small to large: a dot per seed over x, a fitted curve, and a dotted line at what it tends to."""
+    for (name, fit), colour in zip(fits.items(), shades(len(fits)), strict=True):
+        if name in errors:
+            seeds(axes, x, errors[name], color=colour, **DOTS)
+        axes.plot(*fit, dash, color=colour, lw=1.4, label=name)
+        if name in floors:
+            level(axes, floors[name], colour=colour, ls=":")
+
+
 @styled
-def size_and_sparsity(
-    sizes: Sequence[int], here: Mapping[int, Mapping[str, np.ndarray]], paper_sizes: np.ndarray, paper: Mapping[int, Curve]
-) -> Figure:
+def size_and_sparsity(sizes: Sequence[int], here: Mapping[int, Mapping[str, np.ndarray]], paper_sizes: Row, paper: Mapping[int, Curve]) -> Figure:
     """Error at the end of training against n, one colour per k, with the joint fit and each k's irreducible part; beside it the paper's law.
 
     Args:
@@ -82,96 +57,71 @@ def size_and_sparsity(
         paper: by k, the law over paper_sizes and its irreducible part.
     """
     figure, (ours, theirs) = panels(1, 2, size=(4.7, 3.8))
-    for (k, cell), colour in zip(here.items(), _shades(len(here)), strict=True):
-        for errors in cell["errors"]:
-            ours.plot(sizes, errors, "o", ms=3.5, color=colour, alpha=0.8)
-        ours.plot(sizes, cell["fit"], "--", color=colour, label=f"k = {k}")
-        ours.axhline(cell["floor"], color=colour, lw=0.8, ls=":")
-    for (k, (law, floor)), colour in zip(paper.items(), _shades(len(paper)), strict=True):
-        theirs.plot(paper_sizes, law, "--", color=colour, label=f"k = {k}")
-        theirs.axhline(floor, color=colour, lw=0.8, ls=":")
-    for axis, name, at in ((ours, "here", sizes), (theirs, "GPT-4, quoted", paper_sizes)):
-        _sizes(axis, at, "latents n")
-        _log_error(axis)
-        axis.set_title(name)
-        axis.legend(loc="upper right", fontsize=8, ncols=2, title="dotted: irreducible", title_fontsize=8)
-    ours.set_ylabel("normalised MSE")
+    found, legend = {f"k = {k}": cell for k, cell in here.items()}, dict(loc="upper right", ncols=2, title="dotted: irreducible")
+    fits, floors = ({k: (sizes, cell["fit"]) for k, cell in found.items()}, {k: cell["floor"] for k, cell in found.items()})
+    _laws(ours, sizes, {k: cell["errors"] for k, cell in found.items()}, fits, floors)
+    frame(ours, Log("latents n", sizes, form=WRITTEN), ERROR, legend, title="here")
+    laws = {f"k = {k}": (paper_sizes, law) for k, (law, _) in paper.items()}
+    _laws(theirs, paper_sizes, {}, laws, {f"k = {k}": floor for k, (_, floor) in paper.items()})
+    frame(theirs, Log("latents n", paper_sizes, form=WRITTEN), Log(every=MANY), legend, title="GPT-4, quoted")
     return figure
 
 
 @styled
 def rates(
-    grid: Sequence[float],
-    errors: Mapping[int, Float[np.ndarray, "seed R"]],
-    optima: Mapping[int, Sequence[float]],
-    fit: Curve,
-    rule: Curve,
-    label: str,
-) -> Figure:
-    """Error against the learning rate for each number of latents, with each seed's optimum; beside it the optima against n.
+    grid: Row, errors: Mapping[int, Rows], optima: Mapping[int, Sequence[float]], fit: Mapping[str, Curve] | None = None,
+    short: tuple[Row, Mapping[int, Rows]] | None = None,
+) -> Figure:  # fmt: skip
+    """Error against the learning rate for each number of latents n, with each seed's optimum; beside it the optima against n.
 
     Args:
-        fit: the power law through the optima.
-        rule: the paper's, n^-1/2, through their middle.
-        label: the fitted exponent with its interval, in words.
+        fit: a power law through the optima, by its name; the paper's, n^-1/2, goes through their mean in any case.
+        short: a grid that ends too early, and the errors there.
     """
     figure, (curves, best) = panels(1, 2, size=(4.5, 3.5))
-    for (n, seeds), colour in zip(errors.items(), _shades(len(errors)), strict=True):
-        for seed, values in enumerate(seeds):
-            curves.plot(grid, values, "o-", ms=3, lw=1, color=colour, alpha=0.8, label=f"n = {n:,}" if seed == 0 else None)
-        for at in optima[n]:
-            curves.axvline(at, color=colour, lw=0.7, ls=":")
-        best.plot(np.full(len(optima[n]), n), optima[n], "o", color=colour, ms=5)
-    best.plot(*fit, "-", color=THEORY, lw=1.2, label=label)
-    best.plot(*rule, "--", color=PAPER, lw=1.2, label="paper: exponent -1/2")
-    curves.set(xscale="log", xlabel="learning rate (dotted: optimum)")
-    _written(curves.xaxis, "{x:g}")
-    _log_error(curves, "normalised MSE, held out")
-    _sizes(best, list(errors), "latents n")
-    best.set(yscale="log", ylabel="optimal learning rate")
-    _written(best.yaxis, "{x:g}")
-    curves.legend(fontsize=8)
-    best.legend(fontsize=8)
+    sizes, found = np.array(list(errors), dtype=float), np.array([optima[n] for n in errors])  # (size, seed)
+    for n, at, beside, colour in zip(errors, found, np.outer(sizes, np.linspace(0.97, 1.03, found.shape[1])), shades(len(sizes)), strict=True):
+        seeds(curves, grid, errors[n], f"n = {n:,}", marker="o", ms=3, lw=1, color=colour, alpha=0.8)
+        best.plot(beside, at, "o", color=colour, ms=5, clip_on=False)  # seeds that agree would hide each other
+        for rate in at:
+            curves.axvline(rate, color=colour, lw=0.7, ls=":")
+        if short:
+            seeds(curves, short[0], short[1][n], marker="s", ls="--", color=colour, lw=0.9, ms=4, mfc="white")
+    if short:
+        curves.axvspan(min(short[0]) / 1.2, max(short[0]) * 1.2, color="#f6e3e0", zorder=0)
+        note(curves, "a grid that ends here", (max(short[0]), 0.03), where=("data", "axes fraction"), ha="right", fontsize=7, color=PAPER)
+    for name, curve in (fit or {}).items():
+        best.plot(*curve, "-", color=THEORY, lw=1.2, label=name)
+    rule = np.exp(np.log(found * np.sqrt(sizes)[:, None]).mean()) / np.sqrt(sizes)
+    best.plot(sizes, rule, "--", color=PAPER, lw=1.2, label="paper: exponent -1/2")
+    frame(curves, Log("learning rate (dotted: optimum)", every=FEW), HELD_OUT, "best")
+    frame(best, Log("latents n", sizes, form=WRITTEN), Log("optimal learning rate", every=FEW), "best")
     return figure
 
 
 @styled
-def convergence(
-    sizes: Sequence[int], tokens: Mapping[int, Float[np.ndarray, "seed n"]], fit: Curve, label: str, paper: Mapping[str, Curve]
-) -> Figure:
+def convergence(sizes: Sequence[int], tokens: Mapping[int, Rows], fit: Curve, label: str, paper: Mapping[str, Curve]) -> Figure:
     """Tokens to convergence against n, one colour per k and a dot per seed, with the fitted power law and the paper's exponents."""
-    figure, (axis,) = panels(1, 1, size=(5.4, 3.6))
-    for (k, seeds), colour in zip(tokens.items(), _shades(len(tokens)), strict=True):
-        for seed, values in enumerate(seeds):
-            axis.plot(sizes, values, "o", ms=4, color=colour, alpha=0.85, label=f"k = {k}" if seed == 0 else None)
-    axis.plot(*fit, "-", color=THEORY, lw=1.2, label=label)
-    for (name, curve), dash in zip(paper.items(), ("--", ":"), strict=False):
-        axis.plot(*curve, dash, color=PAPER, lw=1.2, label=name)
-    _sizes(axis, sizes, "latents n")
-    axis.set(yscale="log", ylabel="tokens to convergence")
-    _written(axis.yaxis, "{x:,.0f}")
-    axis.legend(fontsize=8)
+    figure, (axes,) = panels(size=(5.4, 3.6))
+    family(axes, sizes, {f"k = {k}": rows for k, rows in tokens.items()}, [dict(color=colour) for colour in shades(len(tokens))], **DOTS)
+    for (name, curve), colour, dash in zip(({label: fit} | paper).items(), (THEORY, PAPER, PAPER), ("-", "--", ":"), strict=False):
+        axes.plot(*curve, dash, color=colour, lw=1.2, label=name)
+    frame(axes, Log("latents n", sizes, form=WRITTEN), Log("tokens to convergence", every=FEW, form=WRITTEN), "best")
     return figure
 
 
 @styled
-def subject_widths(widths: Sequence[int], errors: Mapping[int, Float[np.ndarray, "seed w"]]) -> Figure:
+def subject_widths(widths: Sequence[int], errors: Mapping[int, Rows]) -> Figure:
     """Error at one (n, k) against the width of the subject model, one colour per n and a dot per seed."""
-    figure, (axis,) = panels(1, 1, size=(5.0, 3.3))
-    for (n, seeds), colour in zip(errors.items(), _shades(len(errors)), strict=True):
-        for values in seeds:
-            axis.plot(widths, values, "o", ms=4, color=colour)
-        axis.plot(widths, seeds.mean(axis=0), "-", lw=1.2, color=colour, label=f"n = {n:,}")
-    _sizes(axis, widths, "width d of the subject model")
-    _log_error(axis, "normalised MSE, held out")
-    axis.legend(fontsize=8)
+    figure, (axes,) = panels(size=(5.0, 3.3))
+    rows = {f"n = {n:,}": found for n, found in errors.items()}
+    _laws(axes, widths, rows, {name: (widths, found.mean(axis=0)) for name, found in rows.items()}, {}, "-")
+    frame(axes, Log("width d of the subject model", widths, form=WRITTEN), HELD_OUT, "best")
     return figure
 
 
 @styled
-def noise_floor(
-    sizes: Sequence[int], errors: Mapping[str, Float[np.ndarray, "seed n"]], fits: Mapping[str, Curve], shares: Sequence[float], floors: np.ndarray
-) -> Figure:
+def noise_floor(sizes: Sequence[int], errors: Mapping[str, Rows], fits: Mapping[str, Curve], shares: Sequence[float], floors: np.ndarray) -> Figure:
     """Data with noise of known variance: error against n with each level's fit and noise share; beside it fitted floor against noise share.
 
     Args:
@@ -179,20 +129,12 @@ def noise_floor(
         floors: (level, 3) fitted irreducible error, and the ends of its interval.
     """
     figure, (law, floor) = panels(1, 2, size=(4.6, 3.5))
-    for (name, seeds), share, colour in zip(errors.items(), shares, _shades(len(errors)), strict=True):
-        for values in seeds:
-            law.plot(sizes, values, "o", ms=3.5, color=colour, alpha=0.8)
-        law.plot(*fits[name], "--", color=colour, lw=1.2, label=name)
-        if share:
-            law.axhline(share, color=colour, lw=0.9, ls=":")
-    for share, (value, low, high), colour in zip(shares, floors, _shades(len(errors)), strict=True):
+    _laws(law, sizes, errors, fits, {name: share for name, share in zip(fits, shares, strict=True) if share})
+    for share, (value, low, high), colour in zip(shares, floors, shades(len(shares)), strict=True):
         floor.errorbar(share, value, [[max(0, value - low)], [max(0, high - value)]], fmt="o", capsize=3, color=colour)
     ends = [0, 1.15 * max(shares)]
     floor.plot(ends, ends, color=CONTROL, lw=1.2, label="floor = noise share")
-    law.set(xlim=(sizes[0] / 1.15, None))
-    _sizes(law, sizes, "latents n")
-    _log_error(law, "normalised MSE, held out")
-    floor.set(xlabel="noise share of the variance", ylabel="fitted irreducible error")
-    law.legend(loc="upper right", fontsize=8, title="dashed: fit, dotted: noise share", title_fontsize=8)
-    floor.legend(fontsize=8)
+    legend = dict(loc="upper right", title="dashed: fit, dotted: noise share")
+    frame(law, Log("latents n", sizes, form=WRITTEN), HELD_OUT, legend, xlim=(sizes[0] / 1.15, None))
+    frame(floor, "noise share of the variance", "fitted irreducible error", "best")
     return figure

@@ -1,18 +1,20 @@
-"""Pictures of what a training step costs. Arrays in, Figure out."""
+"""What a training step costs: its parts, its curves, and benchmarks that were recorded elsewhere. Arrays in, Figure out."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
-from companion.plots.style import CONTROL, OURS, PAPER, THEORY, panels, styled
+from companion.plots.bars import bars
+from companion.plots.lines import FEW, MANY, Log, Panel, frame, level, lines, seeds
+from companion.plots.style import CONTROL, OURS, PALE, PAPER, SECOND, THEORY, Row, Rows, note, panels, styled
 
 PARTS = {
     "encoder": CONTROL,
-    "selection": "#e08e45",
-    "decoder": "#6a9bd1",
+    "selection": SECOND,
+    "decoder": PALE,
     "dL/dz": OURS,
     "dL/dW_dec": "#8a6fb0",
     "dL/dW_enc": "#b49fd0",
@@ -21,100 +23,61 @@ PARTS = {
     "AuxK": PAPER,
     "norm, Adam": "#4f9d69",
 }
-"""Colours of the parts of a step, the same in every figure."""
-LIBRARIES = (OURS, "#6a9bd1", THEORY, "#4f9d69", "#e08e45", PAPER)
+"""Colours of the parts of a training step, the same in every figure."""
+LIBRARIES = (OURS, PALE, THEORY, "#4f9d69", SECOND, PAPER)
 
 
 @styled
-def parts(bars: Mapping[str, Mapping[str, float]], xlabel: str) -> Figure:
-    """One stacked bar per name, its parts (keys of `PARTS`) in order; the sum is written at the end."""
-    figure, (axis,) = panels(1, 1, size=(8.0, 0.7 + 0.6 * len(bars) + 0.8))
-    names = list(dict.fromkeys(part for bar in bars.values() for part in bar))
-    for at, bar in enumerate(bars.values()):
-        left = 0.0
-        for part, value in bar.items():
-            axis.barh(at, value, left=left, color=PARTS[part], edgecolor="white", linewidth=0.5)
-            left += value
-        axis.annotate(f"{left:.3g}", (left, at), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
-    for name in names:
-        axis.barh(0, 0, color=PARTS[name], label=name)
-    axis.set(yticks=range(len(bars)), yticklabels=list(bars), xlabel=xlabel)
-    axis.invert_yaxis()
-    axis.grid(axis="y", visible=False)
-    figure.legend(loc="outside upper center", ncols=min(len(names), 4), fontsize=8)
-    return figure
-
-
-@styled
-def over_ratio(
-    ratio: Float[np.ndarray, " R"], measured: Float[np.ndarray, "repeat R"], ylabel: str, formula: Float[np.ndarray, " R"] | None = None
-) -> Figure:
+def over_ratio(ratio: Row, measured: Rows, ylabel: str, formula: Row | None = None) -> Figure:
     """Measured ratios (dots per repeat, line through medians) against n/k, with what operations alone would give."""
-    figure, (axis,) = panels(1, 1, size=(6.0, 3.4))
-    axis.plot(ratio, np.median(measured, axis=0), color=OURS, label="measured, median")
-    axis.plot(np.tile(ratio, len(measured)), measured.ravel(), ".", color=OURS, markersize=4, alpha=0.5, label="each round")
+    figure, (axes,) = panels(size=(6.0, 3.4))
+    axes.plot(ratio, np.median(measured, axis=0), color=OURS, label="measured, median")
+    seeds(axes, ratio, measured, "each round", marker=".", ls="", color=OURS, ms=4, alpha=0.5)
     if formula is not None:
-        axis.plot(ratio, formula, "--", color=THEORY, linewidth=1, label="operations, by the formula")
-    axis.axhline(1, color="#777777", linewidth=0.8)
-    axis.annotate("equal", (ratio[0], 1), va="bottom", fontsize=7, xytext=(0, 1), textcoords="offset points", color="#777777")
-    axis.set_xscale("log", base=2)
-    axis.set_yscale("log", base=2)
-    for side in (axis.xaxis, axis.yaxis):
-        side.set_major_formatter("{x:g}")
-    axis.set(xlabel="n / k   (latents per latent kept)", ylabel=ylabel)
-    axis.legend(loc="lower right" if formula is not None else "upper left")
+        axes.plot(ratio, formula, "--", color=THEORY, lw=1, label="operations, by the formula")
+    level(axes, 1, colour="#777777")
+    note(axes, "equal", (ratio[0], 1), (0, 1), fontsize=7, color="#777777")
+    frame(axes, Log("n / k   (latents per latent kept)", ratio), Log(ylabel, every=FEW), "upper left" if formula is None else "lower right")
     return figure
 
 
-@styled
-def held(latents: Sequence[int], shares: Mapping[str, Float[np.ndarray, " N"]], limit: float) -> Figure:
+def held(latents: Sequence[int], shares: Mapping[str, Row], limit: float) -> Figure:
     """Memory beyond the weights' own, as a share of the (B, n) array, against n; the limit is a line."""
-    figure, (axis,) = panels(1, 1, size=(6.0, 3.2))
-    for (name, values), colour in zip(shares.items(), (OURS, "#6a9bd1", CONTROL), strict=False):
-        axis.plot(latents, values, "o-", color=colour, label=name, markersize=4)
-    axis.axhline(limit, color=THEORY, linewidth=1, linestyle="--", label=f"{limit:.0%}")
-    axis.axhline(1, color="#777777", linewidth=0.8, label="the array itself")
-    axis.set_xscale("log", base=2)
-    axis.set_xticks(latents, [f"{n:,}" for n in latents])
-    axis.set_yscale("log")
-    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.yaxis.set_minor_locator(NullLocator())
-    axis.set(xlabel="n, latents", ylabel="extra memory of a step\n/ (B, n) float32 array")
-    axis.legend(loc="center right", fontsize=8)
-    return figure
+    across, up = Log("n, latents", latents, form="{x:,.0f}"), Log("extra memory of a step\n/ (B, n) float32 array", every=FEW, form="{x:.0%}")
+    looks, limits = [dict(color=colour) for colour in (OURS, PALE, CONTROL)], {f"{limit:.0%}": limit, "the array itself": 1}
+    return lines(Panel(latents, shares, across, up, looks, limits), size=(6.0, 3.2), legend="center right", marker="o", ms=4)
 
 
-@styled
-def losses(steps: Float[np.ndarray, " S"], curves: Mapping[str, Float[np.ndarray, "seed S"]]) -> Figure:
+def losses(steps: Row, curves: Mapping[str, Rows]) -> Figure:
     """Training error by step, one line per seed, one colour and dash per form of the step."""
-    figure, (axis,) = panels(1, 1, size=(6.0, 3.2))
-    for (name, seeds), colour, dash in zip(curves.items(), (CONTROL, OURS, "#e08e45", PAPER), ("-", "--", ":", "-."), strict=False):
-        for at, curve in enumerate(seeds):
-            axis.plot(steps, curve, dash, color=colour, linewidth=3 if colour == CONTROL else 1.4, label=name if at == 0 else None)
-    axis.set(xlabel="step", ylabel="normalised MSE", yscale="log")
-    axis.yaxis.set_major_formatter("{x:.2g}")
-    axis.yaxis.set_minor_formatter("{x:.2g}")
-    axis.legend()
+    looks = zip((CONTROL, OURS, SECOND, PAPER), ("-", "--", ":", "-."), (3, 1.4, 1.4, 1.4), strict=True)
+    looks = [dict(color=colour, ls=dash, lw=width) for colour, dash, width in looks]
+    return lines(Panel(steps, curves, "step", Log("normalised MSE", every=MANY), looks), size=(6.0, 3.2))
+
+
+@styled
+def parts(steps: Mapping[str, Mapping[str, float]], xlabel: str) -> Figure:
+    """One stacked bar per name, its parts (keys of `PARTS`) in order; the sum is written at the end."""
+    figure, (axes,) = panels(size=(8.0, 0.7 + 0.6 * len(steps) + 0.8))
+    bars(axes, steps, [sum(step.values()) for step in steps.values()], ["none"] * len(steps), "{0:.3g}", xlabel=xlabel)
+    for at, step in enumerate(steps.values()):
+        ends = np.cumsum([0, *step.values()])
+        axes.barh(at, list(step.values()), left=ends[:-1], color=[PARTS[part] for part in step], edgecolor="white", lw=0.5)
+    names = dict.fromkeys(part for step in steps.values() for part in step)
+    for name in names:
+        axes.barh(0, 0, color=PARTS[name], label=name)
+    figure.legend(loc="outside upper center", ncols=min(len(names), 4))
     return figure
 
 
 @styled
-def coarser(names: Sequence[str], overlap: Float[np.ndarray, " R"], error: Float[np.ndarray, "R seed"]) -> Figure:
+def coarser(names: Sequence[str], overlap: Row, error: Float[np.ndarray, "R seed"]) -> Figure:
     """Selections of lower and lower precision: share of the right latents found, and the error of the model trained with them."""
     figure, (share, loss) = panels(1, 2, sharey=True, size=(4.2, 0.6 + 0.45 * len(names)))
-    share.barh(names, overlap, color=OURS)
-    for at, value in enumerate(overlap):
-        share.annotate(f"{value:.1%}", (value, at), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
-    loss.barh(names, error.mean(axis=1), color=CONTROL)
-    for at, seeds in enumerate(error):
-        loss.plot(seeds, np.full(len(seeds), at), "o", color=THEORY, markersize=3)
-    share.set(xlabel="share of the float32 selection found", xlim=(0, 1.18), xticks=(0, 0.25, 0.5, 0.75, 1))
+    bars(loss, names, error, [CONTROL] * len(names), xlabel="normalised MSE after training")
+    bars(share, names, overlap, [OURS] * len(names), "{0:.1%}", xlabel="share of the float32 selection found")
+    share.set(xlim=(0, 1.18), xticks=(0, 0.25, 0.5, 0.75, 1))
     share.xaxis.set_major_formatter(PercentFormatter(1))
-    share.invert_yaxis()
-    loss.set(xlabel="normalised MSE after training")
-    for axis in (share, loss):
-        axis.grid(axis="y", visible=False)
     return figure
 
 
@@ -129,17 +92,12 @@ def recorded(
         source: what recorded it and on which machine, written over the panels, because nothing here was measured in the page.
     """
     figure, axes = panels(1, len(shapes), sharey=True, sharex=True, size=(3.4, 0.9 + 0.38 * len(rows)))
-    for axis, shape, ratio, low, high in zip(axes, shapes, ratios.T, least.T, most.T, strict=True):
-        colours = [LIBRARIES[at % len(LIBRARIES)] for at in range(len(rows))]
-        axis.barh(rows, ratio, color=colours, xerr=np.stack([ratio - low, high - ratio]), error_kw={"linewidth": 0.8, "capsize": 2})
-        for at, (value, top) in enumerate(zip(ratio, high, strict=True)):
-            axis.annotate(f"{value:.2g}", (max(value, top), at), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
-        axis.axvline(1, color=THEORY, linewidth=1)
-        axis.set(title=shape, xscale="log", xlabel="time of a step / encoder product")
-        axis.xaxis.set_major_formatter("{x:g}")
-        axis.set_xlim(0.5, 2.2 * max(1, most.max()))
-        axis.grid(axis="y", visible=False)
-    axes[0].invert_yaxis()
+    colours = [LIBRARIES[at % len(LIBRARIES)] for at in range(len(rows))]
+    for panel, shape, ratio, low, high in zip(axes, shapes, ratios.T, least.T, most.T, strict=True):
+        bars(panel, rows, ratio, colours, "{0:.2g}", whiskers=(low, high), xscale="log", xlabel="time of a step / encoder product", title=shape)
+        panel.axvline(1, color=THEORY, lw=1)
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.set_xlim(0.5, 2.2 * max(1, most.max()))
     figure.suptitle(source, fontsize=9)
     return figure
 
@@ -147,15 +105,9 @@ def recorded(
 @styled
 def company(names: Sequence[str], efficiency: Sequence[float], least: Sequence[float], most: Sequence[float], source: str) -> Figure:
     """Weak scaling: tokens (or latents) per second and process, relative to one process alone; whiskers are the rounds' extremes."""
-    figure, (axis,) = panels(1, 1, size=(6.2, 2.4))
-    at, middle = np.arange(len(names)), np.asarray(efficiency)
-    whiskers = np.abs(np.stack([middle - least, most - middle]))
-    axis.barh(at, middle, xerr=whiskers, color=[CONTROL if i < 2 else OURS for i in at], error_kw=dict(lw=1, capsize=2))
-    for y, value, end in zip(at, middle, most, strict=True):
-        axis.annotate(f"{value:.2f}", (max(value, end), y), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8)
-    axis.axvline(1, color=THEORY, lw=0.8)
-    axis.set(yticks=at, yticklabels=names, xlabel="work per second and process / that of one process alone")
+    figure, (axes,) = panels(size=(6.2, 2.4))
+    bars(axes, names, efficiency, [CONTROL, CONTROL] + [OURS] * (len(names) - 2), "{0:.2f}", whiskers=(np.array(least), np.array(most)))
+    axes.set(xlabel="work per second and process / that of one process alone")
+    axes.axvline(1, color=THEORY, lw=0.8)
     figure.suptitle(source, fontsize=8)
-    axis.invert_yaxis()
-    axis.grid(axis="y", visible=False)
     return figure

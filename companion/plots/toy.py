@@ -1,26 +1,98 @@
-"""Pictures of the toy models: arrays in, matplotlib figures out."""
+"""Curves of the toy models: of one model, against sparsity, under attack. Arrays in, figures out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
-from matplotlib.colors import Normalize
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from companion.plots.style import CONTROL, INVERSE_DENSITY, OURS, PAPER, THEORY, log_ticks, panels, styled
+from companion.plots.lines import DENSITY, DOTTED, SOLID, Log, Panel, by_sparsity, family, frame, level, lines, seeds
+from companion.plots.style import CONTROL, OURS, PAPER, SECOND, THEORY, Row, Rows, note, panels, styled
 
+SPARSER = Log("density p = 1 - S  (log, sparser to the right)")
 LINES = {"tetrahedron": 3 / 4, "triangle": 2 / 3, "digon": 1 / 2, "pentagon": 2 / 5, "square antiprism": 3 / 8}
 """Dimensionality d/k of the polytopes the paper draws guide lines for."""
-TICKS = (1, 1.5, 2, 3, 4, 5, 6, 8, 10, 20, 50, 100)
+VULNERABILITY = "vulnerability V\n(1 = no superposition)"
 
 
-def _sparsity_axis(axes: Axes, inverse: Float[ndarray, " levels"]) -> None:
-    log_ticks(axes, inverse, TICKS)
-    axes.set_xlim(inverse.min() / 1.07, inverse.max() * 1.07)
-    axes.set_xlabel(INVERSE_DENSITY)
+# --- one model ---
+
+
+@styled
+def runs_against_optimum(excess: Mapping[str, Row], within: float = 0.01) -> Figure:
+    """Loss over the exact optimum, minus one, of every run from a random start, and the share that comes within `within`."""
+    figure, (axes,) = panels(size=(1.5 + 0.95 * len(excess), 3.4))
+    for i, values in enumerate(excess.values()):
+        spread = i + 0.55 * (np.arange(len(values)) / len(values) - 0.5)
+        axes.plot(spread, np.clip(np.sort(values), 1e-6, None), ".", color=OURS, ms=4, alpha=0.7)
+        note(axes, f"{np.mean(values <= within):.0%}", (i, 1.01), where=("data", "axes fraction"), ha="center", fontsize=8)
+    level(axes, within)
+    frame(axes, y=Log("loss / exact optimum - 1"), xticks=range(len(excess)), xticklabels=list(excess), ylim=(0.7e-6, None))
+    axes.set_title(f"share of runs within {within:.0%} of the optimum (red line)", pad=16, fontsize=9)
+    return figure
+
+
+def counts(density: Sequence[float], count: Mapping[str, Rows], ylabel: str) -> Figure:
+    """Numbers of features against density, one line per seed and kind; sparser to the right."""
+    looks = [dict(color=colour) for colour in (OURS, PAPER, CONTROL, THEORY)]
+    ends = dict(ylim=(0, None), xlim=(1.2 * max(density), min(density) / 1.2))
+    return lines(Panel(density, count, SPARSER, ylabel, looks, settings=ends), size=(5.4, 3.3), marker="o", ms=4, alpha=0.8)
+
+
+@styled
+def loss_by_active(density: Row, share: Float[ndarray, "K P"], probability: Float[ndarray, "K P"]) -> Figure:
+    """F5: share of the loss that falls on samples with k active features, and how frequent such samples are."""
+    figure, axes = panels(1, 2, size=(4.0, 3.3), sharey=True)
+    for panel, values, title in zip(axes, (probability, share), ("samples", "loss at the optimum"), strict=True):
+        panel.stackplot(density, values, labels=[f"k = {k}" for k in range(len(values))], alpha=0.85)
+        frame(panel, SPARSER, title=title, ylim=(0, 1), xlim=(density[-1], density[0]))
+    axes[0].set_ylabel("share by number k of active features")
+    axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+@styled
+def fates(losses: Mapping[str, Row], best: Row, density: Row, title: str) -> Figure:
+    """Loss of each fate along one column of the phase diagram, in units of V(p), and the exact optimum under them."""
+    figure, (axes,) = panels(size=(5.6, 3.6))
+    colours = {"not learned": CONTROL, "superposed": PAPER, "dedicated": OURS}
+    for name, loss in losses.items():
+        axes.plot(density, loss, color=colours[name.split(",")[0]], ls="-" if name in colours else "-.", label=name)
+    axes.plot(density, best, "o", color=THEORY, ms=3, mfc="none", label="optimum, weights and bias free")
+    frame(axes, Log(DENSITY), "loss / V(p)", "best", title=title, ylim=(0, None))
+    return figure
+
+
+@styled
+def two_branches(ratio: Row, runs: Mapping[str, Sequence[tuple[float, float]]], branches: Mapping[str, Row]) -> Figure:
+    """F13: loss of every run against the density ratio, coloured by geometry, with the exact branches."""
+    figure, (axes,) = panels(size=(5.8, 3.8))
+    for (name, points), colour in zip(runs.items(), (OURS, PAPER, "#2e8b57", CONTROL), strict=False):
+        if len(points):
+            axes.plot(*np.array(points).T, "o", color=colour, ms=4, alpha=0.6, mew=0, label=f"runs: {name}")
+    family(axes, ratio, {f"exact: {name}": loss for name, loss in branches.items()}, [dict(ls="--"), dict(ls=":")], color=THEORY, lw=1.2)
+    frame(axes, Log("density of the varied feature / that of the others  (log)"), Log("expected loss  (log)"), "best")
+    return figure
+
+
+def compression(width: Row, error: Mapping[str, Row], linear: float, x: Row, stairs: Mapping[str, Row]) -> Figure:
+    """F31: the staircase that makes room for a second number, and the squared error of both numbers against its ramps."""
+    ramps, squared = Log("width of a ramp (share of a step; log scale)"), Log("mean squared error of x and y together")
+    return lines(
+        Panel(x, stairs, "x", "number of the step of x", settings=dict(title="three steps (Z = 3), two ramps")),
+        Panel(width, error, ramps, squared, [look | dict(marker="o", ms=3) for look in SOLID], {"best linear code": linear}),
+        size=(4.4, 3.5),
+    )
+
+
+# --- against sparsity ---
+
+
+def _levels_axis(axes: Axes, inverse: Row, **rest) -> None:
+    frame(axes, by_sparsity(inverse), xlim=(inverse.min() / 1.07, inverse.max() * 1.07), **rest)
 
 
 def _mark_transitions(axes: Axes, at: Sequence[float], names: Sequence[str]) -> None:
@@ -32,165 +104,143 @@ def _mark_transitions(axes: Axes, at: Sequence[float], names: Sequence[str]) -> 
     for name, left, right in zip(names, edges, edges[1:], strict=False):
         if right > low and left < high:
             middle = np.exp((max(left, low) + min(right, high)) / 2)
-            axes.annotate(name, (middle, 1), (0, 2), xycoords=axes.get_xaxis_transform(), textcoords="offset points", rotation=35, fontsize=7.5)
+            note(axes, name, (middle, 1), (0, 2), axes.get_xaxis_transform(), rotation=35)
 
 
 @styled
 def dimensions_per_feature(
-    inverse: Float[ndarray, " levels"],
-    measured: Float[ndarray, "seeds levels"],
-    theory_inverse: Float[ndarray, " P"],
-    theory: Float[ndarray, " P"],
-    changes: Sequence[float],
-    winners: Sequence[str],
+    inverse: Row, measured: Rows, theory_inverse: Row, theory: Row, changes: Sequence[float], winners: Sequence[str]
 ) -> Figure:
     """F8: D* against 1/(1-S), one line per seed, with the D* of the best polytope and the densities where it changes."""
     figure, (axes,) = panels(size=(7.2, 4.2))
     parts = np.split(np.arange(len(theory)), np.flatnonzero(np.diff(np.searchsorted(changes, theory_inverse))) + 1)
-    for i, part in enumerate(parts):  # the best polytope jumps, so the line must not join its pieces
-        axes.plot(theory_inverse[part], theory[part], color=THEORY, lw=1.2, ls="--", label="best polytope (exact)" if i == 0 else None)
-    for i, row in enumerate(measured):
-        axes.plot(inverse, row, color=OURS, marker="o", ms=3.5, lw=1.1, alpha=0.7, label=f"trained, {len(measured)} seeds" if i == 0 else None)
-    for level in (1, 0.5):
-        axes.axhline(level, color=PAPER, lw=0.7, alpha=0.7, label="the paper's plateaus" if level == 1 else None)
-    _sparsity_axis(axes, inverse)
+    pieces = tuple(theory_inverse[part] for part in parts), tuple(theory[part] for part in parts)
+    seeds(axes, *pieces, "best polytope (exact)", color=THEORY, lw=1.2, ls="--")  # it jumps, so the line must not join its pieces
+    seeds(axes, inverse, measured, f"trained, {len(measured)} seeds", color=OURS, **DOTTED)
+    level(axes, 1, alpha=0.7, label="the paper's plateaus")
+    level(axes, 0.5, alpha=0.7)
+    _levels_axis(axes, inverse, y="D* = m / |W|²  (hidden dimensions per feature)", ylim=(0, 1.08))
     _mark_transitions(axes, changes, winners)
-    axes.set(ylabel="D* = m / |W|²  (hidden dimensions per feature)", ylim=(0, 1.08))
     axes.legend(loc="upper right", bbox_to_anchor=(1, 0.92))
     return figure
 
 
 @styled
-def gain_per_dimension(
-    inverse: Float[ndarray, " levels"],
-    measured: Float[ndarray, "seeds levels"],
-    theory_inverse: Float[ndarray, " P"],
-    gains: dict[str, Float[ndarray, " P"]],
-) -> Figure:
+def gain_per_dimension(inverse: Row, measured: Rows, theory_inverse: Row, gains: Mapping[str, Row]) -> Figure:
     """Variance recovered per hidden dimension, trained and for each polytope: where the points leave the curves, polytopes lose."""
     figure, (axes,) = panels(size=(7.2, 4.2))
-    colours = {name: f"C{i}" for i, name in enumerate(gains)}
-    for name, gain in gains.items():
-        axes.plot(theory_inverse, gain, color=colours[name], lw=1.1, label=name)
+    family(axes, theory_inverse, gains, SOLID, lw=1.1)
     axes.plot(theory_inverse, np.max(list(gains.values()), axis=0), color=THEORY, lw=1.2, ls="--", label="best of them")
-    for i, row in enumerate(measured):
-        axes.plot(inverse, row, "o", color=OURS, ms=4, mfc="none", label=f"trained, {len(measured)} seeds" if i == 0 else None)
-    _sparsity_axis(axes, inverse)
-    axes.set(ylabel="features' worth of variance\nrecovered per hidden dimension", ylim=(0.7, max(2.6, measured.max() * 1.05)))
-    axes.legend(fontsize=7.5, ncols=2)
+    seeds(axes, inverse, measured, f"trained, {len(measured)} seeds", marker="o", ls="", color=OURS, ms=4, mfc="none")
+    _levels_axis(axes, inverse, y="features' worth of variance\nrecovered per hidden dimension", ylim=(0.7, max(2.6, measured.max() * 1.05)))
+    axes.legend(ncols=2)
     return figure
 
 
 @styled
-def feature_dimensionality(inverse: Float[ndarray, " levels"], D: Float[ndarray, "levels F"], measured: Float[ndarray, " levels"]) -> Figure:
+def feature_dimensionality(inverse: Row, D: Float[ndarray, "levels F"], measured: Row) -> Figure:
     """F9: every feature's D_i against 1/(1-S), jittered sideways within its level, with the polytopes' lines; D* behind."""
-    figure, (axes, counts) = panels(1, 2, size=(4.6, 4.4), width_ratios=(3.6, 1), sharey=True)
-    step = min(0.05, np.diff(np.log(inverse)).min() * 0.45)
-    jitter = np.exp(step * np.linspace(-1, 1, D.shape[1]))
+    figure, (axes, shares) = panels(1, 2, size=(4.6, 4.4), width_ratios=(3.6, 1), sharey=True)
+    jitter = np.exp(min(0.05, np.diff(np.log(inverse)).min() * 0.45) * np.linspace(-1, 1, D.shape[1]))
     for name, fraction in LINES.items():
-        for panel in (axes, counts):
-            panel.axhline(fraction, color=PAPER, lw=0.8, alpha=0.8)
+        for panel in (axes, shares):
+            level(panel, fraction, alpha=0.8)
         below = name == "square antiprism"  # too close to the pentagon for two labels on their lines
-        axes.text(inverse.max() * 1.09, fraction, f"{name} {fraction:.3g}", fontsize=7.5, color=PAPER, va="top" if below else "center_baseline")
-    axes.text(inverse.max() * 1.09, 0, "not learned 0", fontsize=7.5, color=PAPER, va="center_baseline")
+        side = "top" if below else "center_baseline"
+        note(axes, f"{name} {fraction:.3g}", (inverse.max() * 1.09, fraction), color=PAPER, va=side)
+    note(axes, "not learned 0", (inverse.max() * 1.09, 0), color=PAPER, va="center_baseline")
     axes.plot(inverse, measured, color=CONTROL, lw=1.2, label="D* of the model")
     axes.scatter((inverse[:, None] * jitter).ravel(), D.ravel(), s=3, color=OURS, alpha=0.45, lw=0, label="D of one feature", rasterized=True)
-    _sparsity_axis(axes, inverse)
-    axes.set(ylabel="feature dimensionality D", ylim=(-0.03, 1.02))
-    axes.legend(loc="upper right")
+    _levels_axis(axes, inverse, y="feature dimensionality D", ylim=(-0.03, 1.02), legend="upper right")
     kept = D[measured < 0.95].ravel()
-    counts.hist(kept[kept > 0.05], bins=np.arange(0.05, 1.0, 0.005), orientation="horizontal", color=OURS)
-    counts.set(xlabel="features\n(levels with D* < 0.95)", xscale="log")
+    shares.hist(kept[kept > 0.05], bins=np.arange(0.05, 1.0, 0.005), orientation="horizontal", color=OURS)
+    shares.set(xlabel="features\n(levels with D* < 0.95)", xscale="log")
     return figure
 
 
-@styled
-def feature_graphs(graphs: Sequence[tuple[str, Float[ndarray, "F F"], Sequence[Sequence[int]]]], columns: int = 4) -> Figure:
-    """Feature graphs, one panel per level: (title, overlaps W W^T, components as lists of features).
-
-    Each component is drawn by itself, its features on a circle and the largest components first; an edge is as wide as
-    |W_i . W_j|, thinner overall in a large component, red where features help each other along and blue where they oppose.
-    """
-    rows = -(-len(graphs) // columns)
-    figure, axes = panels(rows, columns, size=(3.1, 3.3))
-    for panel, (title, overlaps, components) in zip(axes, graphs, strict=False):
-        _draw_components(panel, overlaps, sorted(components, key=len, reverse=True))
-        panel.set_title(title, fontsize=8.5)
-    for panel in axes:
-        panel.set_axis_off()
-    return figure
-
-
-def _draw_components(axes: Axes, overlaps: Float[ndarray, "F F"], components: Sequence[Sequence[int]]) -> None:
-    """Cells of equal size from the top left, and a component's cells widen with the number of its features."""
-    x = y = 0.0
-    tallest, width = 0.0, _row_width(components)
-    for nodes in components:
-        radius = _radius(len(nodes))
-        if x + 2 * radius > width and x > 0:
-            x, y, tallest = 0.0, y - tallest, 0.0
-        tallest = max(tallest, 2 * radius + 0.5)
-        _draw_one(axes, overlaps, np.array(nodes), (x + radius, y - radius), radius - 0.1)
-        x += 2 * radius + 0.5
-    axes.set_aspect("equal")
-    axes.autoscale_view()
-    axes.margins(0.04)
-
-
-def _radius(nodes: int) -> float:
-    return 0.35 if nodes == 1 else max(0.6, 0.17 * nodes)
-
-
-def _row_width(components: Sequence[Sequence[int]]) -> float:
-    return np.sqrt(sum((2 * _radius(len(nodes)) + 0.5) ** 2 for nodes in components)) * 1.05
-
-
-def _draw_one(axes: Axes, overlaps: Float[ndarray, "F F"], nodes: Int[ndarray, " k"], centre: tuple[float, float], radius: float) -> None:
-    angle = np.pi / 2 + 2 * np.pi * np.arange(len(nodes)) / len(nodes)
-    place = np.array(centre) + (radius if len(nodes) > 1 else 0) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    i, j = np.triu_indices(len(nodes), 1)
-    strength = overlaps[nodes[i], nodes[j]]
-    order = np.argsort(np.abs(strength))  # strong edges on top
-    order = order[np.abs(strength[order]) > 0.1]
-    thick = 2.6 * min(1, (8 / len(nodes)) ** 0.7)
-    ends = np.stack([place[i[order]], place[j[order]]], axis=1)
-    strength = strength[order]
-    lines = LineCollection(ends, linewidths=thick * np.abs(strength), cmap="RdBu_r", norm=Normalize(-1, 1))
-    lines.set_array(np.sign(strength) * 0.8)
-    axes.add_collection(lines)
-    axes.scatter(*place.T, s=11, color=THEORY, zorder=3, lw=0)
-
-
-@styled
-def dimension_budget(
-    inverse: Float[ndarray, " levels"],
-    share: Float[ndarray, "seeds levels"],
-    control: Float[ndarray, "seeds levels"],
-    gap: Float[ndarray, "seeds levels"],
-) -> Figure:
+def dimension_budget(inverse: Row, share: Rows, control: Rows, gap: Rows) -> Figure:
     """Sum of D_i over m at each level, trained and with the control's weights; and the largest leverage - D_i of a feature."""
-    figure, (left, right) = panels(1, 2, size=(4.4, 3.3))
-    left.plot(inverse, control.T, color=CONTROL, marker="o", ms=3)
-    left.plot(inverse, share.T, color=OURS, marker="o", ms=3)
-    left.plot([], [], color=OURS, marker="o", label="trained")
-    left.plot([], [], color=CONTROL, marker="o", label="random directions, same norms")
-    left.axhline(1, color=THEORY, lw=0.8, ls="--")
-    left.set(ylabel="sum of D over features / m", ylim=(0, 1.06))
-    left.legend(loc="lower left")
-    right.plot(inverse, gap.T, color=OURS, marker="o", ms=3)
-    right.axhline(0, color=THEORY, lw=0.8, ls="--")
-    right.set(ylabel="largest gap: leverage score - D")
-    for axes in (left, right):
-        _sparsity_axis(axes, inverse)
+    shares, looks = {"random directions, same norms": control, "trained": share}, [dict(color=CONTROL), dict(color=OURS)]
+    return lines(
+        Panel(inverse, shares, by_sparsity(inverse), "sum of D over features / m", looks, {"": 1}, dict(ylim=(0, 1.06))),
+        Panel(inverse, {"": gap}, by_sparsity(inverse), "largest gap: leverage score - D", levels={"": 0}),
+        size=(4.4, 3.3), legend="lower left", marker="o", ms=3,
+    )  # fmt: skip
+
+
+def clean_shares(shares: Mapping[int, Sequence[float]]) -> Figure:
+    """F32: share of the represented features that lie on one of the LINES, against the number of features."""
+    rows = np.array(list(shares.values())).T
+    looks = [dict(marker="o", ls="", ms=5, color=OURS), dict(color=OURS, lw=1)]
+    across, up = "features n  (dimensions fixed)", "features within .01 of a line"
+    return lines(Panel(list(shares), {"": rows, " ": rows.mean(0)}, across, up, looks, settings=dict(ylim=(0, 1))), size=(4.6, 3.2))
+
+
+# --- under attack ---
+
+
+@styled
+def vulnerability(inverse: Row, features: Rows, V: Mapping[str, Rows], predicted: Row, guides: Mapping[str, float]) -> Figure:
+    """F21: V above and features per dimension 1/D* below, against 1/(1-S); V for each way to measure the attack's length."""
+    figure, (above, below) = panels(2, 1, size=(7.2, 2.9), sharex=True)
+    family(above, inverse, V, **DOTTED)
+    above.plot(inverse, predicted, color=THEORY, lw=1.2, ls=(0, (4, 2)), label="best polytope, not trained")
+    for name, height in guides.items():
+        level(above, height, name, at=1.01, alpha=0.8)
+    highest = max(values.max() for values in V.values())
+    frame(above, y=VULNERABILITY, legend=dict(loc="upper left", title="length of the attack"), ylim=(0, 1.4 * highest))
+    seeds(below, inverse, features, f"trained, {len(features)} seeds", color=OURS, **DOTTED)
+    frame(below, by_sparsity(inverse), "features per dimension\n1 / D* = |W|² / m", "upper left", ylim=(0, None))
     return figure
 
 
 @styled
-def clean_shares(shares: dict[int, Sequence[float]]) -> Figure:
-    """F32: share of the represented features that lie on one of the LINES, against the number of features."""
-    figure, (axes,) = panels(size=(4.6, 3.2))
-    for n, values in shares.items():
-        axes.plot([n] * len(values), values, "o", color=OURS, ms=5)
-    axes.plot(list(shares), [np.mean(values) for values in shares.values()], color=OURS, lw=1)
-    axes.set(xlabel="features n  (dimensions fixed)", ylabel="features within .01 of a line", ylim=(0, 1))
+def against_features(features: Rows, V: Rows, inverse: Row, ideal: Mapping[str, tuple[float, float]]) -> Figure:
+    """F22: V against 1/D*, one point per model, coloured by 1/(1-S); unit vectors on polytopes without bias as crosses."""
+    figure, (axes,) = panels(size=(5.8, 4.2))
+    colour = np.broadcast_to(inverse, V.shape).ravel()
+    points = axes.scatter(features.ravel(), V.ravel(), c=colour, norm=LogNorm(), s=24, cmap="viridis", lw=0)
+    figure.colorbar(points, ax=axes, label=by_sparsity(inverse).label)
+    end = min(features.max(), V.max()) * 1.05
+    axes.plot([1, end], [1, end], color=CONTROL, lw=1, ls="--", label="V = 1/D*")
+    axes.plot(*zip(*ideal.values(), strict=True), "x", color=PAPER, ms=7, mew=1.6, label="unit vectors, no bias, sparse limit")
+    for name, place in ideal.items():
+        note(axes, name, place, (7, 0), color=PAPER, va="center")
+    frame(axes, "features per dimension, 1 / D*", VULNERABILITY, "upper right", ylim=(0, None))
+    return figure
+
+
+@styled
+def attack_and_chance(added: Mapping[str, tuple[Row, Row, Row]]) -> Figure:
+    """Loss added in units of eps^2 by attacks, random directions the model sees, and random directions of the input; a column per model."""
+    figure, (axes,) = panels(size=(7.2, 3.7))
+    kinds = (("attack: a row of M, either sign", OURS), ("random, inside the row space", SECOND), ("random direction of the input", CONTROL))
+    for at, row in enumerate(added.values()):
+        for (name, colour), values, side in zip(kinds, row, (-0.28, 0, 0.28), strict=True):
+            place = at + side + 0.09 * np.linspace(-1, 1, len(values))
+            axes.plot(place, values, "o", color=colour, ms=2.4, alpha=0.6, mew=0, label=name if at == 0 else None)
+            axes.hlines(values.max(), at + side - 0.12, at + side + 0.12, color=THEORY, lw=1.2, label="worst of them" if at + side == 0 else None)
+    level(axes, 1)
+    frame(axes, y="loss added / eps²", legend=dict(loc="upper left", markerscale=2), xticks=range(len(added)), xticklabels=list(added))
+    return figure
+
+
+def sparse_end(inverse: Row, curves: Mapping[str, Row]) -> Figure:
+    """V of exact pentagons against 1/(1-S), one line per kind of attack."""
+    drawn = Panel(inverse, curves, by_sparsity(inverse), Log("vulnerability V  (log scale)"), levels={"": 1})
+    return lines(drawn, size=(6.6, 3.8), marker="o", ms=3)
+
+
+@styled
+def training(shares: Row, features: Mapping[str, Rows], D: Mapping[str, Rows], paper_share: float) -> Figure:
+    """Adversarial training: 1/D* (left) and the dimensionality of represented features (right) against the attack used in training."""
+    across = "attack length in training\n(share of the mean input norm)"
+    figure = lines(
+        Panel(shares, features, across, "features per dimension, 1 / D*", levels={"": 1}, settings=dict(ylim=(0, None))),
+        Panel(shares, D, across, "dimensionality, mean weighted by |W_i|²", levels={"": 1}, settings=dict(ylim=(0, 1.05))),
+        size=(4.4, 3.5), **DOTTED,
+    )  # fmt: skip
+    for axes in figure.axes:
+        axes.axvline(paper_share, color=PAPER, lw=0.8)
+    note(figure.axes[0], " the paper: 80 %", (paper_share, 1), where=("data", "axes fraction"), color=PAPER, va="top")
     return figure

@@ -1,51 +1,47 @@
-"""Pictures of small models: features as arrows, their overlaps as heat maps, and runs against the exact optimum."""
+"""Features as arrows in the plane, or as the nodes of a graph of their overlaps. Arrays in, figures out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, LogNorm, Normalize
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from companion.plots.style import CONTROL, OURS, PAPER, THEORY, panels, styled
+from companion.plots.heatmaps import heat
+from companion.plots.style import CONTROL, DIVERGING, OURS, THEORY, Matrix, Row, panels, sheet, styled
 
 
 @styled
 def feature_vectors(
-    models: Sequence[Float[ndarray, "F 2"]],
-    titles: Sequence[str],
-    value: Float[ndarray, " F"],
-    value_is: str,
-    under: Sequence[Float[ndarray, "F 2"]] = (),
-    *,
-    circles: Sequence[float] = (1.0,),
-    columns: int = 5,
-) -> Figure:
+    models: Sequence[Float[ndarray, "F 2"]], titles: Sequence[str], value: Row, value_is: str, under: Sequence[Float[ndarray, "F 2"]] = (),
+    *, circles: Sequence[float] = (1.0,), columns: int = 5,
+) -> Figure:  # fmt: skip
     """Rows W_i as arrows in the plane, one panel per model, coloured by `value`; dashed under them the same rows of `under`."""
-    rows = -(-len(models) // columns)
-    columns = min(columns, len(models))
-    figure, axes = panels(rows, columns, size=(2.5, 2.7))
-    shade = ScalarMappable(Normalize(value.min(), value.max() + 1e-9), "viridis_r")
+    figure, axes = sheet(len(models), columns, (2.5, 2.7))
+    shade = _shade(value)
     for i, (panel, W, title) in enumerate(zip(axes, models, titles, strict=False)):
         for row in under[i] if len(under) else ():
             panel.plot([0, row[0]], [0, row[1]], color=THEORY, lw=1, ls=(0, (3, 2)), zorder=3)
-        _arrows(panel, W, shade.to_rgba(value))
-        _square(panel, circles, max(1.45, float(np.abs(W).max()) * 1.1))
+        _arrows(panel, W, shade.to_rgba(value), circles)
         panel.set_title(title, fontsize=8.5)
-    for panel in axes[len(models) :]:
-        panel.set_axis_off()
     if value.min() < value.max():
         figure.colorbar(shade, ax=axes, label=value_is, shrink=0.7)
     return figure
 
 
-def _arrows(axes: Axes, W: Float[ndarray, "F 2"], colours: Float[ndarray, "F 4"]) -> None:
+def _shade(value: Row) -> ScalarMappable:
+    return ScalarMappable(Normalize(value.min(), value.max() + 1e-9), "viridis_r")
+
+
+def _arrows(axes: Axes, W: Float[ndarray, "F 2"], colours: Float[ndarray, "F 4"], circles: Sequence[float] = (1.0,)) -> None:
     for row, colour in zip(W, colours, strict=True):
         axes.plot([0, row[0]], [0, row[1]], color=colour, lw=2.2, solid_capstyle="round")
         axes.plot(*row, "o", color=colour, ms=5)
+    _square(axes, circles, max(1.45, float(np.abs(W).max()) * 1.1))
 
 
 def _square(axes: Axes, circles: Sequence[float], reach: float) -> None:
@@ -73,122 +69,65 @@ def moving_feature(models: Sequence[Float[ndarray, "L F 2"]], ratio: Sequence[Fl
 
 
 @styled
-def overlaps(
-    M: Sequence[Float[ndarray, "F F"]], b: Sequence[Float[ndarray, " F"]], interference: Sequence[Float[ndarray, " F"]], titles: Sequence[str]
-) -> Figure:
-    """F2 to F4: W W^T with the bias beside it, and each feature's norm as a bar coloured by its interference; one column per model."""
-    figure, axes = panels(2, len(M), size=(2.05, 2.4), height_ratios=(1, 0.85))
-    for i, (product, bias) in enumerate(zip(M, b, strict=True)):
-        n = len(product)
-        beside = np.full((n, max(2, n // 6)), np.nan)
-        beside[:, -max(1, n // 10) :] = bias[:, None]
-        axes[i].imshow(np.concatenate([product, beside], axis=1), cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
-        axes[i].set_title(titles[i], fontsize=8.5)
-        axes[i].set_axis_off()
-        _norm_bars(axes[len(M) + i], np.sqrt(np.diag(product)), interference[i], first=i == 0)
-    bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), "RdBu_r"), ax=axes[: len(M)], shrink=0.9, pad=0.01)
-    bar.set_label("overlap; right strip: bias")
-    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), _interference_map()), ax=axes[len(M) :], shrink=0.9, pad=0.01)
-    bar.set_label("interference")
-    return figure
-
-
-def _interference_map() -> Colormap:
-    from matplotlib import colormaps
-
-    return colormaps["plasma"]
-
-
-def _norm_bars(axes: Axes, norms: Float[ndarray, " F"], interference: Float[ndarray, " F"], *, first: bool) -> None:
-    axes.barh(np.arange(len(norms)), norms, height=1, color=_interference_map()(np.clip(interference, 0, 1)), lw=0)
-    axes.set(ylim=(len(norms) - 0.5, -0.5), xlim=(0, 1.35), xticks=[0, 1], xlabel="norm |W_i|", yticks=[])
-    axes.set_ylabel("feature, by importance" if first else "")
-
-
-@styled
-def matrices(M: Sequence[Float[ndarray, "F F"]], titles: Sequence[str]) -> Figure:
-    """Heat maps of W W^T on one diverging scale."""
-    figure, axes = panels(1, len(M), size=(3.4, 3.1))
-    for panel, product, title in zip(axes, M, titles, strict=True):
-        drawn = panel.imshow(product, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
-        panel.set(title=title, xlabel="feature", ylabel="feature")
-        panel.grid(visible=False)
-    figure.colorbar(drawn, ax=axes, label="overlap W_i . W_j", shrink=0.85)
-    return figure
-
-
-@styled
-def runs_against_optimum(excess: dict[str, Float[ndarray, " S"]], within: float = 0.01) -> Figure:
-    """Loss over the exact optimum, minus one, of every run from a random start, and the share that comes within `within`."""
-    figure, (axes,) = panels(size=(1.5 + 0.95 * len(excess), 3.4))
-    for i, values in enumerate(excess.values()):
-        spread = i + 0.55 * (np.arange(len(values)) / len(values) - 0.5)
-        axes.plot(spread, np.clip(np.sort(values), 1e-6, None), ".", color=OURS, ms=4, alpha=0.7)
-        axes.annotate(f"{np.mean(values <= within):.0%}", (i, 1.01), xycoords=("data", "axes fraction"), ha="center", fontsize=8)
-    axes.axhline(within, color=PAPER, lw=0.8)
-    axes.set(yscale="log", xticks=range(len(excess)), ylim=(0.7e-6, None), ylabel="loss / exact optimum - 1")
-    axes.set_xticklabels(list(excess), fontsize=8)
-    axes.set_title(f"share of runs within {within:.0%} of the optimum (red line)", pad=16, fontsize=9)
-    return figure
-
-
-@styled
-def counts(density: Sequence[float], count: dict[str, Float[ndarray, "*S L"]], ylabel: str) -> Figure:
-    """Numbers of features against density, one line per seed and kind; sparser to the right."""
-    figure, (axes,) = panels(size=(5.4, 3.3))
-    for (name, values), colour in zip(count.items(), (OURS, PAPER, CONTROL, THEORY), strict=False):
-        for i, row in enumerate(np.atleast_2d(values)):
-            axes.plot(density, row, color=colour, marker="o", ms=4, alpha=0.8, label=name if i == 0 else None)
-    axes.set(xscale="log", xlabel="density p = 1 - S  (log, sparser to the right)", ylabel=ylabel, ylim=(0, None))
-    axes.invert_xaxis()
-    axes.legend()
-    return figure
-
-
-@styled
-def loss_by_active(density: Float[ndarray, " P"], share: Float[ndarray, "K P"], probability: Float[ndarray, "K P"]) -> Figure:
-    """F5: share of the loss that falls on samples with k active features, and how frequent such samples are."""
-    figure, axes = panels(1, 2, size=(4.0, 3.3), sharey=True)
-    for panel, values, title in zip(axes, (probability, share), ("samples", "loss at the optimum"), strict=True):
-        panel.stackplot(density, values, labels=[f"k = {k}" for k in range(len(values))], colors=[f"C{k}" for k in range(len(values))], alpha=0.85)
-        panel.set(xscale="log", xlabel="density p = 1 - S  (log, sparser to the right)", title=title, ylim=(0, 1), xlim=(density[-1], density[0]))
-    axes[0].set_ylabel("share by number k of active features")
-    axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    return figure
-
-
-@styled
-def small_model(
-    W: Float[ndarray, "F H"], M: Float[ndarray, "F F"], optimum: Float[ndarray, "F F"], losses: dict[str, float], importance: Float[ndarray, " F"]
-) -> Figure:
+def small_model(W: Matrix, M: Float[ndarray, "F F"], optimum: Float[ndarray, "F F"], losses: Mapping[str, float], importance: Row) -> Figure:
     """One small model: its features (arrows if they lie in a plane), W W^T beside that of the best run, and the losses."""
     figure, (left, ours, best, bars) = panels(1, 4, size=(2.7, 2.7))
     if W.shape[1] == 2:
-        _arrows(left, W, ScalarMappable(Normalize(importance.min(), importance.max() + 1e-9), "viridis_r").to_rgba(importance))
-        _square(left, (1.0,), max(1.45, float(np.abs(W).max()) * 1.1))
+        _arrows(left, W, _shade(importance).to_rgba(importance))
     else:
-        left.imshow(W, cmap="RdBu_r", vmin=-1.2, vmax=1.2)
-        left.grid(visible=False)
+        heat(left, W, 1.2)
     left.set_title("features (rows of W)")
-    for panel, product, title in ((ours, M, "overlaps, this run"), (best, optimum, "overlaps, best run")):
-        panel.imshow(product, cmap="RdBu_r", vmin=-1, vmax=1)
-        panel.set(title=title)
-        panel.grid(visible=False)
+    heat(ours, M, title="overlaps, this run")
+    heat(best, optimum, title="overlaps, best run")
     drawn = bars.bar(list(losses), list(losses.values()), color=[OURS, THEORY, CONTROL][: len(losses)])
     bars.bar_label(drawn, fmt="%.3g", fontsize=7)
     bars.set(title="exact loss / V(p)")
     return figure
 
 
+# --- graphs of overlaps ---
+
+
 @styled
-def two_branches(ratio: Float[ndarray, " R"], runs: dict[str, Sequence[tuple[float, float]]], branches: dict[str, Float[ndarray, " R"]]) -> Figure:
-    """F13: loss of every run against the density ratio, coloured by geometry, with the exact branches."""
-    figure, (axes,) = panels(size=(5.8, 3.8))
-    for (name, points), colour in zip(runs.items(), (OURS, PAPER, "#2e8b57", CONTROL), strict=False):
-        if len(points):
-            axes.plot(*np.array(points).T, "o", color=colour, ms=4, alpha=0.6, mew=0, label=f"runs: {name}")
-    for (name, loss), style in zip(branches.items(), ("--", ":"), strict=False):
-        axes.plot(ratio, loss, color=THEORY, ls=style, lw=1.2, label=f"exact: {name}")
-    axes.set(xscale="log", yscale="log", xlabel="density of the varied feature / that of the others  (log)", ylabel="expected loss  (log)")
-    axes.legend()
+def feature_graphs(graphs: Sequence[tuple[str, Float[ndarray, "F F"], Sequence[Sequence[int]]]], columns: int = 4) -> Figure:
+    """F9: feature graphs, one panel per level: (title, overlaps W W^T, components as lists of features).
+
+    Each component is drawn by itself, its features on a circle and the largest components first; an edge is as wide as
+    |W_i . W_j|, thinner overall in a large component, red where features help each other along and blue where they oppose.
+    """
+    figure, axes = sheet(len(graphs), columns, (3.1, 3.3))
+    for panel, (title, product, components) in zip(axes, graphs, strict=True):
+        _draw_components(panel, product, sorted(components, key=len, reverse=True))
+        panel.set_title(title, fontsize=8.5)
+        panel.set_axis_off()
     return figure
+
+
+def _draw_components(axes: Axes, product: Float[ndarray, "F F"], components: Sequence[Sequence[int]]) -> None:
+    """Cells from the top left, row by row; a component's cell widens with the number of its features."""
+    radii = [0.35 if len(nodes) == 1 else max(0.6, 0.17 * len(nodes)) for nodes in components]
+    width = np.sqrt(sum((2 * radius + 0.5) ** 2 for radius in radii)) * 1.05
+    x = y = tallest = 0.0
+    for nodes, radius in zip(components, radii, strict=True):
+        if x + 2 * radius > width and x > 0:
+            x, y, tallest = 0.0, y - tallest, 0.0
+        tallest = max(tallest, 2 * radius + 0.5)
+        _draw_one(axes, product, np.array(nodes), (x + radius, y - radius), radius - 0.1)
+        x += 2 * radius + 0.5
+    axes.set_aspect("equal")
+    axes.autoscale_view()
+    axes.margins(0.04)
+
+
+def _draw_one(axes: Axes, product: Float[ndarray, "F F"], nodes: Int[ndarray, " k"], centre: tuple[float, float], radius: float) -> None:
+    angle = np.pi / 2 + 2 * np.pi * np.arange(len(nodes)) / len(nodes)
+    place = np.array(centre) + (radius if len(nodes) > 1 else 0) * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    i, j = np.triu_indices(len(nodes), 1)
+    strength = product[nodes[i], nodes[j]]
+    order = np.argsort(np.abs(strength))  # strong edges on top
+    order = order[np.abs(strength[order]) > 0.1]
+    thick = 2.6 * min(1, (8 / len(nodes)) ** 0.7)
+    ends, strength = np.stack([place[i[order]], place[j[order]]], axis=1), strength[order]
+    edges = LineCollection(ends, linewidths=thick * np.abs(strength), cmap=DIVERGING, norm=Normalize(-1, 1), array=np.sign(strength) * 0.8)
+    axes.add_collection(edges)
+    axes.scatter(*place.T, s=11, color=THEORY, zorder=3, lw=0)

@@ -6,9 +6,12 @@ without a front end.
 
 import base64
 import io
+import json
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from numpy import ndarray
@@ -59,8 +62,6 @@ def live(draw: Callable[..., Figure], **controls: Slider | tuple[str, ...]) -> N
 
 
 def _input(name: str, control: Slider | tuple[str, ...]) -> Any:
-    import math
-
     import ipywidgets
 
     if not isinstance(control, Slider):
@@ -83,7 +84,6 @@ def hoverable_phases(
     importance: Float[ndarray, " R"], density: Float[ndarray, " P"], losses: dict[str, Float[ndarray, "P R"]], static: Figure
 ) -> dict[str, Any]:
     """Show the phase diagram with every fate's loss / V(p) under the pointer; returns what plotly drew."""
-    import numpy as np
     import plotly.graph_objects as go
 
     stacked = np.stack(list(losses.values()), axis=-1).round(4)
@@ -117,12 +117,9 @@ def feature_vectors_3d(W: dict[str, Float[ndarray, "F 3"]], static: Figure) -> d
 
 def turnable(figure: Any, static: Figure) -> dict[str, Any]:
     """Show a plotly figure where it can be drawn, and the static picture where it cannot."""
-    drawn = figure.to_plotly_json()
-    import json
-
     from plotly.utils import PlotlyJSONEncoder
 
-    data = json.loads(json.dumps(drawn, cls=PlotlyJSONEncoder))
+    data = json.loads(json.dumps(figure.to_plotly_json(), cls=PlotlyJSONEncoder))
     data["layout"].pop("template", None)
     _show({"application/vnd.plotly.v1+json": data}, png(static))
     return data

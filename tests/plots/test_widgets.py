@@ -6,7 +6,7 @@ import ipywidgets
 import numpy as np
 import pytest
 
-from companion.plots import phase, style, widgets
+from companion.plots import heatmaps, style, widgets
 
 PNG = b"\x89PNG"
 
@@ -75,7 +75,7 @@ def test_features_to_turn_have_a_picture_beside_them(shown):
 
 def test_the_map_says_under_the_pointer_what_each_fate_costs(shown):
     axis = np.array([0.1, 1.0])
-    losses = {name: np.full((2, 2), float(i)) for i, name in enumerate(phase.FATES)}
+    losses = {name: np.full((2, 2), float(i)) for i, name in enumerate(heatmaps.FATES)}
     data = widgets.hoverable_phases(axis, axis, losses, figure(2))
-    assert all(name in data["data"][0]["hovertemplate"] for name in phase.FATES)
+    assert all(name in data["data"][0]["hovertemplate"] for name in heatmaps.FATES)
     assert base64.b64decode(shown[0]["image/png"]).startswith(PNG)

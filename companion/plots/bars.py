@@ -1,0 +1,139 @@
+"""Bars, with a dot per seed and their value written out, and what else stands in a row per name."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from companion.plots.lines import level
+from companion.plots.style import CONTROL, OURS, PALE, PAPER, SECOND, THEORY, Row, note, panels, sheet, styled
+
+ARMS = (OURS, PALE, SECOND, PAPER)
+"""Best to worst expected arm of the comparison of dead latents."""
+WIDE = 20
+"""A panel whose largest value is so many times its smallest has a logarithmic axis."""
+
+
+def bars(
+    axes: Axes, names: Iterable[str], values: Iterable[Row | float], colours: Sequence[str], written: str = "", *, left: float = 0,
+    whiskers: tuple[Row, Row] | None = None, edge: str = "none", **settings
+) -> None:  # fmt: skip
+    """A horizontal bar per name, the first on top, from `left` to the mean of its values; several values (seeds) are dots too.
+
+    Args:
+        written: what stands at the end of a bar, as a format of its mean {0} and length {1}.
+        whiskers: (low, high) ends per name.
+        settings: what `Axes.set` takes.
+    """
+    seeds = [np.atleast_1d(value) for value in values]
+    means = np.array([value.mean() for value in seeds])
+    ends = np.array([value.max() for value in seeds]) if whiskers is None else np.maximum(means, whiskers[1])
+    error = None if whiskers is None else np.abs(np.stack([means - whiskers[0], whiskers[1] - means]))
+    axes.barh(range(len(seeds)), means - left, left=left, color=colours, edgecolor=edge, lw=0.8, xerr=error, error_kw=dict(lw=0.9, capsize=2))
+    for at, (value, end) in enumerate(zip(seeds, ends, strict=True)):
+        if len(value) > 1:
+            axes.plot(value, np.full(len(value), at), "o", color=THEORY, ms=3)
+        if written:
+            note(axes, written.format(means[at], means[at] - left), (end, at), (4, 0), va="center", fontsize=8)
+    axes.set_yticks(range(len(seeds)), list(names))
+    axes.yaxis.set_inverted(True)
+    axes.grid(axis="y", visible=False)
+    axes.set(**settings)
+
+
+@styled
+def dead_latents(tokens: Row, arms: Mapping[str, Float[np.ndarray, "seed step"]], threshold: int, never: Mapping[str, Row]) -> Figure:
+    """Share of dead latents by tokens, one colour per arm and one line per seed; beside it the share silent on held-out text.
+
+    Args:
+        threshold: tokens of silence after which a latent counts as dead; before them none can be.
+        never: share of latents that fire nowhere on held-out text after training, one value per seed.
+    """
+    figure, (curve, upright) = panels(1, 2)
+    curve.axvspan(0, threshold, color="#f2f2f2", zorder=0)
+    note(curve, "none can be dead yet", (threshold / 2, 0.5), where=("data", "axes fraction"), rotation=90, ha="center", va="center", color="#777777")
+    for at, (name, colour) in enumerate(zip(arms, ARMS, strict=True)):
+        curve.plot(tokens, arms[name].T, color=colour, alpha=0.8)
+        upright.bar(at, np.mean(never[name]), color=colour, label=name)
+        upright.plot(np.full(len(never[name]), at), never[name], "o", color=THEORY, ms=3)
+    curve.set(xlabel="tokens seen", ylabel="dead latents")
+    curve.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
+    upright.set(ylabel="latents silent on held-out text", xticks=[])
+    for axes in (curve, upright):
+        axes.set_ylim(0, None)
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    figure.legend(loc="outside upper center", ncols=len(arms))
+    return figure
+
+
+@styled
+def loss_when_replaced(losses: Mapping[str, Sequence[float]], clean: float) -> Figure:
+    """Cross-entropy of the subject when its residual stream is replaced by each of several things, above the clean loss."""
+    figure, (axes,) = panels(size=(6.0, 2.6))
+    colours = [OURS] + [CONTROL] * (len(losses) - 1)
+    bars(axes, losses, losses.values(), colours, "{1:+.3g} nats", left=clean, xlabel="cross-entropy, nats per token")
+    axes.axvline(clean, color=THEORY, lw=1)
+    note(axes, "untouched", (clean, -0.5), (2, 0), va="bottom", fontsize=8)
+    axes.set_xlim(clean - 0.02 * (axes.get_xlim()[1] - clean), axes.get_xlim()[1] * 1.08)
+    return figure
+
+
+@styled
+def sparsity_factors(scores: Mapping[str, Mapping[str, Row]], references: Mapping[str, float], paper: Mapping[str, float]) -> Figure:
+    """The ablation score and its two factors, as distributions over ablations.
+
+    Args:
+        scores: by what is removed, then by factor ("score", "vocabulary", "position"), one value per ablation.
+        references, paper: horizontal lines for the vocabulary factor and for the score, by name.
+    """
+    figure, axes = panels(1, 3, size=(3.2, 3.4), sharey=True)
+    titles = {"score": "score A", "vocabulary": "= vocabulary factor", "position": "× position factor"}
+    for panel, (factor, title) in zip(axes, titles.items(), strict=True):
+        parts = panel.violinplot([values[factor] for values in scores.values()], showmedians=True, showextrema=False, widths=0.8)
+        for body, colour in zip(parts["bodies"], (OURS, PAPER, CONTROL, THEORY), strict=False):
+            body.set(facecolor=colour, alpha=0.6)
+        parts["cmedians"].set(color=THEORY, linewidth=1.2)
+        panel.set_xticks(range(1, len(scores) + 1), list(scores), fontsize=8)
+        panel.grid(axis="x", visible=False)
+        panel.set(title=title, ylim=(0, 1))
+    for panel, lines in ((axes[0], paper), (axes[1], references)):
+        for name, height in lines.items():
+            level(panel, height, name, lw=1, ls=":")
+    axes[0].set_ylabel("share (1: everything changes evenly)")
+    return figure
+
+
+class Lesson(NamedTuple):
+    title: str
+    quantity: str
+    """What is measured, with its unit."""
+    mistakes: Mapping[str, Sequence[float]]
+    """Values by name, one per seed."""
+    cure: Mapping[str, Sequence[float]]
+    digits: str = ".2g"
+    """How values are written out."""
+
+
+@styled
+def mistakes_and_cures(lessons: Sequence[Lesson]) -> Figure:
+    """One small panel per lesson: what the mistake measures, and what the cure does, on the lesson's own scale; dots are seeds."""
+    figure, axes = sheet(len(lessons), 3, (3.4, 1.25))
+    for panel, lesson in zip(axes, lessons, strict=True):
+        names, values = [*lesson.mistakes, *lesson.cure], [*lesson.mistakes.values(), *lesson.cure.values()]
+        means = np.array([np.mean(value) for value in values])
+        wide = means.min() > 0 and means.max() > WIDE * means.min()
+        left = means.min() / 3 if wide else 0.0
+        colours = [PAPER] * len(lesson.mistakes) + [OURS] * len(lesson.cure)
+        bars(panel, names, values, colours, f"{{0:{lesson.digits}}}", left=left, xscale="log" if wide else "linear")
+        most = max(np.max(value) for value in values) or 1.0
+        panel.set_xlim(left, most * (most / left) ** 0.25 if wide else 1.3 * most)
+        panel.tick_params(axis="y", labelsize=7)
+        panel.tick_params(axis="x", labelsize=6.5)
+        panel.set_xlabel(lesson.quantity, fontsize=7, labelpad=1)
+        panel.set_title(lesson.title, fontsize=8.5, loc="left", fontweight="bold")
+        panel.axvline(left, color=CONTROL, lw=0.8)
+    return figure

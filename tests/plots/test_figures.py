@@ -1,0 +1,266 @@
+"""Every figure from a few made-up arrays: it draws, and what it must not get wrong about the numbers it was given."""
+
+import importlib
+import io
+import pkgutil
+
+import numpy as np
+import pytest
+
+from companion import plots
+from companion.plots import bars, concepts, dynamics, heatmaps, neurons, polytopes, sae, scaling, speed, style, toy, vectors
+
+LEVELS, UP = np.array([1.0, 3.0, 10.0]), np.array([0.3, 0.2, 0.1])
+SEEDS = np.array([[0.5, 0.4, 0.3], [0.52, 0.39, 0.31]])
+SQUARE = np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]])
+SOLID = np.concatenate([np.eye(3), -np.eye(3)])
+FATE = np.array([[0, 1, 2]] * 3)
+SIZES, CURVE = (32, 64, 128), (np.array([32.0, 64, 128]), UP)
+STEPS, EVENT = np.array([1, 10, 100]), (5, 50)
+D = np.array([[0.1, 0.1, 0.1], [0.3, 0.3, 0.1], [0.5, 0.05, 0.0]])
+PATH = np.linspace(0, 1, 3)[:, None, None] * SOLID  # (T, F, 3): opens into an octahedron
+W1 = np.array([[1.0, -1.0, 0.0, 0.5], [0.0, 0.0, 1.0, -1.0]])
+W2 = np.abs(W1)
+STACK = neurons.Stack("p = .1", W1, np.array([0.0, 0.5]), np.array([True, True, True, False]), np.array([False, False, False, True]))
+WRONG = bars.Lesson("Wrong space", "error", {"raw": [20.0, 21.0], "unit": [400.0, 410.0]}, {"common space": [0.1, 0.1]})
+SAVED = bars.Lesson("Saved too early", "deviation", {"as it was": [0.3]}, {"normalised": [0.0]}, ".0e")
+TWO = np.array([[2.0, 3.0], [8.0, 9.0]])
+HISTORY = {"tokens": STEPS, "mse": UP, "dead": np.array([0, 0.1, 0.05])}
+FACTORS = dict.fromkeys(("score", "vocabulary", "position"), UP)
+OPTIMA = {32: [1.0, 3.0], 64: [3.0, 3.0]}
+
+FIGURES = {
+    bars.dead_latents: lambda f: f(STEPS, dict.fromkeys("abcd", SEEDS), 5, dict.fromkeys("abcd", UP)),
+    bars.loss_when_replaced: lambda f: f({"trained": [3.1, 3.3], "zero": [9.0]}, 3.0),
+    bars.mistakes_and_cures: lambda f: f([WRONG, SAVED, WRONG, SAVED]),
+    bars.sparsity_factors: lambda f: f({"latents": FACTORS, "channels": FACTORS}, {"Gaussian": 0.64}, {"paper": 0.6}),
+    concepts.privileged_basis: lambda f: f(),
+    concepts.superposition_hypothesis: lambda f: f(),
+    concepts.experiment: lambda f: f(),
+    concepts.fates: lambda f: f(),
+    dynamics.energy_levels: lambda f: f(STEPS, D, np.array([5.0, 4, 3]), np.array([5.0, 4.5, 4.5]), 2.5, EVENT),
+    dynamics.reallocation: lambda f: f(STEPS, D, np.full((3, 3), 1 / 3), EVENT),
+    dynamics.jitter: lambda f: f(STEPS, {"one optimiser": D, "a new one in every step": D}),
+    dynamics.unfolding: lambda f: f(STEPS, np.array([[2.0], [0.3], [0.01]]), {"octahedron": 0.01}, [("run", 0, PATH, [0, 2])]),
+    dynamics.branches: lambda f: f({"ends as": {"octahedron": 3}}, np.array([-1.0, -0.9, -0.7]), np.ones(3), np.ones(1), 1.0),
+    heatmaps.matrices: lambda f: f([SQUARE @ SQUARE.T], ["a"]),
+    heatmaps.overlaps: lambda f: f([SQUARE @ SQUARE.T] * 2, [np.zeros(4)] * 2, [np.ones(4)] * 2, ["a", "b"]),
+    heatmaps.phase_diagram: lambda f: f(LEVELS, LEVELS, np.eye(3), np.eye(3) / 2, FATE, list(heatmaps.FATES)),
+    heatmaps.fates_at_a_point: lambda f: f(LEVELS, LEVELS, FATE, (1.0, 1.0), dict.fromkeys(heatmaps.FATES, 0.5)),
+    heatmaps.share_of_starts: lambda f: f(LEVELS, LEVELS, [np.eye(3)], ["n = 2, m = 1"]),
+    heatmaps.loss_surfaces: lambda f: f(np.linspace(-1, 1, 9), [np.add.outer(np.arange(9.0), np.arange(9.0))], ["p = 1"], [np.array([[-1.0, -1.0]])]),
+    neurons.weight_maps: lambda f: f([("a", W1), ("b", W2)]),
+    neurons.explainer: lambda f: f(W1),
+    neurons.regimes: lambda f: f([STACK, STACK]),
+    neurons.absolute_value: lambda f: f(W1, W2),
+    neurons.observed_model: lambda f: f(W1, W2),
+    neurons.neuron_stacks: lambda f: f([STACK, STACK, STACK], columns=2),
+    neurons.mixed_neurons: lambda f: f(STACK),
+    neurons.motif: lambda f: f(W1, W2, neuron=3, companion=0, big=1, small=0),
+    polytopes.polytope_and_matrix: lambda f: f({"digon": SQUARE[:2, :1], "square": SQUARE, "octahedron": SOLID}),
+    polytopes.tegum_products: lambda f: f({"octahedron": SOLID}, {"octahedron": np.full(6, 0.5)}),
+    sae.training_curves: lambda f: f([HISTORY, HISTORY], [0.25, 0.2]),
+    sae.recovery: lambda f: f([{"trained": UP, "PCA": UP}], ["random"], 0.9),
+    sae.error_by_position: lambda f: f(SEEDS, [0.4, 0.4]),
+    sae.frontiers: lambda f: f({"normalised MSE": {"TopK": [(LEVELS, UP), (LEVELS[1:], UP[1:])], "Gated": [(LEVELS, UP)]}}, (2, 9)),
+    sae.against_latents: lambda f: f(SIZES, {"TopK": SEEDS}, 16),
+    sae.refinement: lambda f: f({"TopK": np.array([0.0, 0.2, 0.4])}, {"TopK": ([0.3, 0.25, 0.2], [0.2, 0.15, 0.1])}),
+    sae.other_sizes: lambda f: f(SIZES, {"TopK": SEEDS}, {"TopK": (LEVELS, UP)}, 32),
+    sae.recovery_by_kind: lambda f: f({"TopK": UP, "PCA": UP}, {"TopK": UP, "PCA": UP}, 0.9),
+    sae.loss_to_compute: lambda f: f(STEPS, np.array([8.0, 5, 3]), np.array([8.0, 5, 3]), {"k = 8": 4.0}, {"k = 8": 0.3}, {"zero": 20.0}),
+    sae.two_scores: lambda f: f(SIZES, {64: UP}, {64: np.stack([UP - 0.1, UP + 0.1])}, {64: UP}),
+    sae.loss_against_mse: lambda f: f({64: UP}, {64: UP}, SIZES),
+    sae.reach: lambda f: f({"latents": np.array([2.0, 1.0, 0.5])}),
+    scaling.compute_frontier: lambda f: f({32: [CURVE], 64: [CURVE, CURVE]}, CURVE, CURVE, 0.05, CURVE, 0.09),
+    scaling.size_and_sparsity: lambda f: f(SIZES, {4: {"errors": SEEDS, "fit": UP, "floor": 0.2}}, np.array(SIZES), {32: (UP, 0.2)}),
+    scaling.rates: lambda f: f(LEVELS, {32: SEEDS, 64: SEEDS}, OPTIMA, {"exponent": CURVE}, (UP, {32: SEEDS, 64: SEEDS})),
+    scaling.convergence: lambda f: f(SIZES, {4: SEEDS}, CURVE, "exponent", {"paper": CURVE}),
+    scaling.subject_widths: lambda f: f(SIZES, {64: SEEDS}),
+    scaling.noise_floor: lambda f: f(
+        SIZES, {"none": SEEDS, "some": SEEDS}, {"none": CURVE, "some": CURVE}, [0.0, 0.1], np.array([[0, -0.01, 0.02], [0.1, 0.09, 0.12]])
+    ),
+    speed.parts: lambda f: f({"dense": {"encoder": 2.0, "decoder": 2.0}, "sparse": {"encoder": 2.0}}, "operations"),
+    speed.over_ratio: lambda f: f(LEVELS, SEEDS, "dense / sparse", UP),
+    speed.held: lambda f: f(SIZES, {"sparse": UP, "dense": 3 * UP}, 0.15),
+    speed.losses: lambda f: f(STEPS, {"dense": SEEDS, "sparse": SEEDS}),
+    speed.coarser: lambda f: f(["bf16", "2 bits"], np.array([0.99, 0.5]), TWO),
+    speed.recorded: lambda f: f(["ours", "theirs"], TWO, TWO - 0.5, TWO + 0.5, ["small", "large"], "there"),
+    speed.company: lambda f: f(["alone", "bound", "data"], [1, 1, 0.9], [1, 0.9, 0.8], [1, 1.1, 1], "there"),
+    toy.runs_against_optimum: lambda f: f({"S = 0": np.array([0.0, 0.1])}),
+    toy.counts: lambda f: f(UP, {"represented": np.array([[2, 3, 4]])}, "features"),
+    toy.loss_by_active: lambda f: f(UP[::-1], np.full((2, 3), 0.5), np.full((2, 3), 0.5)),
+    toy.fates: lambda f: f({"superposed": UP}, UP, LEVELS, "r = 1"),
+    toy.two_branches: lambda f: f(LEVELS, {"pentagon": [(1.0, 2.0)], "square": []}, {"pentagon": LEVELS, "square": 2 * LEVELS}),
+    toy.compression: lambda f: f(UP, {"Z = 3": UP}, 1 / 12, np.array([0.0, 1.0]), {"steps": np.array([0.0, 2.0])}),
+    toy.dimensions_per_feature: lambda f: f(LEVELS, SEEDS, LEVELS, UP, [5.0], ["digon", "pentagon"]),
+    toy.gain_per_dimension: lambda f: f(LEVELS, SEEDS, LEVELS, {"digon": UP}),
+    toy.feature_dimensionality: lambda f: f(LEVELS, np.full((3, 6), 0.5), np.array([1.0, 0.5, 0.4])),
+    toy.dimension_budget: lambda f: f(LEVELS, SEEDS, SEEDS, SEEDS),
+    toy.clean_shares: lambda f: f({60: [0.5, 0.6], 120: [0.7, 0.8]}),
+    toy.vulnerability: lambda f: f(LEVELS, 2 * SEEDS, {"all": SEEDS, "not zero": SEEDS}, UP, {"pairs": 2.0}),
+    toy.against_features: lambda f: f(SEEDS, SEEDS, LEVELS, {"digon": (2.0, 2.0), "pentagon": (2.5, 3.27)}),
+    toy.attack_and_chance: lambda f: f({"one": tuple(np.ones((3, 4)))}),
+    toy.sparse_end: lambda f: f(LEVELS, {"fixed": UP, "sees": UP}),
+    toy.training: lambda f: f(UP, {"n": SEEDS}, {"n": SEEDS}, 0.8),
+    vectors.feature_vectors: lambda f: f([SQUARE, SQUARE / 2], ["a", "b"], np.arange(4.0), "importance", [SQUARE, SQUARE]),
+    vectors.moving_feature: lambda f: f([np.stack([SQUARE] * 3)], [np.array([0.1, 2.0, 10.0])], ["square"]),
+    vectors.small_model: lambda f: f(SQUARE, SQUARE @ SQUARE.T, np.eye(4), {"this run": 1.0, "optimum": 0.5}, np.ones(4)),
+    vectors.feature_graphs: lambda f: f([("pair", np.array([[1.0, -1], [-1, 1]]), [[0, 1]])]),
+}
+
+
+def drawn(plot):
+    return FIGURES[plot](plot)
+
+
+def given(axes, values) -> bool:
+    """Is one of the curves of the axes this one?"""
+    return any(np.array_equal(line.get_ydata(), values) for line in axes.lines)
+
+
+@pytest.mark.parametrize("plot", FIGURES, ids=lambda plot: plot.__name__)
+def test_figure_draws_something_in_every_panel(plot):
+    figure = drawn(plot)
+    figure.savefig(io.BytesIO(), format="png")
+    shown = [axes for axes in figure.axes if axes.axison]
+    assert all(axes.has_data() or axes.texts for axes in shown)
+
+
+def test_every_figure_is_drawn_here():
+    modules = [importlib.import_module(f"companion.plots.{info.name}") for info in pkgutil.iter_modules(plots.__path__)]
+    found = {thing for module in modules for thing in vars(module).values() if getattr(thing, "__annotations__", {}).get("return") is style.Figure}
+    assert {thing for thing in found if not thing.__name__.startswith("_")} - {importlib.import_module("companion.plots.lines").lines} == set(FIGURES)
+
+
+# --- curves ---
+
+
+def test_sparsity_runs_along_x_and_dimensions_along_y():
+    """A published figure has the two labels exchanged."""
+    (axes,) = drawn(toy.dimensions_per_feature).axes
+    trained = [line for line in axes.lines if line.get_marker() == "o"]
+    assert (axes.get_xlabel()[:9], axes.get_ylabel()[:2], axes.get_xscale()) == ("1 / (1 - ", "D*", "log")
+    assert [line.get_xdata().tolist() for line in trained] == [LEVELS.tolist()] * 2
+    assert [line.get_ydata().tolist() for line in trained] == SEEDS.tolist()
+
+
+def test_both_panels_of_f21_show_what_they_are_given():
+    above, below = drawn(toy.vulnerability).axes
+    assert given(above, SEEDS[0])
+    assert given(below, 2 * SEEDS[1])
+
+
+def test_compression_and_its_rival_are_drawn_as_given():
+    _, axes = drawn(toy.compression).axes
+    assert given(axes, UP)
+    assert given(axes, [1 / 12, 1 / 12])
+
+
+def test_counts_grow_sparser_to_the_right():
+    (axes,) = drawn(toy.counts).axes
+    assert axes.xaxis.get_inverted()
+
+
+def test_features_are_sorted_into_winners_and_losers():
+    legend = [text.get_text() for text in drawn(dynamics.energy_levels).axes[0].get_legend().get_texts()]
+    assert legend == ["never above 0.2: 1", "ends on a level: 1", "climbed, then lost it: 1"]
+
+
+def test_kinds_are_told_apart_without_colour_and_controls_are_grey():
+    assert len({marker for _, marker, _ in sae.KINDS.values()}) == len(sae.KINDS) == 8
+    colours = [line.get_color() for line in drawn(sae.recovery_by_kind).axes[0].lines[::2]]
+    assert colours == [sae.KINDS["TopK"][0], style.CONTROL]
+
+
+def test_a_kind_stands_in_the_legend_once_and_further_seeds_are_pale():
+    figure = drawn(sae.frontiers)
+    first, second, _ = figure.axes[0].lines
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["TopK", "Gated"]
+    assert (first.get_alpha(), second.get_alpha()) == (None, 0.35)
+    assert second.get_ydata().tolist() == UP[1:].tolist()
+
+
+def test_refinement_marks_the_mean_and_joins_before_with_after():
+    moved, error = drawn(sae.refinement).axes
+    assert any(np.allclose(line.get_xdata(), 0.2) for line in moved.lines)
+    assert [line.get_ydata().tolist() for line in error.lines] == [[0.3, 0.2], [0.25, 0.15], [0.2, 0.1]]
+
+
+def test_reach_is_relative_to_the_ablated_position():
+    assert given(drawn(sae.reach).axes[0], [1.0, 0.5, 0.25])
+
+
+def test_the_paper_s_rule_goes_through_the_mean_of_the_optima_with_its_slope():
+    curves, best = drawn(scaling.rates).axes
+    (rule,) = [line.get_ydata() for line in best.lines if line.get_linestyle() == "--"]
+    assert rule[0] / rule[1] == pytest.approx(np.sqrt(2))
+    assert np.log(rule).mean() == pytest.approx(np.log(list(OPTIMA.values())).mean())
+    assert sum(line.get_linestyle() == ":" for line in curves.lines) == 4
+
+
+def test_floors_stand_over_their_noise_share():
+    marks = drawn(scaling.noise_floor).axes[1].lines
+    assert [0.1, 0.1] in [line.get_xydata().ravel().tolist() for line in marks]
+
+
+# --- bars ---
+
+
+def test_a_lesson_s_bars_have_its_means_and_a_zero_keeps_the_axis_linear():
+    wide, saved, *_, unused = drawn(bars.mistakes_and_cures).axes
+    assert [bar.get_x() + bar.get_width() for bar in wide.patches] == pytest.approx([20.5, 405.0, 0.1])
+    assert (wide.get_xscale(), saved.get_xscale()) == ("log", "linear")
+    assert [label.get_text() for label in saved.get_yticklabels()] == ["as it was", "normalised"]
+    assert not unused.axison
+
+
+def test_a_replacement_s_bar_is_the_rise_over_the_clean_loss():
+    axes = drawn(bars.loss_when_replaced).axes[0]
+    assert [(bar.get_x(), bar.get_width()) for bar in axes.patches] == [pytest.approx((3, 0.2)), pytest.approx((3, 6))]
+    assert {"+0.2 nats", "+6 nats"} <= {text.get_text() for text in axes.texts}
+
+
+def test_stacked_parts_end_at_their_sum():
+    assert {text.get_text() for text in drawn(speed.parts).axes[0].texts} == {"4", "2"}
+
+
+@pytest.mark.parametrize("plot", [speed.recorded, speed.company])
+def test_what_was_recorded_elsewhere_says_where(plot):
+    assert drawn(plot).get_suptitle() == "there"
+
+
+# --- matrices, stacks, vectors ---
+
+
+def test_fates_have_the_paper_s_colours():
+    white, red, blue = heatmaps.fate_colour(*heatmaps.PURE)
+    assert white == pytest.approx([1, 1, 1])
+    assert (red.argmax(), blue.argmax()) == (0, 2)
+
+
+def test_a_stack_is_as_high_as_its_positive_weights_and_as_deep_as_its_negative_ones():
+    axes = drawn(neurons.explainer).axes[1]
+    corners = np.concatenate([path.vertices for shapes in axes.collections for path in shapes.get_paths()])
+    for a in range(W1.shape[1]):
+        of_neuron = corners[np.abs(corners[:, 0] - a) < 0.45, 1]
+        assert of_neuron.max() == pytest.approx(W1[:, a].clip(0).sum())
+        assert of_neuron.min() == pytest.approx(W1[:, a].clip(None, 0).sum())
+
+
+def test_a_polytope_stands_over_its_gram_matrix_and_four_dimensions_are_refused():
+    figure = polytopes.polytope_and_matrix({"square": SQUARE})
+    np.testing.assert_allclose(figure.axes[1].images[0].get_array(), SQUARE @ SQUARE.T)
+    with pytest.raises(ValueError, match="16-cell"):
+        polytopes.polytope_and_matrix({"16-cell": np.eye(4)})
+
+
+def test_a_stage_shows_the_vectors_at_its_marker():
+    last = drawn(dynamics.unfolding).axes[-1]
+    vector = last.lines[1].get_data_3d()  # lines alternate: a path, then the vector at its end
+    assert np.stack(vector, axis=1) == pytest.approx(np.array([[0, 0, 0], [1, 0, 0]]))
+
+
+def test_colours_of_densities_above_one_differ():
+    """A published figure colours by the raw ratio under a logarithmic bar, so that everything denser looks alike."""
+    dots = [line.get_color() for line in drawn(vectors.moving_feature).axes[0].lines if line.get_marker() == "o"]
+    assert len({tuple(colour) for colour in dots}) == 3
