@@ -35,7 +35,7 @@ from dataclasses import dataclass
 import torch
 
 from companion import claims, memo, run
-from companion.plots import concepts, widgets
+from companion.plots import concepts, heatmaps, neurons, toy, widgets
 from companion.plots import vectors as plots
 from companion.toy import data, exact, geometry, model, playground, theory, train
 
@@ -210,7 +210,7 @@ page.check("F1.pentagon", worst_gap(shown[2], 72), control={"the model of S = .8
 
 # %%
 spread = {f"S = {1 - p:.1f}": (row / low - 1).numpy() for p, row, low in zip(three.tolist(), five["starts"], least, strict=True)}
-page.save_figure(plots.runs_against_optimum(spread), "F1_random_starts", {"loss": five["starts"], "least": least})
+page.save_figure(toy.runs_against_optimum(spread), "F1_random_starts", {"loss": five["starts"], "least": least})
 page.check("F1.optimum", excess.max(), control={"the worst of the same runs": (five["loss"].max(0).values / least - 1).max()})
 
 # %% [markdown]
@@ -282,7 +282,7 @@ W20, b20 = (swept[name].double().unflatten(0, (cfg.seeds, 7)) for name in ("W", 
 # %%
 def draw(W, b, titles):
     arrays = ([t.numpy() for t in group] for group in (W @ W.mT, b, geometry.interference(W)))
-    return plots.overlaps(*arrays, titles)
+    return heatmaps.overlaps(*arrays, titles)
 
 
 levels = [f"relu, S = {1 - p:g}" for p in densities.tolist()]

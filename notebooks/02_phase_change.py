@@ -33,8 +33,8 @@ from dataclasses import dataclass
 import torch
 
 from companion import claims, memo, run
-from companion.plots import concepts, widgets
-from companion.plots import phase as plots
+from companion.plots import concepts, toy, widgets
+from companion.plots import heatmaps as plots
 from companion.toy import data, exact, geometry, theory
 
 
@@ -203,7 +203,7 @@ page.check("F6.phases", agreement(1, predicted[1]), control={"the predicted diag
 column = int((r_axis - 0.5).abs().argmin())
 cut = {name: (loss.reshape(square)[:, column] / data.variance(p_axis)).numpy() for name, loss in theory_of[1].items()}
 best_cut = (found["loss 1"].reshape(square)[:, column] / data.variance(p_axis)).numpy()
-figure = plots.fates(cut, best_cut, p_axis.numpy(), f"n = 2, m = 1, relative importance r = {r_axis[column]:.2g}")
+figure = toy.fates(cut, best_cut, p_axis.numpy(), f"n = 2, m = 1, relative importance r = {r_axis[column]:.2g}")
 page.save_figure(figure, "F6_fates_along_a_column", {"p": p_axis, "optimum / V": best_cut, "fates / V": cut})
 
 norms = found["norm 1"].reshape(square)[:, column]

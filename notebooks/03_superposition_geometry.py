@@ -38,7 +38,7 @@ import numpy as np
 import torch
 
 from companion import claims, memo, run
-from companion.plots import concepts, vectors, widgets
+from companion.plots import heatmaps, polytopes, vectors, widgets
 from companion.plots import toy as plots
 from companion.toy import data, exact, geometry, model, playground, theory, train
 

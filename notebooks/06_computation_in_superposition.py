@@ -36,7 +36,8 @@ import numpy as np
 import torch
 
 from companion import claims, memo, run
-from companion.plots import computing as plots
+from companion.plots import neurons as plots
+from companion.plots import toy
 from companion.toy import computing, data, geometry, model, train
 from companion.toy.computing import Weights
 
