@@ -68,7 +68,7 @@ lab: $(READY)  ## open the notebooks in JupyterLab
 	$(BIN)/python -m jupyterlab notebooks
 
 badges: $(READY)  ## write the repository's address (pyproject.toml) into the README and the notebooks
-	$(BIN)/python -m companion.render --badges
+	$(BIN)/python -m companion.render --tables
 
 lint: $(READY)  ## ruff, as the pre-commit hook runs it
 	$(BIN)/python -m ruff check .
