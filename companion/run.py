@@ -5,6 +5,7 @@ This is the only module that reads the environment:
     COMPANION_PROFILE   quick | laptop (default) | paper: which row of a notebook's parameters is used
     COMPANION_DEVICE    a torch device name; default cuda at `paper`, cpu otherwise
     COMPANION_CACHE     where trained things are kept; default is the user's cache folder
+    COMPANION_SUBJECT   shipped (default) | train: whether offline subject models are those of the package or trained here
 """
 
 import ast
@@ -71,6 +72,18 @@ def device() -> str:
             f"profile {profile()!r} needs a CUDA device and torch {torch.__version__} sees none: run on a GPU machine"
             " (in Colab: Runtime > Change runtime type), or use COMPANION_PROFILE=laptop."
         )
+    return name
+
+
+def subject_source() -> str:
+    """Where offline subject models come from: "shipped" with the package, or with COMPANION_SUBJECT=train trained on this machine.
+
+    Raises:
+        SetupError: COMPANION_SUBJECT is neither.
+    """
+    name = os.environ.get("COMPANION_SUBJECT", "shipped")
+    if name not in ("shipped", "train"):
+        raise SetupError(f"COMPANION_SUBJECT={name!r} is neither 'shipped' nor 'train': unset it for the models that come with the package.")
     return name
 
 

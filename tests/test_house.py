@@ -181,14 +181,15 @@ def test_code_changed_since_the_record_is_a_warning():
 
 LEFT_OF = {
     "toy": {"toy"},
-    "lm": {"lm"},
+    "lm": {"lm", "files"},
     "sae": {"sae"},
     "evals": {"lm", "sae", "evals"},
     "plots": {"plots"},
+    "files": set(),
     "run": set(),
     "ledger": {"run"},
-    "study": {"run", "lm", "sae"},
-    "launch": {"run", "lm", "sae", "evals", "study"},
+    "dictionaries": {"run", "lm", "sae", "evals"},
+    "launch": {"run", "lm", "sae", "evals", "dictionaries"},
     "render": {"run", "ledger"},
 }
 """What each room may import of the package. plots takes arrays, sae takes activations: neither needs another room."""
@@ -244,7 +245,7 @@ def test_importing_the_package_loads_nothing_heavy():
 
 def test_the_language_model_room_loads_transformers_only_when_used():
     heavy = "('transformers', 'transformer_lens', 'plotly')"
-    script = f"import sys, companion.study, companion.plots.sae, companion.toy.train; print([n for n in {heavy} if n in sys.modules])"
+    script = f"import sys, companion.dictionaries, companion.plots.sae, companion.toy.train; print([n for n in {heavy} if n in sys.modules])"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from companion import launch, study
+from companion import dictionaries, launch
 from companion.sae import formats
 from companion.sae.models import ALONE
 
@@ -29,7 +29,7 @@ def test_another_configuration_does_not_take_up_the_run(tiny, tmp_path):
 
 def test_a_stream_of_the_subject_gives_its_activations(tiny, tmp_path):
     config = launch.configure(options(tmp_path, "--steps", "5"))
-    stream = study.stream(config, 2048)
+    stream = dictionaries.stream(config, 2048)
     batch = next(iter(stream))
     assert batch.shape == (256, tiny.d_model)
     pool = torch.cat([stream.make(block) for block in range(stream.blocks)])
