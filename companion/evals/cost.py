@@ -115,8 +115,7 @@ def peak_bytes(call: Callable[[], Any]) -> int:
         profile.export_chrome_trace(str(trace := Path(folder) / "trace.json"))
         events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
     changes = [e for e in events if e["name"] == "[memory]" and e["args"]["Device Type"] == 0]
-    held = itertools.accumulate(e["args"]["Bytes"] for e in sorted(changes, key=lambda e: e["ts"]))
-    return max([0, *held])
+    return max([0, *itertools.accumulate(e["args"]["Bytes"] for e in sorted(changes, key=lambda e: e["ts"]))])
 
 
 def by_turns(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, Float[np.ndarray, " R"]]:

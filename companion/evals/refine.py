@@ -23,8 +23,7 @@ def refine(sae: Autoencoder, x: Float[Tensor, "B D"]) -> Code:
     code = sae.encode(x)
     W, targets = sae.W_dec.double().cpu(), (x.double() - sae.b_pre.double()).cpu()
     best = torch.zeros(code.values.shape, dtype=torch.float64)
-    active = (code.values > 0).cpu()
-    for token, (on, indices) in enumerate(zip(active, code.indices.cpu(), strict=True)):
+    for token, (on, indices) in enumerate(zip((code.values > 0).cpu(), code.indices.cpu(), strict=True)):
         if on.any():
             best[token, on] = torch.from_numpy(nnls(W[indices[on]].T.numpy(), targets[token].numpy())[0])
     return Code(code.indices, best.to(code.values))

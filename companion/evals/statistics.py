@@ -6,19 +6,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-Array = np.ndarray
-
 
 class Interval(NamedTuple):
     """A number, or an array of them, with the ends of its 95 % interval."""
 
-    value: Array | float
-    low: Array | float
-    high: Array | float
+    value: np.ndarray | float
+    low: np.ndarray | float
+    high: np.ndarray | float
 
 
 def bootstrap(
-    statistic: Callable[[list[Any]], Array | float], groups: Sequence[Sequence[Any]], generator: torch.Generator, resamples: int = 200
+    statistic: Callable[[list[Any]], np.ndarray | float], groups: Sequence[Sequence[Any]], generator: torch.Generator, resamples: int = 200
 ) -> Interval:
     """The statistic of groups of repeats (the seeds of one size, the contexts of a text) with its 95 % bootstrap interval.
 
