@@ -93,12 +93,12 @@ def offline_subject(name: str) -> ShippedConfig | SubjectConfig:
 
 def open_subject(config: SubjectConfig | ShippedConfig | HubConfig, step: int | None = None) -> Subject:
     """The memoised subject model, made first if need be, at its last or a kept step."""
-    return subject.open_subject(run.memo_folder(sources.prepare, config), step, run.device())
+    return subject.open_subject(memo.memo_folder(sources.prepare, config), step, run.device())
 
 
 def kept_steps(config: SubjectConfig | ShippedConfig | HubConfig) -> list[int]:
     """Training steps at which `open_subject` can open this subject."""
-    return sources.kept_steps(run.memo_folder(sources.prepare, config))
+    return sources.kept_steps(memo.memo_folder(sources.prepare, config))
 
 
 def spread(contexts: Int[Tensor, "N T"], count: int) -> Int[Tensor, "M T"]:
@@ -148,7 +148,7 @@ def heldout(config: DictionaryConfig) -> Heldout:
 def pool(config: DictionaryConfig) -> Float[Tensor, "N D"]:
     """Activations of the training contexts, all positions, as one shuffled list."""
 
-    order = run.stream(0, "pool")
+    order = run.generator(0, "pool")
 
     def make() -> Tensor:
         sub = open_subject(config.subject)
@@ -184,7 +184,7 @@ def batches_of(config: DictionaryConfig) -> tuple[Iterable[Float[Tensor, "B D"]]
         streamed = stream(config, POOL_BYTES // (4 * sub.d_model))
         return streamed, first(streamed, wanted)
     acts = pool(config)
-    return shuffled(acts, config.train.batch, config.train.steps, run.stream(config.seed, "order")), acts[:wanted]
+    return shuffled(acts, config.train.batch, config.train.steps, run.generator(config.seed, "order")), acts[:wanted]
 
 
 def train_dictionary(config: DictionaryConfig) -> dict[str, Any]:
@@ -193,7 +193,7 @@ def train_dictionary(config: DictionaryConfig) -> dict[str, Any]:
     batches, sample = batches_of(config)
 
     def start() -> torch.Generator:
-        return run.stream(config.seed, "start", device=run.device())
+        return run.generator(config.seed, "start", device=run.device())
 
     trained = fit(batches, config.train, sample, start())
     saes = {"averaged": trained.sae, "last": trained.last}
@@ -220,17 +220,17 @@ def dictionary(config: DictionaryConfig, which: str = "averaged") -> Autoencoder
     """
     if which not in config.keep:
         raise ValueError(f"the {which} weights were not kept: keep={config.keep}")
-    made = run.memo(train_dictionary, config)
+    made = memo.memo(train_dictionary, config)
     tensors = {name.removeprefix(f"{which}/"): value for name, value in made.items() if name.startswith(f"{which}/")}
     return recipe.model_class(config.train.kind).from_tensors(tensors, config.train.k).to(run.device()).requires_grad_(False)
 
 
 def history(config: DictionaryConfig) -> dict[str, np.ndarray]:
     """Columns of the training's history: tokens, mse, dead, l0, one entry per logged step."""
-    made = run.memo(train_dictionary, config)
+    made = memo.memo(train_dictionary, config)
     return {name.removeprefix("history/"): value.numpy() for name, value in made.items() if name.startswith("history/")}
 
 
 def heldout_error(config: DictionaryConfig) -> float:
     """Normalised MSE of the averaged weights on held-out text."""
-    return run.memo(train_dictionary, config)["heldout/mse"]
+    return memo.memo(train_dictionary, config)["heldout/mse"]

@@ -60,7 +60,7 @@ def train(options: argparse.Namespace, mesh: Alone) -> Autoencoder:
     config = configure(options)
     stream = dictionaries.stream(config, options.buffer)
     sample = dictionaries.first(stream, config.train.median_sample)
-    generator = run.stream(config.seed, "start", device=run.device())
+    generator = run.generator(config.seed, "start", device=run.device())
     path = kernels.recommended(sample.device)
     trained = fit(stream, config.train, sample, generator, folder=options.folder, every=options.every, mesh=mesh, path=path)
     if not mesh.silent:

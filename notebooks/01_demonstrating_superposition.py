@@ -34,7 +34,7 @@ from dataclasses import dataclass
 
 import torch
 
-from companion import ledger, run
+from companion import claims, memo, run
 from companion.plots import concepts, widgets
 from companion.plots import vectors as plots
 from companion.toy import data, exact, geometry, live, model, theory, train
@@ -58,7 +58,7 @@ cfg = run.choose(
     laptop=Config(16, 60, 400, seeds=3, larger=(80, 20), steps=3000, batch=256, rate=0.01),
     paper=Config(64, 1000, 1000, seeds=10, larger=(80, 20), steps=30_000, batch=1024, rate=0.005),
 )
-page = ledger.Page("01_demonstrating_superposition", paper="Toy Models of Superposition")
+page = claims.Page("01_demonstrating_superposition", cfg)
 F64 = torch.float64
 cfg
 
@@ -108,7 +108,7 @@ importance = 0.9 ** torch.arange(5, dtype=F64)
 columns = 20.0 ** (-torch.arange(10, dtype=F64) / 9)  # the ten densities of the authors' notebook
 three = torch.tensor([1.0, 0.2, 0.1], dtype=F64)  # the three of the paper: S = 0, .8, .9
 
-stream = run.stream(0, "check")
+stream = run.generator(0, "check")
 W, b, p = torch.randn(5, 2, generator=stream, dtype=F64) * 0.7, torch.full((5,), -0.1, dtype=F64), torch.tensor([0.3], dtype=F64)
 x = data.plain(data.draw(5, 200_000, stream), p)[0]
 errors = ((x - forward(W, b, x)).square() * importance).sum(1)
@@ -119,9 +119,9 @@ assert abs(errors.mean().item() - expected) < 4 * errors.std().item() / len(x) *
 def five_features(cfg):
     """Sampled runs at the three densities, the exact optimum at all thirteen, and the losses of many random starts at the three."""
     all_p = torch.cat([three, columns])
-    random = 0.6 * torch.randn(cfg.starts, 5, 2, generator=run.stream(1, "starts"), dtype=F64)
+    random = 0.6 * torch.randn(cfg.starts, 5, 2, generator=run.generator(1, "starts"), dtype=F64)
     best = exact.optimum(random[:16], data.Independent().law(all_p, 5), importance, steps=cfg.descent)
-    streams = [run.stream(seed, "five") for seed in range(cfg.restarts)]
+    streams = [run.generator(seed, "five") for seed in range(cfg.restarts)]
     schedule = train.Schedule(cfg.steps // 2, cfg.batch, 0.02)
     runs = train.fit(model.Config(5, 2), three, streams, schedule, importance.float())
     law = data.Independent().law(three.repeat(cfg.restarts), 5)
@@ -138,7 +138,7 @@ def five_features(cfg):
     }
 
 
-five = run.memo(five_features, cfg)
+five = memo.memo(five_features, cfg)
 
 # %% [markdown]
 # Only angles between features matter, so each optimum is turned, and mirrored if need be, to lie on the run above it.
@@ -184,52 +184,24 @@ def worst_gap(W, degrees):
 
 
 represented = [(W.norm(dim=1) > 0.5).sum().item() for W in shown]
-linear = train.fit(model.Config(5, 2, relu=False), three, [run.stream(0, "five")], train.Schedule(300, 64, 0.02), importance.float())
+linear = train.fit(model.Config(5, 2, relu=False), three, [run.generator(0, "five")], train.Schedule(300, 64, 0.02), importance.float())
 linear_represented = (linear.W.norm(dim=-1) > 0.5).sum(-1)
-page.claim(
+page.check(
     "F1.counts",
-    says="2, 4 and then all 5 features are represented: how many more at S = .9 than at S = 0",
-    section="Introduction",
-    value=represented[2] - represented[0],
-    band=(3, 3),
-    why="2 and 5 at the exact optima",
-    control=(linear_represented[2] - linear_represented[0]).double(),
-    control_is="linear models at the same sparsities",
+    represented[2] - represented[0],
+    control={"linear models at the same sparsities": (linear_represented[2] - linear_represented[0]).double()},
 )
-page.claim(
+page.check(
     "F1.two",
-    says="Without sparsity the two most important features are orthogonal: largest overlap of rows, and of the rest with itself",
-    section="Introduction",
-    value=torch.maximum(shown[0][0] @ shown[0][1], shown[0][2:].square().sum(1).max()).abs(),
-    band=(0, 0.09),
-    why="norms of the absent below .3, angle within 3 degrees of 90",
-    control=(shown[2] @ shown[2].T).fill_diagonal_(0).abs().max(),
-    control_is="the pentagon of S = .9",
+    torch.maximum(shown[0][0] @ shown[0][1], shown[0][2:].square().sum(1).max()).abs(),
+    control={"the pentagon of S = .9": (shown[2] @ shown[2].T).fill_diagonal_(0).abs().max()},
 )
 # %% [markdown]
 # With some sparsity the four that matter most sit on two crossed axes, and with more of it all five stand around the circle.
 
 # %%
-page.claim(
-    "F1.square",
-    says="At S = .8 the four most important features are two antipodal pairs at right angles: worst deviation of a gap from 90 degrees",
-    section="Introduction",
-    value=worst_gap(shown[1][:4], 90),
-    band=(0, 3),
-    why="the optimum is exact; three degrees cost a few per mille of the loss",
-    control=worst_gap(five["best W"][2][:4], 90),
-    control_is="the optimum of S = .9",
-)
-page.claim(
-    "F1.pentagon",
-    says="At S = .9 five features form a pentagon: worst deviation of a gap from 72 degrees",
-    section="Introduction",
-    value=worst_gap(shown[2], 72),
-    band=(0, 4),
-    why="unequal importances distort the regular pentagon by up to 4 degrees at the optimum",
-    control=worst_gap(shown[1], 72),
-    control_is="the model of S = .8",
-)
+page.check("F1.square", worst_gap(shown[1][:4], 90), control={"the optimum of S = .9": worst_gap(five["best W"][2][:4], 90)})
+page.check("F1.pentagon", worst_gap(shown[2], 72), control={"the model of S = .8": worst_gap(shown[1], 72)})
 
 # %% [markdown]
 # How lucky is a picture like this? Descent on the exact loss from random starts, nothing else changed. At $S = 0$ the landscape is flat and runs stop
@@ -239,16 +211,7 @@ page.claim(
 # %%
 spread = {f"S = {1 - p:.1f}": (row / low - 1).numpy() for p, row, low in zip(three.tolist(), five["starts"], least, strict=True)}
 page.save_figure(plots.runs_against_optimum(spread), "F1_random_starts", {"loss": five["starts"], "least": least})
-page.claim(
-    "F1.optimum",
-    says="The best of several sampled runs is the exact optimum: loss above it, worst of the three sparsities",
-    section="this project: exact optimum",
-    value=excess.max(),
-    band=(-0.001, 0.01),
-    why="below one percent the two pictures cannot be told apart by eye",
-    control=(five["loss"].max(0).values / least - 1).max(),
-    control_is="the worst of the same runs",
-)
+page.check("F1.optimum", excess.max(), control={"the worst of the same runs": (five["loss"].max(0).values / least - 1).max()})
 
 # %% [markdown]
 # **A question of a reader's notes on the paper**: near-antipodal pairs come out perfect, near-orthogonal ones do not; why? Antipodality is enforced
@@ -272,7 +235,7 @@ assert abs(rise / (4 / 3 * 0.01 * delta[1].item() ** 2) - 1) < 0.02
 
 # %%
 dense = torch.tensor([0.9, 1.0], dtype=F64)
-random = 0.6 * torch.randn(24, 5, 2, generator=run.stream(2, "dense"), dtype=F64)
+random = 0.6 * torch.randn(24, 5, 2, generator=run.generator(2, "dense"), dtype=F64)
 flat = exact.optimum(random, data.Independent().law(dense, 5), steps=cfg.descent)
 {"best loss / V at p = .9 and 1 (two directions: 3)": (flat.loss / theory.variance(dense)).tolist()}
 
@@ -291,12 +254,12 @@ weights80 = 0.9 ** torch.arange(cfg.larger[0], dtype=F64)
 
 def sweeps(cfg):
     """The seven relu models and the linear one for n = 20, m = 5, per seed; and the larger sweep, once."""
-    streams = [run.stream(seed, "sweep", device=run.device()) for seed in range(cfg.seeds)]
+    streams = [run.generator(seed, "sweep", device=run.device()) for seed in range(cfg.seeds)]
     schedule, p = train.Schedule(cfg.steps, cfg.batch, cfg.rate), densities.float()
     relu = train.fit(model.Config(20, 5), p, streams, schedule, weights20.float())
     linear = train.fit(model.Config(20, 5, relu=False), p[:3], streams[:1], schedule, weights20.float())
-    larger = train.fit(model.Config(*cfg.larger), p, [run.stream(0, "larger", device=run.device())], schedule, weights80.float())
-    test = run.stream(0, "test", device=run.device())
+    larger = train.fit(model.Config(*cfg.larger), p, [run.generator(0, "larger", device=run.device())], schedule, weights80.float())
+    test = run.generator(0, "test", device=run.device())
     tested = train.sampled_loss(relu.W, relu.b, p.repeat(cfg.seeds).to(relu.W), test, 100_000, weights20.float().to(relu.W))
     return {
         "W": relu.W,
@@ -309,7 +272,7 @@ def sweeps(cfg):
     }
 
 
-swept = run.memo(sweeps, cfg)
+swept = memo.memo(sweeps, cfg)
 W20, b20 = (swept[name].double().unflatten(0, (cfg.seeds, 7)) for name in ("W", "b"))
 
 # %% [markdown]
@@ -344,36 +307,17 @@ target = torch.zeros(20, 20, dtype=F64)
 target[range(5), range(5)] = 1
 half = densities[:3, None] / 2 * (torch.arange(20) >= 5)
 count = (W20.norm(dim=-1) > 0.5).sum(-1)
-page.claim(
+page.check(
     "F2.identity",
-    says="The linear model keeps the five most important features: largest deviation of W W^T from their identity",
-    section="Demonstrating Superposition",
-    value=(linear_W @ linear_W.mT - target).abs().amax((1, 2)),
-    band=(0, 0.03),
-    why="the unique optimum; three percent are left to training",
-    control=(W20[0, 4] @ W20[0, 4].T - target).abs().max(),
-    control_is="the relu model of S = .99",
+    (linear_W @ linear_W.mT - target).abs().amax((1, 2)),
+    control={"the relu model of S = .99": (W20[0, 4] @ W20[0, 4].T - target).abs().max()},
 )
-page.claim(
+page.check(
     "F2.bias",
-    says="Its bias is 0 for those and the expected value p/2 for the others: largest deviation",
-    section="Demonstrating Superposition",
-    value=(linear_b - half).abs().amax(1),
-    band=(0, 0.02),
-    why="the same optimum",
-    control=(b20[0, 4] - densities[4] / 2 * (torch.arange(20) >= 5)).abs().max(),
-    control_is="the relu model of S = .99",
+    (linear_b - half).abs().amax(1),
+    control={"the relu model of S = .99": (b20[0, 4] - densities[4] / 2 * (torch.arange(20) >= 5)).abs().max()},
 )
-page.claim(
-    "F3.counts",
-    says="Sparser models represent more features than dimensions: fewest gained from p = 1 to p = .001",
-    section="Demonstrating Superposition",
-    value=(count[:, -1] - count[:, 0]).double(),
-    band=(7, 15),
-    why="ten more (5 and 15) in the calibration of the specification; at least seven asked",
-    control=torch.linalg.matrix_rank(linear_W[2]).item() - 5.0,
-    control_is="linear model",
-)
+page.check("F3.counts", (count[:, -1] - count[:, 0]).double(), control={"linear model": torch.linalg.matrix_rank(linear_W[2]).item() - 5.0})
 
 # %% [markdown]
 # Where superposition begins, and where it has spread to all features:
@@ -383,50 +327,14 @@ linear_loss = theory.linear_optimum(densities, weights20, 5)
 ratio = swept["loss"].double().unflatten(0, (cfg.seeds, 7)) / linear_loss
 off = (W20 @ W20.mT) * (1 - torch.eye(20, dtype=F64))
 alone = ((interference(W20) < 0.1) & (W20.norm(dim=-1) > 0.5)).sum(-1)  # features with a dimension of their own
-page.claim(
-    "F3.dense",
-    says="Without sparsity the relu model is the linear one: its loss over the linear optimum",
-    section="Demonstrating Superposition",
-    value=ratio[:, 0],
-    band=(0.98, 1.02),
-    why="equal up to clipping and a percent of training",
-    control=ratio[:, 3],
-    control_is="the relu model at p = .03",
-)
-page.claim(
-    "F3.antipodal",
-    says="At little sparsity what is superposed is antipodal: most negative overlap at p = .3",
-    section="Demonstrating Superposition",
-    value=off[:, 1].amin((1, 2)),
-    band=(-1.2, -0.9),
-    why="a pair of unit vectors has -1",
-    control=off[:, 0].amin((1, 2)),
-    control_is="the dense model",
-)
+page.check("F3.dense", ratio[:, 0], control={"the relu model at p = .03": ratio[:, 3]})
+page.check("F3.antipodal", off[:, 1].amin((1, 2)), control={"the dense model": off[:, 0].amin((1, 2))})
 # %% [markdown]
 # Far into sparsity both signs of overlap occur, and nobody is left alone:
 
 # %%
-page.claim(
-    "F3.positive",
-    says="At high sparsity positive interference appears, paid for by negative biases: largest positive overlap, p = .003",
-    section="Demonstrating Superposition",
-    value=off[:, 5].amax((1, 2)),
-    band=(0.2, 1),
-    why="in the sparse limit a positive overlap is cheap once a bias cuts it off; pairs have none",
-    control=off[:, 1].amax((1, 2)),
-    control_is="p = .3, pairs only",
-)
-page.claim(
-    "F3.all",
-    says="At high sparsity every feature is in superposition: features with a dimension of their own, p = .003",
-    section="Demonstrating Superposition",
-    value=alone[:, 5].double(),
-    band=(0, 0),
-    why="none; calibrated over three seeds",
-    control=alone[:, 0].double(),
-    control_is="the dense model, which has five",
-)
+page.check("F3.positive", off[:, 5].amax((1, 2)), control={"p = .3, pairs only": off[:, 1].amax((1, 2))})
+page.check("F3.all", alone[:, 5].double(), control={"the dense model, which has five": alone[:, 0].double()})
 
 # %% [markdown]
 # **A question of the notes**: which bias is best without sparsity? The linear optimum is a projection $P$, and its bias makes the mean of the output
@@ -458,27 +366,8 @@ large_W, large_b = swept["larger W"].double(), swept["larger b"].double()
 page.save_figure(draw(large_W, large_b, levels), "F4_larger_models", {"p": densities, "W": large_W, "b": large_b})
 large_count = (large_W.norm(dim=-1) > 0.5).sum(-1)
 large_alone = ((interference(large_W) < 0.1) & (large_W.norm(dim=-1) > 0.5)).sum(-1)
-page.claim(
-    "F4.dense",
-    says="Without sparsity as many features as dimensions are represented (ratio)",
-    section="Demonstrating Superposition",
-    value=large_count[0] / cfg.larger[1],
-    band=(0.95, 1.05),
-    why="the linear optimum",
-    control=large_count[3] / cfg.larger[1],
-    control_is="p = .03",
-)
-page.claim(
-    "F4.top",
-    says="At p = .1 the most important features still have dimensions of their own, and the others share: dedicated features over dimensions",
-    section="Demonstrating Superposition",
-    value=large_alone[2] / cfg.larger[1],
-    band=(0.02, 0.95),
-    why="some, and not all",
-    control=large_alone[0] / cfg.larger[1],
-    control_is="the dense model",
-    needs="laptop",
-)
+page.check("F4.dense", large_count[0] / cfg.larger[1], control={"p = .03": large_count[3] / cfg.larger[1]})
+page.check("F4.top", large_alone[2] / cfg.larger[1], control={"the dense model": large_alone[0] / cfg.larger[1]})
 
 # %% [markdown]
 # ### A reader's model that did not work
@@ -493,33 +382,27 @@ def two_starts(cfg):
     """W and sampled loss of n = 100, m = 40, p = .01 from weights of unit variance and from weights of variance 1/m; plain Adam."""
     p, result = torch.tensor([0.01]), {}
     for name, scale in (("unit variance", 1.0), ("variance 1/m", 40**-0.5)):
-        W = torch.randn(1, 100, 40, generator=run.stream(0, "notes")) * scale
+        W = torch.randn(1, 100, 40, generator=run.generator(0, "notes")) * scale
         b, one = torch.zeros(1, 100), torch.ones(100)
         W.grad, b.grad = torch.empty_like(W), torch.empty_like(b)
-        optimiser, stream = torch.optim.Adam([W, b], lr=3e-3), run.stream(0, "notes", "data")
+        optimiser, stream = torch.optim.Adam([W, b], lr=3e-3), run.generator(0, "notes", "data")
         for _ in range(cfg.steps):
             W.grad[:], b.grad[:] = train.gradient(W, b, data.conditional(data.draw(100, 64, stream), p), p, one, relu=True)
             optimiser.step()
-        result |= {f"W {name}": W, f"loss {name}": train.sampled_loss(W, b, p, run.stream(0, "notes", "test"), 50_000).item()}
+        result |= {f"W {name}": W, f"loss {name}": train.sampled_loss(W, b, p, run.generator(0, "notes", "test"), 50_000).item()}
     return result
 
 
-notes = run.memo(two_starts, cfg)
+notes = memo.memo(two_starts, cfg)
 V = theory.variance(torch.tensor(0.01)).item()
 pair = theory.polytope_optimum("digon", torch.tensor([0.01])).loss.item()
 good = notes["W variance 1/m"][0].double()
 unit = good / good.norm(dim=1, keepdim=True)
 cosines = (unit @ unit.T)[torch.ones(100, 100, dtype=torch.bool).triu(1)].abs()
-page.claim(
+page.check(
     "notes.start",
-    says="The reader's model failed by its start: loss from weights of variance 1/m over that of forty pairs and twenty features dropped",
-    section="A reader's notes",
-    value=notes["loss variance 1/m"] / (80 * pair + 20 * V),
-    band=(0, 1),
-    why="superposition beyond pairs is worth more than pairs when one feature in a hundred is active",
-    control=notes["loss unit variance"] / (80 * pair + 20 * V),
-    control_is="weights of unit variance, same samples",
-    needs="laptop",
+    notes["loss variance 1/m"] / (80 * pair + 20 * V),
+    control={"weights of unit variance, same samples": notes["loss unit variance"] / (80 * pair + 20 * V)},
 )
 {
     "nothing learned": 100 * V,
@@ -579,16 +462,7 @@ page.save_figure(plots.loss_by_active(grid.numpy(), share.T.numpy(), chance.T.nu
 # For the pentagon, whose neighbours overlap positively, the loss of single active features takes over as sparsity grows, as the paper says.
 
 # %%
-page.claim(
-    "F5.dominate",
-    says="As sparsity grows the samples with at most one active feature dominate the loss: their share, p = .001",
-    section="Demonstrating Superposition: mathematical understanding",
-    value=share[0, :2].sum(),
-    band=(0.9, 1),
-    why="the next term is smaller by a factor of p",
-    control=share[int((grid - 0.3).abs().argmin()), :2].sum(),
-    control_is="the same share at p = .3",
-)
+page.check("F5.dominate", share[0, :2].sum(), control={"the same share at p = .3": share[int((grid - 0.3).abs().argmin()), :2].sum()})
 
 # %% [markdown]
 # ## Try it
@@ -599,7 +473,7 @@ page.claim(
 
 # %%
 def small(density, decay, n, m):
-    played = live.play(density, decay, n, m, run.stream(0, "live", n, m))
+    played = live.play(density, decay, n, m, run.generator(0, "live", n, m))
     return plots.small_model(*(array.numpy() for array in played[:3]), played.losses, played.importance.numpy())
 
 

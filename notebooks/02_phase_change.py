@@ -32,7 +32,7 @@ from dataclasses import dataclass
 
 import torch
 
-from companion import ledger, run
+from companion import claims, memo, run
 from companion.plots import concepts, widgets
 from companion.plots import phase as plots
 from companion.toy import data, exact, theory
@@ -55,7 +55,7 @@ cfg = run.choose(
     laptop=Config(50, 3, steps=120, rate=0.02, coarse=16, runs=10, surface=121),
     paper=Config(100, 6, steps=300, rate=0.02, coarse=32, runs=30, surface=241),
 )
-page = ledger.Page("02_phase_change", paper="Toy Models of Superposition")
+page = claims.Page("02_phase_change", cfg)
 F64 = torch.float64
 cfg
 
@@ -113,7 +113,7 @@ CANDIDATES = {
 
 def starts(hidden, random):
     fixed = torch.tensor(CANDIDATES[hidden], dtype=F64).reshape(-1, hidden + 1, hidden)
-    stream = run.stream(hidden, "starts")
+    stream = run.generator(hidden, "starts")
     near = fixed + 0.05 * torch.randn(fixed.shape, generator=stream, dtype=F64)
     return torch.cat([near, 0.7 * torch.randn(random, hidden + 1, hidden, generator=stream, dtype=F64)])
 
@@ -147,7 +147,7 @@ def optima(cfg):
     return found
 
 
-found = run.memo(optima, cfg)
+found = memo.memo(optima, cfg)
 r_axis, p_axis, r_cell, p_cell = axes(cfg.cells)
 square = (cfg.cells, cfg.cells)  # (density, importance)
 theory_of = {hidden: theory.fates(p_cell, r_cell, hidden) for hidden in (1, 2)}
@@ -190,16 +190,7 @@ def agreement(hidden, expected):
     return (fate_found(hidden) == expected)[kept].double().mean().item()
 
 
-page.claim(
-    "F6.phases",
-    says="Theory predicts the phase diagram: share of cells off the borders with the predicted fate, n = 2, m = 1",
-    section="Superposition as a Phase Change",
-    value=agreement(1, predicted[1]),
-    band=(0.95, 1),
-    why="the closed forms leave norm and bias unfree, which moves borders by less than a cell",
-    control=agreement(1, predicted[1].flip(1)),
-    control_is="the predicted diagram with r and 1/r exchanged",
-)
+page.check("F6.phases", agreement(1, predicted[1]), control={"the predicted diagram with r and 1/r exchanged": agreement(1, predicted[1].flip(1))})
 
 # %% [markdown]
 # ## A first-order change
@@ -220,16 +211,7 @@ jumps = norms.diff().abs()
 switch = int(jumps.argmax())
 crossing = (p_axis[switch] * p_axis[switch + 1]).sqrt().item()
 elsewhere = jumps[: max(switch - 1, 1)]
-page.claim(
-    "F6.first_order",
-    says="The change is of first order: the extra feature's norm jumps at the border, r = 1/2",
-    section="Superposition as a Phase Change",
-    value=jumps.max(),
-    band=(0.6, 1.2),
-    why="theory: from 0 to 1; a grid of any fineness shows the jump in one step",
-    control=elsewhere.max(),
-    control_is="the largest change inside the superposed phase",
-)
+page.check("F6.first_order", jumps.max(), control={"the largest change inside the superposed phase": elsewhere.max()})
 
 # %% [markdown]
 # Where exactly? A finer line through the diagram, at an importance of one half, and another at a quarter as the control.
@@ -246,16 +228,7 @@ def border(r):
 
 
 predicted_border = 4 * 0.5 / (2 + 5 * 0.5)
-page.claim(
-    "F6.border",
-    says="It happens at p = 4r / (2 + 5r): measured density of the jump over the predicted one, r = 1/2",
-    section="Superposition as a Phase Change",
-    value=border(0.5) / predicted_border,
-    band=(0.9, 1.1),
-    why="freeing norm and bias lowers the superposed loss by some percent, which moves the border as much",
-    control=border(0.25) / predicted_border,
-    control_is="the jump measured at r = 1/4",
-)
+page.check("F6.border", border(0.5) / predicted_border, control={"the jump measured at r = 1/4": border(0.25) / predicted_border})
 
 # %% [markdown]
 # ## Three features in two dimensions
@@ -267,16 +240,7 @@ page.claim(
 page.save_figure(
     draw(2), "F7_three_features_two_dimensions", {"r": r_axis, "p": p_axis, "norm": found["norm 2"], "interference": found["interference 2"]}
 )
-page.claim(
-    "F7.phases",
-    says="Theory predicts the phase diagram: share of cells off the borders with the predicted fate, n = 3, m = 2, p of .05 and more",
-    section="Superposition as a Phase Change",
-    value=agreement(2, predicted[2]),
-    band=(0.9, 1),
-    why="at small p the two ways to superpose differ by (r-1) p^2/6, a hair: the border is soft there",
-    control=agreement(2, predicted[2].flip(1)),
-    control_is="the predicted diagram with r and 1/r exchanged",
-)
+page.check("F7.phases", agreement(2, predicted[2]), control={"the predicted diagram with r and 1/r exchanged": agreement(2, predicted[2].flip(1))})
 
 # %% [markdown]
 # The vertical border, measured: the importance at which the extra feature changes from sharing to a dimension of its own, at a density well below the
@@ -290,16 +254,7 @@ def turns_blue(hidden, at):
     return (r_axis[first] * r_axis[max(first - 1, 0)]).sqrt()
 
 
-page.claim(
-    "F7.vertical",
-    says="Below the triple point the border between superposed and dedicated is at equal importance: r there, p = .3",
-    section="Superposition as a Phase Change",
-    value=turns_blue(2, 0.3),
-    band=(0.75, 1.35),
-    why="r = 1, within a cell of the coarsest grid",
-    control=turns_blue(1, 0.3),
-    control_is="n = 2, m = 1, where nobody else can be put together",
-)
+page.check("F7.vertical", turns_blue(2, 0.3), control={"n = 2, m = 1, where nobody else can be put together": turns_blue(1, 0.3)})
 
 # %% [markdown]
 # ## What training would meet
@@ -314,7 +269,7 @@ def random_starts(cfg):
     _, _, r, p = axes(cfg.coarse)
     shares = {}
     for hidden in (1, 2):
-        free = 0.7 * torch.randn(len(r), cfg.runs, hidden + 1, hidden, generator=run.stream(9, hidden), dtype=F64)
+        free = 0.7 * torch.randn(len(r), cfg.runs, hidden + 1, hidden, generator=run.generator(9, hidden), dtype=F64)
         law = data.Independent().law(p, hidden + 1)
         best = exact.optimum(starts(hidden, cfg.random), law, importances(r, hidden), steps=2 * cfg.steps, rate=cfg.rate)
         each = data.Law(law.sets, law.chance.repeat_interleave(cfg.runs, dim=0))
@@ -325,7 +280,7 @@ def random_starts(cfg):
     return shares
 
 
-shares = run.memo(random_starts, cfg)
+shares = memo.memo(random_starts, cfg)
 r_coarse, p_coarse, _, _ = axes(cfg.coarse)
 grids = [shares[f"share {hidden}"].reshape(cfg.coarse, cfg.coarse).numpy() for hidden in (1, 2)]
 figure = plots.share_of_starts(r_coarse.numpy(), p_coarse.numpy(), grids, ["n = 2, m = 1", "n = 3, m = 2"])
@@ -370,29 +325,11 @@ lowest = [pairs[s.argmin(), :, 0] for s in surfaces]
 
 # %%
 equal = [(point[0] * point[1]).item() for point in lowest]  # 1/2 at the confused feature, -1 at a pair, 0 for one feature
-page.claim(
-    "F30.confused",
-    says="Without a bias the dense optimum is the confused feature: product of the two weights, p = 1",
-    section="Comment by McGrath: loss surfaces",
-    value=equal[0],
-    band=(0.4, 0.6),
-    why="both weights are 1/sqrt(2)",
-    control=equal[2],
-    control_is="p = .1, where the features are antipodal",
-)
+page.check("F30.confused", equal[0], control={"p = .1, where the features are antipodal": equal[2]})
 law = data.Independent().law(torch.tensor([0.7], dtype=F64), 2)
 free = exact.optimum(starts(1, 6), law, steps=800, rate=0.03).W[0, :, 0]
 without = pairs[surface(0.7).argmin(), :, 0]
-page.claim(
-    "F30.bias",
-    says="The confused feature is an artefact of the missing bias: product of the two weights at the free optimum, p = .7",
-    section="this project: exact loss",
-    value=free.prod(),
-    band=(-1.2, 0),
-    why="with a bias opposite signs are better at every density below 1, where all directions tie",
-    control=without.prod(),
-    control_is="the lowest point without a bias, same density",
-)
+page.check("F30.bias", free.prod(), control={"the lowest point without a bias, same density": without.prod()})
 
 # %% [markdown]
 # ## Point by point

@@ -37,7 +37,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from companion import ledger, run
+from companion import claims, memo, run
 from companion.plots import concepts, vectors, widgets
 from companion.plots import toy as plots
 from companion.toy import data, exact, geometry, live, model, theory, train
@@ -78,7 +78,7 @@ small = run.choose(
     laptop=Small(60, 300, 19, local=(20, 10, 1500), sizes=(60, 120, 240), size_steps=1000),
     paper=Small(1000, 1000, 41, local=(20, 10, 20_000), sizes=(60, 120, 240, 400, 800), size_steps=20_000),
 )
-page = ledger.Page("03_superposition_geometry", paper="Toy Models of Superposition")
+page = claims.Page("03_superposition_geometry", cfg)
 inverse = torch.tensor(cfg.levels, dtype=torch.float64)
 cfg
 
@@ -162,7 +162,7 @@ turned_by_hand = widgets.feature_vectors_3d({name: rows.numpy() for name, rows i
 # fast must agree:
 
 # %%
-stream = run.stream(0, "check")
+stream = run.generator(0, "check")
 small_W = 0.6 * torch.randn(1, 6, 3, generator=stream, dtype=torch.float64)
 small_b = 0.2 * torch.randn(1, 6, generator=stream, dtype=torch.float64)
 small_p = torch.tensor([0.3], dtype=torch.float64)
@@ -217,16 +217,16 @@ def train_sweep(cfg):
     density, device = 1 / torch.tensor(cfg.levels), run.device()
     schedule = train.Schedule(cfg.steps, cfg.batch, cfg.rate)
     short = train.Schedule(cfg.steps // 5, cfg.batch, cfg.rate)
-    streams = [run.stream(seed, "sweep", device=device) for seed in range(cfg.seeds)]
+    streams = [run.generator(seed, "sweep", device=device) for seed in range(cfg.seeds)]
     ours = train.fit(model.Config(cfg.features, cfg.hidden), density, streams, schedule)
-    linear = train.fit(model.Config(cfg.features, cfg.hidden, relu=False), density, [run.stream(0, "sweep", device=device)], short)
-    p, test = density.to(ours.W), run.stream(0, "test", device=device)
+    linear = train.fit(model.Config(cfg.features, cfg.hidden, relu=False), density, [run.generator(0, "sweep", device=device)], short)
+    p, test = density.to(ours.W), run.generator(0, "test", device=device)
     loss = train.sampled_loss(ours.W, ours.b, p.repeat(cfg.seeds), test, 8192)
     linear_loss = train.sampled_loss(linear.W, linear.b, p, test, 8192, relu=False)
     return {"W": ours.W, "b": ours.b, "loss": loss, "linear_W": linear.W, "linear_loss": linear_loss, "curve": ours.loss}
 
 
-sweep = run.memo(train_sweep, cfg)
+sweep = memo.memo(train_sweep, cfg)
 W = sweep["W"].double().unflatten(0, (cfg.seeds, len(cfg.levels)))  # (seeds, levels, F, H)
 
 # %% [markdown]
@@ -234,12 +234,12 @@ W = sweep["W"].double().unflatten(0, (cfg.seeds, len(cfg.levels)))  # (seeds, le
 # many features are represented, and by how much, and destroys only how they are arranged.
 
 # %%
-start, _ = model.initial(model.Config(cfg.features, cfg.hidden), [run.stream(seed, "sweep") for seed in range(cfg.seeds)])
+start, _ = model.initial(model.Config(cfg.features, cfg.hidden), [run.generator(seed, "sweep") for seed in range(cfg.seeds)])
 untrained = start.double()[:, None].expand_as(W)
 
 
 def scatter(W, *name):
-    directions = torch.randn(W.shape, generator=run.stream(0, "control", *name), dtype=torch.float64)
+    directions = torch.randn(W.shape, generator=run.generator(0, "control", *name), dtype=torch.float64)
     return directions / directions.norm(dim=-1, keepdim=True) * geometry.norms(W.double())[..., None]
 
 
@@ -283,53 +283,16 @@ def plateau_levels(values):
     return ((values[..., on_plateau] - 0.5).abs() <= 0.03).sum(-1).double()
 
 
-page.claim(
-    "F8.dense",
-    says="Without sparsity there is one dimension per feature: D* = 1",
-    section="The Geometry of Superposition",
-    value=D_star[:, 0],
-    band=(0.98, 1.02),
-    why="exact optimum 1, up to the gain of the relu on simplices",
-    control=geometry.dimensions_per_feature(untrained)[:, 0],
-    control_is="the same models, untrained",
-)
-page.claim(
-    "F8.plateau",
-    says="D* rests at 1/2 over a wide range: levels with 1/(1-S) in [2, 4] and D* within .03 of 1/2",
-    section="The Geometry of Superposition",
-    value=plateau_levels(D_star),
-    band=(3, float("inf")),
-    why="exact D* of antipodal pairs lies within .03 of 1/2 from 1/(1-S) = 2 on",
-    control=plateau_levels(linear_D_star),
-    control_is="linear model, same samples",
-)
+page.check("F8.dense", D_star[:, 0], control={"the same models, untrained": geometry.dimensions_per_feature(untrained)[:, 0]})
+page.check("F8.plateau", plateau_levels(D_star), control={"linear model, same samples": plateau_levels(linear_D_star)})
 
 # %% [markdown]
 # Along the whole range $D^*$ must not rise with sparsity, and the sparse end has fallen well below the plateau.
 
 # %%
-shuffled = D_star[:, torch.randperm(len(inverse), generator=run.stream(0, "shuffle"))]
-page.claim(
-    "F8.monotone",
-    says="D* falls with sparsity: largest rise between neighbouring levels",
-    section="The Geometry of Superposition",
-    value=D_star.diff(dim=1).max(1).values,
-    band=(-1, 0.02),
-    why="slack for the noise of training",
-    control=shuffled.diff(dim=1).max(1).values,
-    control_is="the same values, levels shuffled",
-)
-page.claim(
-    "F8.sparse",
-    says="Beyond the plateau ever more features share a dimension: D* at 1/(1-S) = 10",
-    section="The Geometry of Superposition",
-    value=D_star[:, -1],
-    band=(0.2, 0.26),
-    why="calibrated over three seeds at n = 400: .23; at other sizes .20 to .24",
-    control=linear_D_star[-1],
-    control_is="linear model, same samples",
-    needs="laptop",
-)
+shuffled = D_star[:, torch.randperm(len(inverse), generator=run.generator(0, "shuffle"))]
+page.check("F8.monotone", D_star.diff(dim=1).max(1).values, control={"the same values, levels shuffled": shuffled.diff(dim=1).max(1).values})
+page.check("F8.sparse", D_star[:, -1], control={"linear model, same samples": linear_D_star[-1]})
 
 # %% [markdown]
 # ## Where polytopes win, and where they stop
@@ -342,27 +305,12 @@ figure = plots.gain_per_dimension(inverse.numpy(), gain.numpy(), (1 / curve.dens
 page.save_figure(
     figure, "F8_gain_per_dimension", {"1/(1-S)": inverse, "gain": gain, "best polytope": envelope.gain.max(0).values, "linear": linear_gain}
 )
-page.claim(
+page.check(
     "F8.envelope",
-    says="On the plateau training gains what the best polytope gains: worst ratio over 1/(1-S) in [2.5, 4]",
-    section="this project: exact envelope",
-    value=share_of_best[:, (inverse >= 2.5) & on_plateau].min(1).values,
-    band=(0.95, 1.03),
-    why="sampling noise of the gain, and a training shortfall of a few per cent",
-    control=(linear_gain / envelope.gain.max(0).values)[(inverse >= 2.5) & on_plateau].min(),
-    control_is="linear model, same samples",
+    share_of_best[:, (inverse >= 2.5) & on_plateau].min(1).values,
+    control={"linear model, same samples": (linear_gain / envelope.gain.max(0).values)[(inverse >= 2.5) & on_plateau].min()},
 )
-page.claim(
-    "F8.beyond",
-    says="At 1/(1-S) = 10 training gains more than any listed polytope",
-    section="this project: exact envelope",
-    value=share_of_best[:, -1],
-    band=(1.02, 1.4),
-    why="calibrated over six seeds at n = 400: 1.04 to 1.07; noise of the gain below .01",
-    control=share_of_best[:, cfg.levels.index(3)],
-    control_is="the same ratio at 1/(1-S) = 3, where pairs are best",
-    needs="laptop",
-)
+page.check("F8.beyond", share_of_best[:, -1], control={"the same ratio at 1/(1-S) = 3, where pairs are best": share_of_best[:, cfg.levels.index(3)]})
 
 # %% [markdown]
 # So the tidy story has an end. Beyond the antiprisms the trained models leave every curve behind: they use frames of many features in many
@@ -396,29 +344,12 @@ lines = {name: strength(D, fraction) for name, fraction in plots.LINES.items()}
 control_lines = {name: strength(geometry.dimensionality(scattered), fraction) for name, fraction in plots.LINES.items()}
 ideal = torch.cat([geometry.dimensionality(geometry.tegum(*[name] * 5)) for name in plots.LINES]).expand(*D_star.shape, -1)
 others = [name for name in lines if name != "digon"]
-page.claim(
-    "F9.pairs",
-    says="Dimensionalities cluster on the line of antipodal pairs, 1/2",
-    section="The Geometry of Superposition",
-    value=lines["digon"],
-    band=(1, float("inf")),
-    why="a count, in units of ten features or twice the windows beside the line",
-    control=control_lines["digon"],
-    control_is="random directions with the trained norms",
-)
-page.claim(
+page.check("F9.pairs", lines["digon"], control={"random directions with the trained norms": control_lines["digon"]})
+page.check(
     "F9.other_lines",
-    says="They cluster on at least one of the lines 3/4, 2/3, 2/5, 3/8 as well",
-    section="The Geometry of Superposition",
-    value=np.max([lines[name] for name in others], axis=0),
-    band=(1, float("inf")),
-    why="the same count",
-    control=np.max([control_lines[name] for name in others], axis=0),
-    control_is="random directions with the trained norms",
-    open_because="away from the pairs several polytopes, mixtures and larger frames gain almost the same",
+    np.max([lines[name] for name in others], axis=0),
+    control={"random directions with the trained norms": np.max([control_lines[name] for name in others], axis=0)},
     witness=np.max([strength(ideal, plots.LINES[name]) for name in others], axis=0),
-    witness_is="constructed models: five copies of each polytope",
-    needs="laptop",
 )
 
 # %% [markdown]
@@ -443,16 +374,7 @@ assert float((geometry.leverage(W) - D).min()) > -1e-9
 assert torch.allclose(geometry.leverage(W).sum(-1), torch.full(budget.shape, float(cfg.hidden), dtype=torch.float64))
 figure = plots.dimension_budget(inverse.numpy(), budget.numpy(), scattered_budget.numpy(), gap.numpy())
 page.save_figure(figure, "F9_dimension_budget", {"1/(1-S)": inverse, "sum D / m": budget, "scattered": scattered_budget, "largest gap": gap})
-page.claim(
-    "F9.budget",
-    says="Every dimension is used: sum of D over features / m, at the worst level",
-    section="The Geometry of Superposition",
-    value=budget.min(1).values,
-    band=(0.97, 1 + 1e-9),
-    why="theorem: at most 1, and 1 for orthogonal tight frames",
-    control=scattered_budget.min(1).values,
-    control_is="random directions with the trained norms",
-)
+page.check("F9.budget", budget.min(1).values, control={"random directions with the trained norms": scattered_budget.min(1).values})
 
 # %% [markdown]
 # ## The feature graphs
@@ -483,15 +405,10 @@ def share_in_pairs(weights):
     return sum(len(part.nodes) for part in parts if part.name == "digon") / sum(len(part.nodes) for part in parts)
 
 
-page.claim(
+page.check(
     "F9.graph",
-    says="On the plateau the feature graph falls into antipodal pairs: share of represented features at 1/(1-S) = 3",
-    section="The Geometry of Superposition",
-    value=[share_in_pairs(weights) for weights in W[:, cfg.levels.index(3)]],
-    band=(0.8, 1),
-    why="pairs are the exact optimum there; one in five may be left over by training",
-    control=[share_in_pairs(weights) for weights in scattered[:, cfg.levels.index(3)]],
-    control_is="random directions with the trained norms",
+    [share_in_pairs(weights) for weights in W[:, cfg.levels.index(3)]],
+    control={"random directions with the trained norms": [share_in_pairs(weights) for weights in scattered[:, cfg.levels.index(3)]]},
 )
 
 # %% [markdown]
@@ -508,7 +425,7 @@ def train_sizes(small):
     """Weights for each number of features, m = 30 (or half the smallest), over the levels where lines exist."""
     hidden = min(30, small.sizes[0] // 2)
     density, schedule = 1 / torch.tensor(pressured), train.Schedule(small.size_steps, 128, 0.005)
-    streams = [run.stream(0, "sizes"), run.stream(1, "sizes")]
+    streams = [run.generator(0, "sizes"), run.generator(1, "sizes")]
     return {str(n): train.fit(model.Config(n, hidden), density, streams, schedule).W for n in small.sizes}
 
 
@@ -518,23 +435,18 @@ def clean_share(weights):
     return (near & (geometry.norms(weights) > 0.5)).sum().item() / (geometry.norms(weights) > 0.5).sum().item()
 
 
-by_size = run.memo(train_sizes, small)
+by_size = memo.memo(train_sizes, small)
 clean = {n: [clean_share(half) for half in by_size[str(n)].chunk(2)] for n in small.sizes}
 gain_of_size = np.array(clean[small.sizes[-1]]) - np.array(clean[small.sizes[0]])
 page.save_figure(plots.clean_shares(clean), "F32_cleaner_with_size", {"n": small.sizes, "share on a line": clean})
-page.claim(
+page.check(
     "F32.cleaner",
-    says="More competing features give cleaner polytopes: share of features on a line, largest n minus smallest n",
-    section="Comments: pressure",
-    value=gain_of_size,
-    band=(0.02, 1),
-    why="cleaner by at least two percent of the features",
-    control=clean_share(scatter(by_size[str(small.sizes[-1])], "large")) - clean_share(scatter(by_size[str(small.sizes[0])], "small")),
-    control_is="random directions with the trained norms, at both n",
-    open_because="with n = 2m the plateau is exactly the pairs; more features add frames that rest on no line",
+    gain_of_size,
+    control={
+        "random directions with the trained norms, at both n": clean_share(scatter(by_size[str(small.sizes[-1])], "large"))
+        - clean_share(scatter(by_size[str(small.sizes[0])], "small"))
+    },
     witness=np.array(clean[small.sizes[0]]) - clean_share(scattered[0]),
-    witness_is="the smallest n against random directions: the measure does tell clean from unclean",
-    needs="laptop",
 )
 
 # %% [markdown]
@@ -556,7 +468,7 @@ def densities(rho, base):
 def vary_one(small):
     """Every run from random starts, at each density ratio."""
     starts = max(6, small.starts // 5)
-    W = 0.6 * torch.randn(starts, 5, 2, generator=run.stream(0, "vary"), dtype=torch.float64).repeat(len(rho), 1, 1)
+    W = 0.6 * torch.randn(starts, 5, 2, generator=run.generator(0, "vary"), dtype=torch.float64).repeat(len(rho), 1, 1)
     law = data.independent_law(densities(rho, base).repeat_interleave(starts, dim=0))
     path = exact.descend(W, torch.zeros(W.shape[:2]), law, steps=small.steps, rate=0.03)
     return {"W": path.W.unflatten(0, (-1, starts)), "loss": path.loss.unflatten(0, (-1, starts))}
@@ -571,7 +483,7 @@ def branches(base, rho):
     return path.W, path.loss, square
 
 
-varied = run.memo(vary_one, small)
+varied = memo.memo(vary_one, small)
 pentagon_W, pentagon_loss, square_loss = branches(base, rho)
 
 # %% [markdown]
@@ -618,29 +530,11 @@ def crossing(base):
 
 snap, vanishes = crossing(base)
 snap_denser, _ = crossing(0.09)
-page.claim(
-    "F12.switch",
-    says="The pentagon snaps to two digons when one feature is 2.5 times sparser (ratio .4), the others at p = .05: ratio at the crossing",
-    section="The Geometry of Superposition: non-uniform superposition",
-    value=snap,
-    band=(0.36, 0.44),
-    why="the paper's ratio, within a tenth",
-    control=vanishes,
-    control_is="the ratio at which the pentagon stops being a local minimum",
-    open_because="the exact losses cross at 3.7 times sparser; the ratio depends on the density of the others",
-    witness=snap_denser,
-    witness_is="the same crossing with the others at p = .09",
-)
-page.claim(
+page.check("F12.switch", snap, control={"the ratio at which the pentagon stops being a local minimum": vanishes}, witness=snap_denser)
+page.check(
     "F13.branches",
-    says="The best runs follow the lower of two branches: worst excess of the best run over the lower branch",
-    section="The Geometry of Superposition: non-uniform superposition",
-    value=(varied["loss"].min(1).values / torch.minimum(pentagon_loss, square_loss) - 1).max(),
-    band=(-0.01, 0.01),
-    why="a percent is left to descent",
-    control=(torch.maximum(pentagon_loss, square_loss) / torch.minimum(pentagon_loss, square_loss) - 1).max(),
-    control_is="the upper branch",
-    needs="laptop",
+    (varied["loss"].min(1).values / torch.minimum(pentagon_loss, square_loss) - 1).max(),
+    control={"the upper branch": (torch.maximum(pentagon_loss, square_loss) / torch.minimum(pentagon_loss, square_loss) - 1).max()},
 )
 
 # %% [markdown]
@@ -658,7 +552,7 @@ def train_pairs(small):
     """n = 4 and n = 6 features in pairs, m = 2: weights and exact losses of every start, lowest first."""
     result = {}
     for name, n in [(kind, 4) for kind in pairs] + [("correlated", 6), ("independent", 6)]:
-        W = 0.6 * torch.randn(small.starts, n, 2, generator=run.stream(0, name, n), dtype=torch.float64)
+        W = 0.6 * torch.randn(small.starts, n, 2, generator=run.generator(0, name, n), dtype=torch.float64)
         law = pairs[name].law(torch.full((small.starts,), base, dtype=torch.float64), n)
         path = exact.descend(W, torch.zeros(W.shape[:2]), law, steps=small.steps, rate=0.03)
         order = path.loss.argsort()
@@ -666,7 +560,7 @@ def train_pairs(small):
     return result
 
 
-paired = run.memo(train_pairs, small)
+paired = memo.memo(train_pairs, small)
 
 
 def angles_within(W):  # degrees between the two members of each pair
@@ -690,25 +584,15 @@ draw_best("anticorrelated", 4, "F15_two_anticorrelated_pairs")
 # belongs to the other set. Anticorrelated ones are put on opposite sides, since that costs nothing at all.
 
 # %%
-page.claim(
+page.check(
     "F14.orthogonal",
-    says="Correlated features are orthogonal: worst deviation from 90 degrees within a pair, best runs",
-    section="The Geometry of Superposition: correlated features",
-    value=(angles_within(paired["correlated 4 W"][:top]) - 90).abs().max(),
-    band=(0, 5),
-    why="two crossed digons; turning a pair by five degrees costs some per mille",
-    control=(angles_within(paired["anticorrelated 4 W"][:top]) - 90).abs().max(),
-    control_is="anticorrelated pairs",
+    (angles_within(paired["correlated 4 W"][:top]) - 90).abs().max(),
+    control={"anticorrelated pairs": (angles_within(paired["anticorrelated 4 W"][:top]) - 90).abs().max()},
 )
-page.claim(
+page.check(
     "F15.antipodal",
-    says="Anticorrelated features are antipodal: smallest angle within a pair, best runs",
-    section="The Geometry of Superposition: correlated features",
-    value=angles_within(paired["anticorrelated 4 W"][:top]).min(),
-    band=(175, 180),
-    why="then the loss is exactly zero",
-    control=angles_within(paired["correlated 4 W"][:top]).min(),
-    control_is="correlated pairs",
+    angles_within(paired["anticorrelated 4 W"][:top]).min(),
+    control={"correlated pairs": angles_within(paired["correlated 4 W"][:top]).min()},
 )
 
 # %% [markdown]
@@ -720,29 +604,16 @@ draw_best("correlated", 6, "F16_three_correlated_pairs")
 draw_best("independent", 6, "F16_six_independent_features")
 side_by_side = angles_within(paired["correlated 6 W"][:top])
 shapes = [geometry.classify(w[w.norm(dim=-1) > 0.5]) for w in paired["independent 6 W"]]
-page.claim(
+page.check(
     "F16.side_by_side",
-    says="Where right angles are impossible correlated features lie side by side: largest distance of an angle within a pair from 65 degrees",
-    section="The Geometry of Superposition: correlated features",
-    value=(side_by_side - 65).abs().max(),
-    band=(0, 10),
-    why="63 to 65 degrees in the calibration of the specification; a regular hexagon has 60",
-    control=(angles_within(paired["independent 6 W"][:top]) - 65).abs().max(),
-    control_is="independent features, where nothing is paired",
+    (side_by_side - 65).abs().max(),
+    control={"independent features, where nothing is paired": (angles_within(paired["independent 6 W"][:top]) - 65).abs().max()},
 )
-page.claim(
+page.check(
     "F16.independent",
-    says="Six independent features do not form a hexagon: share of the best tenth of the runs that is none",
-    section="The Geometry of Superposition: correlated features",
-    value=np.mean([shape != "hexagon" for shape in shapes[: max(1, len(shapes) // 10)]]),
-    band=(0.5, 1),
-    why="the sentence as written, for the runs of lowest loss",
-    control=float(geometry.classify(geometry.polytope("hexagon")) != "hexagon"),
-    control_is="the regular hexagon, by the same classifier",
-    open_because="below p = .07 the hexagon is the exact optimum; a minority of starts finds it",
+    np.mean([shape != "hexagon" for shape in shapes[: max(1, len(shapes) // 10)]]),
+    control={"the regular hexagon, by the same classifier": float(geometry.classify(geometry.polytope("hexagon")) != "hexagon")},
     witness=np.mean([shape != "hexagon" for shape in shapes]),
-    witness_is="all runs, as training would meet them",
-    needs="laptop",
 )
 {"shapes of all starts, six independent features": Counter(shapes)}
 
@@ -766,14 +637,14 @@ page.save_figure(vectors.runs_against_optimum(spread), "F14_to_F16_random_starts
 def train_local(small):
     """Two correlated sets of n/2 features in m = n/2 dimensions, three seeds."""
     n, m, steps = small.local
-    streams = [run.stream(seed, "local") for seed in range(3)]
+    streams = [run.generator(seed, "local") for seed in range(3)]
     return {"W": train.fit(model.Config(n, m), torch.tensor([0.01]), streams, train.Schedule(steps, 128, 0.01), source=data.Correlated(m)).W}
 
 
-local_W = run.memo(train_local, small)["W"].double()
+local_W = memo.memo(train_local, small)["W"].double()
 half = small.local[1]
 local_M = local_W @ local_W.mT
-start_W, _ = model.initial(model.Config(*small.local[:2]), [run.stream(seed, "local") for seed in range(3)])
+start_W, _ = model.initial(model.Config(*small.local[:2]), [run.generator(seed, "local") for seed in range(3)])
 start_M = (start_W @ start_W.mT).double()
 figure = vectors.matrices([start_M[0].numpy(), local_M[0].numpy()], ["before training", "two correlated sets"])
 page.save_figure(figure, "F17_local_bases", {"W": local_W[0]})
@@ -784,16 +655,7 @@ def deviation(M):  # of each set's own block from the identity
     return (blocks - torch.eye(half)).abs().amax((0, 2, 3))
 
 
-page.claim(
-    "F17.bases",
-    says="Each correlated set has an orthogonal basis of its own: largest deviation of its block of W W^T from the identity",
-    section="The Geometry of Superposition: correlated features",
-    value=deviation(local_M),
-    band=(0, 0.08),
-    why="proposed in the specification; .01 in the calibration over three seeds",
-    control=deviation(start_M),
-    control_is="the same models, untrained",
-)
+page.check("F17.bases", deviation(local_M), control={"the same models, untrained": deviation(start_M)})
 
 # %% [markdown]
 # ## Collapse: superposition or principal components
@@ -809,7 +671,7 @@ levels = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 0.9)
 
 def train_collapse(small):
     """Three correlated pairs in two dimensions at each density: every start, lowest loss first."""
-    W = 0.6 * torch.randn(small.starts, 6, 2, generator=run.stream(0, "collapse"), dtype=torch.float64)
+    W = 0.6 * torch.randn(small.starts, 6, 2, generator=run.generator(0, "collapse"), dtype=torch.float64)
     result = {}
     for p in levels:
         law = data.Correlated(2).law(torch.full((small.starts,), p, dtype=torch.float64), 6)
@@ -819,7 +681,7 @@ def train_collapse(small):
     return result
 
 
-collapsed = run.memo(train_collapse, small)
+collapsed = memo.memo(train_collapse, small)
 shown = (0.9, 0.35, 0.15, 0.1, 0.05)
 how_many = {p: int((angles_within(collapsed[f"W {p}"][0]) < 15).sum()) for p in levels}
 titles = [f"p = {p}: {how_many[p]} collapsed" for p in shown]
@@ -835,40 +697,9 @@ how_many
 
 # %%
 pca = 5 * 0.9 / 6 - 0.9**2 / 2  # loss of the best two directions, p = .9
-page.claim(
-    "F18.ends",
-    says="No pair is collapsed at p = .05 and below, all three at p = .5: pairs collapsed at .5 minus those at .05",
-    section="The Geometry of Superposition: correlated features",
-    value=how_many[0.5] - how_many[0.05],
-    band=(3, 3),
-    why="three pairs",
-    control=how_many[0.05] - how_many[0.02],
-    control_is="the same difference between two sparse levels",
-)
-page.claim(
-    "F18.quarter",
-    says="From p = .25 on all three pairs are collapsed: pairs collapsed at the lowest loss, p = .25 and .35",
-    section="The Geometry of Superposition: correlated features",
-    value=[how_many[0.25], how_many[0.35]],
-    band=(3, 3),
-    why="the paper's number",
-    control=how_many[0.05],
-    control_is="p = .05",
-    open_because="two collapsed pairs on one axis and an open one have the lower exact loss at both",
-    witness=how_many[0.5],
-    witness_is="p = .5",
-    needs="laptop",
-)
-page.claim(
-    "F18.pca",
-    says="Dense, the model is principal component analysis: its loss over that of the two leading components, p = .9",
-    section="The Geometry of Superposition: correlated features",
-    value=collapsed["loss 0.9"][0] / pca,
-    band=(0.985, 1.005),
-    why="the relu can gain a little over a projection",
-    control=collapsed["loss 0.05"][0] / (5 * 0.05 / 6 - 0.05**2 / 2),
-    control_is="the same ratio at p = .05",
-)
+page.check("F18.ends", how_many[0.5] - how_many[0.05], control={"the same difference between two sparse levels": how_many[0.05] - how_many[0.02]})
+page.check("F18.quarter", [how_many[0.25], how_many[0.35]], control={"p = .05": how_many[0.05]}, witness=how_many[0.5])
+page.check("F18.pca", collapsed["loss 0.9"][0] / pca, control={"the same ratio at p = .05": collapsed["loss 0.05"][0] / (5 * 0.05 / 6 - 0.05**2 / 2)})
 
 # %% [markdown]
 # **The open question of the notes**, principal components or superposition, has this answer: collapse costs $p/12$ per pair and no interference;
@@ -883,7 +714,7 @@ page.claim(
 # %%
 def small_model(features, density, decay, pairs_of, m):
     kind = pairs.get(pairs_of)
-    played = live.play(density, decay, features, m, run.stream(0, "live", features, m), kind)
+    played = live.play(density, decay, features, m, run.generator(0, "live", features, m), kind)
     return vectors.small_model(*(array.numpy() for array in played[:3]), played.losses, played.importance.numpy())
 
 
@@ -904,19 +735,7 @@ pair = 2 * theory.polytope_optimum("digon", density).loss  # the third feature c
 flat = theory.variance(density)  # two features get a dimension each, the third is dropped
 ratio, flat_ratio = triangle / pair, flat / pair
 turn = {"the triangle becomes best at p =": density[(ratio < 1).nonzero()[0]].item()}
-page.claim(
-    "F10.triangle",
-    says="Three equal features in two dimensions are best on a triangle: its exact loss over that of a pair and a single feature, p = .1",
-    section="The Geometry of Superposition",
-    value=ratio[5],
-    band=(0, 1),
-    why="best means at most 1",
-    control=flat_ratio[5],
-    control_is="two features alone and the third dropped",
-    open_because="leading costs for sparse features are 3/8 and 1/3 of p squared",
-    witness=ratio[75],
-    witness_is="the same ratio at p = .8",
-)
+page.check("F10.triangle", ratio[5], control={"two features alone and the third dropped": flat_ratio[5]}, witness=ratio[75])
 turn
 
 # %% [markdown]
@@ -928,18 +747,11 @@ turn
 sparse = torch.tensor([1e-3], dtype=torch.float64)
 best = {name: theory.polytope_optimum(name, sparse) for name in ("digon", "pentagon")}
 returned = {name: (one.square_norm.sqrt() * (1 - one.bias.abs())).item() for name, one in best.items()}
-page.claim(
+page.check(
     "F10.norm",
-    says="The norm of a feature is 1 / (1 - |b|): norm times (1 - |b|) at the exact optimum of the pentagon, p = .001",
-    section="The Geometry of Superposition",
-    value=returned["pentagon"],
-    band=(0.98, 1.02),
-    why="the formula says 1",
-    control=1 - best["pentagon"].bias.abs().item(),
-    control_is="a pentagon of unit vectors with the same bias",
-    open_because="the square of the norm, not the norm, multiplies a feature",
+    returned["pentagon"],
+    control={"a pentagon of unit vectors with the same bias": 1 - best["pentagon"].bias.abs().item()},
     witness=returned["digon"],
-    witness_is="antipodal pair, whose bias vanishes",
 )
 
 # %% [markdown]

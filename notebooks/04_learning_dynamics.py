@@ -35,7 +35,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from companion import ledger, run
+from companion import claims, memo, run
 from companion.plots import dynamics as plots
 from companion.toy import data, exact, geometry, model, theory, train
 
@@ -66,7 +66,7 @@ cfg = run.choose(
     laptop=Config(100, 10, 0.45, 0.1, 3, 4000, 128, 0.003, 140, 0.01, 0.02, 64, 1500, 0.01, 3, 3),
     paper=Config(100, 10, 0.45, 0.1, 8, 100_000, 512, 0.001, 300, 0.01, 0.02, 512, 6000, 0.003, 24, 24),
 )
-page = ledger.Page("04_learning_dynamics", paper="Toy Models of Superposition")
+page = claims.Page("04_learning_dynamics", cfg)
 F64 = torch.float64
 SECTION = "Superposition and Learning Dynamics"
 
@@ -114,10 +114,10 @@ def learn(config, stream, schedule, p, fresh=False):
 
 # %%
 tiny, brief = model.Config(8, 2), train.Schedule(30, 16, 0.01, start=0.1, kept=(0, 1, 29))
-by_hand, _ = learn(tiny, run.stream(0, "check"), brief, 0.45)
-by_package = train.fit(tiny, torch.tensor([0.45]), [run.stream(0, "check")], brief)
+by_hand, _ = learn(tiny, run.generator(0, "check"), brief, 0.45)
+by_package = train.fit(tiny, torch.tensor([0.45]), [run.generator(0, "check")], brief)
 assert torch.allclose(by_hand, by_package.W_at[:, 0], atol=1e-5)
-mistaken, _ = learn(tiny, run.stream(0, "check"), brief, 0.45, fresh=True)
+mistaken, _ = learn(tiny, run.generator(0, "check"), brief, 0.45, fresh=True)
 assert torch.allclose((mistaken[1] - mistaken[0]).abs(), torch.full((8, 2), 0.01), rtol=1e-2)
 
 # %% [markdown]
@@ -136,16 +136,16 @@ def train_levels(cfg):
     kinds = [dict(seed=seed) for seed in range(cfg.seeds)] + [dict(seed=0, relu=False), dict(seed=0, fresh=True)]
     W, losses = [], []
     for kind in kinds:
-        relu, stream = kind.get("relu", True), run.stream(kind["seed"], "levels", device=run.device())
+        relu, stream = kind.get("relu", True), run.generator(kind["seed"], "levels", device=run.device())
         W_at, b_at = learn(model.Config(cfg.features, cfg.hidden, relu=relu), stream, schedule, cfg.density, kind.get("fresh", False))
-        p, test = torch.full((len(CHECKPOINTS),), cfg.density, device=W_at.device), run.stream(0, "test", device=run.device())
+        p, test = torch.full((len(CHECKPOINTS),), cfg.density, device=W_at.device), run.generator(0, "test", device=run.device())
         at = [KEPT.index(step) for step in CHECKPOINTS]
         W.append(W_at)
         losses.append(train.sampled_loss(W_at[at], b_at[at], p, test, 1024, relu=relu) / theory.variance(p))
     return {"W": torch.stack(W), "loss": torch.stack(losses)}
 
 
-levels = run.memo(train_levels, cfg)
+levels = memo.memo(train_levels, cfg)
 at = [KEPT.index(step) for step in CHECKPOINTS]
 steps = np.array(CHECKPOINTS)
 W = levels["W"][:, at].double()  # (seeds + 2, K, F, H)
@@ -193,27 +193,11 @@ def per_pair(D):
     return ((D - 0.5).abs() <= 0.02).sum(-1) / (2 * cfg.hidden)
 
 
-page.claim(
-    "F19.pairs",
-    says="In the end features sit in antipodal pairs: number of features with D within .02 of 1/2, over 2m",
-    section=SECTION,
-    value=per_pair(final),
-    band=(1, 1),
-    why="theory: pairs are the best polytope at this density, and fill m dimensions with 2m features",
-    control=per_pair(D[linear, -1]),
-    control_is="linear model, same samples",
-    needs="laptop",
-)
-page.claim(
+page.check("F19.pairs", per_pair(final), control={"linear model, same samples": per_pair(D[linear, -1])})
+page.check(
     "F19.rest",
-    says="and no other feature is left with a share: largest D besides the 2m largest",
-    section=SECTION,
-    value=final.sort(descending=True).values[:, 2 * cfg.hidden],
-    band=(0, 0.05),
-    why="theory: 0; slack for a run that is not quite finished",
-    control=D[linear, -1].sort(descending=True).values[2 * cfg.hidden],
-    control_is="linear model, same samples",
-    needs="laptop",
+    final.sort(descending=True).values[:, 2 * cfg.hidden],
+    control={"linear model, same samples": D[linear, -1].sort(descending=True).values[2 * cfg.hidden]},
 )
 
 # %% [markdown]
@@ -238,27 +222,11 @@ each = [windows(D[seed], loss[seed]) for seed in range(cfg.seeds)]
 in_linear = windows(D[linear], loss[linear])
 stands_out = [fall[swap.argmax()] / np.median(fall) for swap, fall, _ in each]
 shake_out = [fall[moved.argmax()] / np.median(fall) for _, fall, moved in each]
-page.claim(
-    "F19.swap",
-    says="Features jump between levels: widest swap of D within 15 per cent of the logarithmic run",
-    section=SECTION,
-    value=[size for size, _, _ in swaps],
-    band=(0.2, 1),
-    why="the definition of a jump, two fifths of the way between the levels 0 and 1/2",
-    control=widest_swap(D[linear])[0],
-    control_is="linear model, same samples",
-    needs="laptop",
-)
-page.claim(
+page.check("F19.swap", [size for size, _, _ in swaps], control={"linear model, same samples": widest_swap(D[linear])[0]})
+page.check(
     "F19.drop",
-    says="The loss falls as features swap: correlation of swap and fall over the windows of a run",
-    section=SECTION,
-    value=[np.corrcoef(swap, fall)[0, 1] for swap, fall, _ in each],
-    band=(0.5, 1),
-    why="calibrated over the three seeds, which also chose where windows begin; three other seeds then gave .7 to .83",
-    control=np.corrcoef(in_linear[0], in_linear[1])[0, 1],
-    control_is="linear model, same samples",
-    needs="laptop",
+    [np.corrcoef(swap, fall)[0, 1] for swap, fall, _ in each],
+    control={"linear model, same samples": np.corrcoef(in_linear[0], in_linear[1])[0, 1]},
 )
 
 # %% [markdown]
@@ -267,19 +235,11 @@ page.claim(
 # are counted, so only the verdict should be read, not the size.
 
 # %%
-page.claim(
+page.check(
     "F19.each",
-    says="The loss drops suddenly at each jump: fall within the widest swap over the fall in the median window",
-    section=SECTION,
-    value=stands_out,
-    band=(3, float("inf")),
-    why="three times an ordinary window; the factor was fixed before the runs, where windows begin was not",
-    control=in_linear[1][in_linear[0].argmax()] / np.median(each[0][1]),
-    control_is="linear model, same samples, in the median window of seed 0",
-    open_because="the widest swap may come late, between features that serve equally well",
+    stands_out,
+    control={"linear model, same samples, in the median window of seed 0": in_linear[1][in_linear[0].argmax()] / np.median(each[0][1])},
     witness=shake_out,
-    witness_is="the window in which most dimensions change hands",
-    needs="laptop",
 )
 
 # %% [markdown]
@@ -295,16 +255,7 @@ figure = plots.reallocation(steps, D[shown].numpy(), leverage[shown].numpy(), ev
 page.save_figure(figure, "F19_reallocation", {"steps": steps, "sum of D": D[shown].sum(-1), "leverage": leverage[shown].sum(-1)})
 budget = D.sum(-1) / cfg.hidden
 during = [budget[seed, k : j + 1] for seed, (_, k, j) in enumerate(swaps)]
-page.claim(
-    "F19.budget",
-    says="The budget is conserved through the jumps: least sum of D / m in the window of the widest swap",
-    section="this project: leverage scores",
-    value=[float(each.min()) for each in during],
-    band=(0.98, 1 + 1e-9),
-    why="theorem: at most 1; calibrated over three seeds: above .99",
-    control=budget[ours, 0],
-    control_is="the same models before training",
-)
+page.check("F19.budget", [float(each.min()) for each in during], control={"the same models before training": budget[ours, 0]})
 
 # %% [markdown]
 # ### The mistake
@@ -319,16 +270,7 @@ successive = geometry.dimensionality(levels["W"][:, block].double())
 figure = plots.jitter(np.array(BLOCK), {"one optimiser": successive[0].numpy(), "a new one in every step": successive[-1].numpy()})
 page.save_figure(figure, "F19_fresh_optimiser", {"steps": list(BLOCK), "one": successive[0], "fresh": successive[-1]})
 shake = successive.diff(dim=1).abs().amax(-1).mean(-1) / cfg.rate  # per run: mean over steps of the largest change
-page.claim(
-    "F19.optimiser",
-    says="With one optimiser D moves smoothly: largest change of a D in one step, mean over 100 steps, per unit of rate",
-    section="this project: a common mistake",
-    value=shake[ours],
-    band=(0, 0.35),
-    why="calibrated over three seeds at two sizes: .14 to .25",
-    control=shake[-1],
-    control_is="a new optimiser in every step, same samples and rate",
-)
+page.check("F19.optimiser", shake[ours], control={"a new optimiser in every step, same samples and rate": shake[-1]})
 
 # %% [markdown]
 # ## Learning as unfolding
@@ -363,7 +305,7 @@ assert abs(computed[1] - closed[1]) < 5 * p[0] ** 2
 # %%
 def train_sets(cfg):
     """Paths of the exact descent: correlated sets, independent features, starts beside the prism; and sampled runs' weights."""
-    stream = run.stream(0, "sets")
+    stream = run.generator(0, "sets")
     W = cfg.set_start * torch.randn(cfg.runs, 6, 3, generator=stream, dtype=F64)
     beside = prism + 0.001 * torch.randn(cfg.few, 6, 3, generator=stream, dtype=F64)
     found = {"start": W}
@@ -375,13 +317,13 @@ def train_sets(cfg):
         path = exact.descend(first, zero, law, steps=steps, rate=rate, kept=log_spaced(steps, cfg.checkpoints))
         found |= {f"{name} W": path.W, f"{name} loss": path.loss, f"{name} W_at": path.W_at, f"{name} loss_at": path.loss_at}
     schedule = train.Schedule(cfg.set_steps, 128, cfg.set_rate, start=cfg.set_start / math.sqrt(2 / 9))
-    streams = [run.stream(seed, "sampled sets") for seed in range(cfg.sampled)]
+    streams = [run.generator(seed, "sampled sets") for seed in range(cfg.sampled)]
     fitted = train.fit(model.Config(6, 3), torch.tensor([cfg.set_density]), streams, schedule, source=data.Correlated(3))
     law = data.Correlated(3).law(torch.full((cfg.sampled,), cfg.set_density, dtype=F64), 6)
     return found | {"sampled W": fitted.W.double(), "sampled loss": exact.loss(fitted.W.double(), fitted.b.double(), law)}
 
 
-sets = run.memo(train_sets, cfg)
+sets = memo.memo(train_sets, cfg)
 
 # %% [markdown]
 # The cosines between the sets name the geometry. Match every feature with one of the other set so that the pairs are as opposite as they can be:
@@ -467,29 +409,11 @@ def flattest(relative, steps):
 plateau = flattest(relative, set_steps)
 independent_relative = sets["independent loss_at"] / p0
 independent_plateau = flattest(independent_relative, np.array(log_spaced(cfg.set_steps // 3, cfg.checkpoints)))
-page.claim(
-    "F20.plateau",
-    says="The sets are first learned as one feature each: loss / p where the path is flattest",
-    section=SECTION,
-    value=plateau,
-    band=(0.31, 0.36),
-    why="theory: 1/3 for collapsed sets, up to terms in p; a run with a short plateau may miss it (1 of 32 other starts did)",
-    need=0.95,
-    control=independent_plateau,
-    control_is="six independent features, same starts",
-    needs="laptop",
-)
-page.claim(
+page.check("F20.plateau", plateau, control={"six independent features, same starts": independent_plateau})
+page.check(
     "F20.unfold",
-    says="Then they unfold: loss on the plateau over the loss at the end",
-    section=SECTION,
-    value=plateau / (sets["sets loss"] / p0),
-    band=(0.9 / (3 * p0), 1.1 / (3 * p0)),
-    why="theory: 1/(3p), from p/3 to p^2",
-    need=0.95,
-    control=independent_plateau / (sets["independent loss"] / p0),
-    control_is="six independent features, same starts",
-    needs="laptop",
+    plateau / (sets["sets loss"] / p0),
+    control={"six independent features, same starts": independent_plateau / (sets["independent loss"] / p0)},
 )
 
 # %% [markdown]
@@ -507,28 +431,12 @@ counts = {
 }
 figure = plots.branches(counts, arrival.numpy(), (sets["sets loss"] / p0**2).numpy(), (sets["sampled loss"] / p0**2).numpy(), 1.0)
 page.save_figure(figure, "F20_branches", {"counts": counts, "arrival": arrival, "loss / p^2": sets["sets loss"] / p0**2, "starts": cfg.runs})
-page.claim(
+page.check(
     "F20.octahedron",
-    says="Training ends in an octahedron with partners from different sets: fraction of the starts",
-    section=SECTION,
-    value=endings.double().mean(),
-    band=(0.95, 1),
-    why="calibrated: all of 160 runs at two rates; at three times the rate 2 of 32 had not quite reached its loss after 1000 steps",
-    control=is_octahedron(sets["independent W"]).double().mean(),
-    control_is="six independent features, whose partners do not know the sets",
-    needs="laptop",
+    endings.double().mean(),
+    control={"six independent features, whose partners do not know the sets": is_octahedron(sets["independent W"]).double().mean()},
 )
-page.claim(
-    "F20.loss",
-    says="Every run reaches the loss of the octahedron: largest final loss / p^2",
-    section=SECTION,
-    value=(sets["sets loss"] / p0**2).max(),
-    band=(0.99, 1.03),
-    why="theory: 1, and slightly less when norms and biases may move",
-    control=float(computed[2]) / p0**2,
-    control_is="the triangular prism",
-    needs="laptop",
-)
+page.check("F20.loss", (sets["sets loss"] / p0**2).max(), control={"the triangular prism": float(computed[2]) / p0**2})
 
 # %% [markdown]
 # The prism is therefore a place to rest, not an ending. Starts right beside it leave it; it is a saddle, with little slope around: its excess
@@ -536,27 +444,9 @@ page.claim(
 # another solution.
 
 # %%
-page.claim(
-    "F20.saddle",
-    says="The prism is no minimum: least opposite partner of runs that start beside it, at the end",
-    section="this project: exact descent",
-    value=partners(sets["prism W"]).amax(-1),
-    band=(-1, -0.97),
-    why="octahedron: -1",
-    control=partners(prism)[0],
-    control_is="the prism itself",
-    needs="laptop",
-)
-page.claim(
-    "F20.both_ways",
-    says="Runs take different ways: fraction that opens nearer to the prism than to the octahedron",
-    section=SECTION,
-    value=(~straight).double().mean(),
-    band=(0.2, 0.7),
-    why="calibrated over 96 starts; a uniform angle would give about one half",
-    control=(partners(sets["sets W"]).mean(-1) > -5 / 6).double().mean(),
-    control_is="the same runs at the end",
-    needs="laptop",
+page.check("F20.saddle", partners(sets["prism W"]).amax(-1), control={"the prism itself": partners(prism)[0]})
+page.check(
+    "F20.both_ways", (~straight).double().mean(), control={"the same runs at the end": (partners(sets["sets W"]).mean(-1) > -5 / 6).double().mean()}
 )
 
 # %% [markdown]
@@ -566,16 +456,10 @@ page.claim(
 # from its slightly turned neighbours, so sampled runs arrive with somewhat less exact angles, and a little above the exact loss.
 
 # %%
-page.claim(
+page.check(
     "F20.sampled",
-    says="Sampled training finds the same octahedron: exact loss / p^2 at the end",
-    section=SECTION,
-    value=sets["sampled loss"] / p0**2,
-    band=(0.99, 1.1),
-    why="theory: 1; slack for the noise of the batches",
-    control=exact.loss(sets["start"][:1], torch.zeros(1, 6, dtype=F64), data.Correlated(3).law(p[:1], 6)) / p0**2,
-    control_is="the weights before training",
-    needs="laptop",
+    sets["sampled loss"] / p0**2,
+    control={"the weights before training": exact.loss(sets["start"][:1], torch.zeros(1, 6, dtype=F64), data.Correlated(3).law(p[:1], 6)) / p0**2},
 )
 
 # %% [markdown]

@@ -35,7 +35,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from companion import ledger, run
+from companion import claims, memo, run
 from companion.plots import computing as plots
 from companion.toy import computing, data, model, theory, train
 from companion.toy.computing import Weights
@@ -64,7 +64,7 @@ cfg = run.choose(
     laptop=Config(48, 2, 2000, 100, 40, levels, 0.03, 1500, 800, models=100, small_steps=2000, samples=40_960),
     paper=Config(1000, 3, 10_000, 100, 40, levels, 0.03, 20_000, 4000, models=1000, small_steps=10_000, samples=400_000),
 )
-page = ledger.Page("06_computation_in_superposition", paper="Toy Models of Superposition")
+page = claims.Page("06_computation_in_superposition", cfg)
 tied_densities = (1, 0.35, 0.15, 0.12, 0.06, 0.03)
 cfg
 
@@ -85,7 +85,7 @@ def by_the_formula(W1, W2, b, x):  # one model (F, H), (F, H), (F,), one sample 
     return torch.stack([torch.relu(sum(W2[i, a] * neurons[a] for a in range(len(neurons))) + b[i]) for i in range(len(x))])
 
 
-stream = run.stream(0, "check")
+stream = run.generator(0, "check")
 small = computing.Config(5, 4)
 weights = Weights(*(torch.randn(shape, generator=stream, dtype=torch.float64) for shape in ((1, 5, 4), (1, 5, 4), (1, 5))))
 x = torch.rand(1, 1, 5, generator=stream, dtype=torch.float64) * 2 - 1
@@ -150,25 +150,25 @@ def train_tied(cfg):
     p = torch.tensor(tied_densities).repeat(cfg.restarts)
     best, first = [], []
     for group in range(cfg.groups):
-        start = computing.initial(config, [run.stream(group, "tied", k) for k in range(cfg.restarts)])
+        start = computing.initial(config, [run.generator(group, "tied", k) for k in range(cfg.restarts)])
         start = Weights(*(0.5 * t.repeat_interleave(len(tied_densities), 0) for t in start))
         schedule = train.Schedule(cfg.tied_steps, 64, 0.02)
-        fitted = computing.fit(config, start, p, importance, schedule, run.stream(group, "tied", device=run.device()))
-        loss = computing.sampled_loss(config, fitted, p, importance, run.stream(group, "test", device=run.device()), cfg.samples // 4).loss
+        fitted = computing.fit(config, start, p, importance, schedule, run.generator(group, "tied", device=run.device()))
+        loss = computing.sampled_loss(config, fitted, p, importance, run.generator(group, "test", device=run.device()), cfg.samples // 4).loss
         winner = loss.unflatten(0, (cfg.restarts, -1)).argmin(0) * len(tied_densities) + torch.arange(len(tied_densities))
         best.append(fitted.at(winner))
         first.append(start.W1[winner])
     output = train.fit(
         model.Config(10, 5),
         torch.tensor([1.0]),
-        [run.stream(k, "output") for k in range(cfg.groups)],
+        [run.generator(k, "output") for k in range(cfg.groups)],
         train.Schedule(cfg.tied_steps // 2, 128, 0.02),
         importance,
     )
     return {"W": torch.stack([w.W1 for w in best]), "start": torch.stack(first), "output": output.W}
 
 
-tied = run.memo(train_tied, cfg)
+tied = memo.memo(train_tied, cfg)
 W = tied["W"]  # (groups, densities, F, H)
 
 # %% [markdown]
@@ -193,17 +193,7 @@ def alignment(W):
 # The control is the same number where nothing ties a feature to the basis.
 
 # %%
-page.claim(
-    "F23.basis",
-    says="A relu on the hidden layer aligns features with neurons: largest weight over norm, worst of the top five features, dense",
-    section="Superposition in a Privileged Basis",
-    value=alignment(W[:, 0]),
-    band=(0.95, 1),
-    why="1 if every feature has a neuron; small weights of others are left by training",
-    control=alignment(tied["output"]),
-    control_is="the same features in a model whose relu is on the output",
-    needs="laptop",
-)
+page.check("F23.basis", alignment(W[:, 0]), control={"the same features in a model whose relu is on the output": alignment(tied["output"])})
 
 # %% [markdown]
 # ## Six regimes
@@ -254,97 +244,37 @@ def distance_from_code(codes):
 # The first band is the code of the three features in two neurons, by its cosines.
 
 # %%
-page.claim(
-    "F25.code",
-    says="At p = .35 three features share two neurons as (1, 1), (1, -1), (-1, 1): deviation of their cosines from 0, 0, -1",
-    section="Superposition in a Privileged Basis",
-    value=distance_from_code(codes),
-    band=(0, 0.15),
-    why="cosines of the code; training leaves a few hundredths",
-    control=distance_from_code(start_codes),
-    control_is="the same features before training",
-    needs="laptop",
-)
+page.check("F25.code", distance_from_code(codes), control={"the same features before training": distance_from_code(start_codes)})
 
 # %% [markdown]
 # The others are counts. At the dense end:
 
 # %%
-page.claim(
-    "F25.dense",
-    says="Without sparsity every neuron has one feature: monosemantic neurons of five",
-    section="Superposition in a Privileged Basis",
-    value=mono[:, 0],
-    band=(5, 5),
-    why="the paper's count",
-    control=started[:, 0],
-    control_is="the same models before training",
-    needs="laptop",
-)
+page.check("F25.dense", mono[:, 0], control={"the same models before training": started[:, 0]})
 
 # %% [markdown]
 # Between the ends the counts fall step by step.
 
 # %%
-page.claim(
-    "F25.three",
-    says="At p = .35 three neurons are monosemantic",
-    section="Superposition in a Privileged Basis",
-    value=mono[:, 1],
-    band=(3, 3),
-    why="the paper's count",
-    control=mono[:, -1],
-    control_is="the count at p = .03",
-    needs="laptop",
-)
+page.check("F25.three", mono[:, 1], control={"the count at p = .03": mono[:, -1]})
 
 # %% [markdown]
 # Then one more. Here the code of the previous step costs almost the same, so its count is allowed too.
 
 # %%
-page.claim(
-    "F25.two",
-    says="At p = .15 two neurons are monosemantic and five features share the other three",
-    section="Superposition in a Privileged Basis",
-    value=mono[:, 2],
-    band=(2, 3),
-    why="the paper's count, or still that of p = .35: the losses of the two codes lie within one per cent",
-    control=mono[:, -1],
-    control_is="the count at p = .03",
-    needs="laptop",
-)
+page.check("F25.two", mono[:, 2], control={"the count at p = .03": mono[:, -1]})
 
 # %% [markdown]
 # At the sparse end nothing is left of the monosemantic neurons.
 
 # %%
-page.claim(
-    "F25.none",
-    says="At p = .06 and .03 no neuron is monosemantic: the number of those that are",
-    section="Superposition in a Privileged Basis",
-    value=mono[:, -2:].sum(-1),
-    band=(0, 0),
-    why="the paper's count",
-    control=mono[:, 0],
-    control_is="the count without sparsity",
-    needs="laptop",
-)
+page.check("F25.none", mono[:, -2:].sum(-1), control={"the count without sparsity": mono[:, 0]})
 
 # %% [markdown]
 # What was bought for them is room: nearly all features are represented now.
 
 # %%
-page.claim(
-    "F25.used",
-    says="Nine features or more are represented by five neurons at p = .03",
-    section="Superposition in a Privileged Basis",
-    value=used[:, -1],
-    band=(9, 10),
-    why="the paper: every feature has a pair of neurons",
-    control=used[:, 0],
-    control_is="the count without sparsity",
-    needs="laptop",
-)
+page.check("F25.used", used[:, -1], control={"the count without sparsity": used[:, 0]})
 
 # %% [markdown]
 # ## Computing the absolute value
@@ -358,17 +288,19 @@ def train_small(cfg):
     """Three features in six neurons, dense; and many models of six features in ten neurons."""
     dense, sparse = computing.Config(3, 6), computing.Config(6, 10)
     ones, falling, p = torch.ones(3), 0.7 ** torch.arange(6.0), torch.full((cfg.models,), 0.2)
-    start = computing.initial(dense, [run.stream(k, "dense") for k in range(16)])
-    fitted = computing.fit(dense, start, torch.ones(16), ones, train.Schedule(cfg.small_steps, 64, 0.02), run.stream(0, "dense", device=run.device()))
-    loss = computing.sampled_loss(dense, fitted, torch.ones(16), ones, run.stream(0, "test", device=run.device()), 4096).loss
-    start = computing.initial(sparse, [run.stream(k, "motif") for k in range(cfg.models)])
-    shared = computing.fit(sparse, start, p, falling, train.Schedule(cfg.small_steps, 64, 0.01), run.stream(0, "motif", device=run.device()))
-    shared_loss = computing.sampled_loss(sparse, shared, p, falling, run.stream(0, "test", device=run.device()), 8192).loss
+    start = computing.initial(dense, [run.generator(k, "dense") for k in range(16)])
+    fitted = computing.fit(
+        dense, start, torch.ones(16), ones, train.Schedule(cfg.small_steps, 64, 0.02), run.generator(0, "dense", device=run.device())
+    )
+    loss = computing.sampled_loss(dense, fitted, torch.ones(16), ones, run.generator(0, "test", device=run.device()), 4096).loss
+    start = computing.initial(sparse, [run.generator(k, "motif") for k in range(cfg.models)])
+    shared = computing.fit(sparse, start, p, falling, train.Schedule(cfg.small_steps, 64, 0.01), run.generator(0, "motif", device=run.device()))
+    shared_loss = computing.sampled_loss(sparse, shared, p, falling, run.generator(0, "test", device=run.device()), 8192).loss
     named = {"W1": fitted.W1, "W2": fitted.W2, "b": fitted.b, "loss": loss}
     return named | {"shared_W1": shared.W1, "shared_W2": shared.W2, "shared_b": shared.b, "shared_loss": shared_loss}
 
 
-few = run.memo(train_small, cfg)
+few = memo.memo(train_small, cfg)
 best = few["loss"].argmin()
 dense = computing.rescaled(Weights(few["W1"], few["W2"], few["b"]))
 order = torch.argsort(dense.W1[best].abs().argmax(0) * 4 - dense.W1[best].sum(0).sign())  # by feature, + before -
@@ -389,40 +321,22 @@ def strays(weights):
     return torch.where(complete, stray, 1.0)
 
 
-initial = computing.initial(computing.Config(3, 6), [run.stream(k, "dense") for k in range(16)])
+initial = computing.initial(computing.Config(3, 6), [run.generator(k, "dense") for k in range(16)])
 untrained = computing.sampled_loss(
-    computing.Config(3, 6), initial, torch.ones(16), torch.ones(3), run.stream(0, "test", device=run.device()), 4096
+    computing.Config(3, 6), initial, torch.ones(16), torch.ones(3), run.generator(0, "test", device=run.device()), 4096
 ).loss
 
 # %% [markdown]
 # The best of the sixteen models above, in numbers:
 
 # %%
-page.claim(
-    "F26.pairs",
-    says="Every feature has one positive and one negative neuron to itself: largest other weight of the best model",
-    section="Computation in Superposition",
-    value=strays(dense)[best],
-    band=(0, 0.05),
-    why="0 for the exact solution",
-    control=strays(computing.rescaled(initial)),
-    control_is="the sixteen models before training",
-)
+page.check("F26.pairs", strays(dense)[best], control={"the sixteen models before training": strays(computing.rescaled(initial))})
 
 # %% [markdown]
 # Finding it does not take luck.
 
 # %%
-page.claim(
-    "F26.found",
-    says="Most starts find it: share of sixteen with a loss below 1e-4",
-    section="Computation in Superposition",
-    value=(few["loss"] < 1e-4).float().mean(),
-    band=(0.6, 1),
-    why="the exact loss is 0; 14 of 16 in a calibration, the others miss one half of one feature",
-    control=(untrained < 1e-4).float().mean(),
-    control_is="the same models before training",
-)
+page.check("F26.found", (few["loss"] < 1e-4).float().mean(), control={"the same models before training": (untrained < 1e-4).float().mean()})
 
 # %% [markdown]
 # ### The second neuron is worth four times the first
@@ -447,23 +361,14 @@ assert abs(one_neuron(1.0) - 1 / 15) < 1e-12
 assert abs(one_neuron(1e-6) / 1e-6 - 1 / 6) < 1e-3
 worth = {p: one_neuron(p) / (float(theory.variance(torch.tensor(p, dtype=torch.float64))) - one_neuron(p)) for p in (1.0, 0.001)}
 half = Weights(torch.tensor([[[1.0]]]), torch.tensor([[[0.4]]]), torch.tensor([[0.4]]))
-sampled = computing.sampled_loss(computing.Config(1, 1), half, torch.ones(1), torch.ones(1), run.stream(0, "half"), 50_000)
+sampled = computing.sampled_loss(computing.Config(1, 1), half, torch.ones(1), torch.ones(1), run.generator(0, "half"), 50_000)
 assert abs(sampled.loss[0] - 1 / 15) < 4 * sampled.error[0]
 
 # %% [markdown]
 # So the gain of the second neuron over that of the first, when dense and when sparse:
 
 # %%
-page.claim(
-    "F26.returns",
-    says="Dense: the second neuron of a feature gains more than the first",
-    section="this project: closed form",
-    value=worth[1.0],
-    band=(3.99, 4.01),
-    why="1/15 against 1/12 - 1/15",
-    control=worth[0.001],
-    control_is="the same ratio at p = .001, where both halves of a feature are worth the same",
-)
+page.check("F26.returns", worth[1.0], control={"the same ratio at p = .001, where both halves of a feature are worth the same": worth[0.001]})
 
 # %% [markdown]
 # ## A hundred features in forty neurons
@@ -487,11 +392,11 @@ RANDOM = 3
 def layout(cfg, share, p):
     """Start weights: two neurons for each of the first features, the other neurons random; noise on everything."""
     config, k = computing.Config(cfg.features, cfg.hidden), round(share * cfg.hidden / 2)
-    random = computing.initial(config, [run.stream(0, "layout", share)])
+    random = computing.initial(config, [run.generator(0, "layout", share)])
     pairs = computing.dedicated(config, p, k)
     free = torch.ones(cfg.features, cfg.hidden)
     free[:k], free[:, : 2 * k] = 0, 0
-    noise = 0.02 * torch.randn(free.shape, generator=run.stream(0, "noise", share))
+    noise = 0.02 * torch.randn(free.shape, generator=run.generator(0, "noise", share))
     b = pairs.b * (1.0 if share == 1 else 0.0)
     return Weights(pairs.W1 + free * random.W1 + noise, pairs.W2 + free * random.W2, b)
 
@@ -509,27 +414,27 @@ def train_large(cfg):
     """Two rounds at every density; candidates of the second, their losses on two samples, and random starts without revival."""
     config, importance, p = computing.Config(cfg.features, cfg.hidden), 0.8 ** torch.arange(cfg.features), torch.tensor(cfg.densities)
     n, first, second = len(p), train.Schedule(cfg.steps, 128, 0.01), train.Schedule(cfg.steps, 128, 0.005)
-    random = [computing.initial(config, [run.stream(k, "large")]).at([0] * n) for k in range(RANDOM)]
+    random = [computing.initial(config, [run.generator(k, "large")]).at([0] * n) for k in range(RANDOM)]
     starts = joined([layout(cfg, share, p) for share in SHARES] + random)
     kinds = len(SHARES) + RANDOM
-    fitted = computing.fit(config, starts, p.repeat(kinds), importance, first, run.stream(0, "first", device=run.device()), revive=1.0)
+    fitted = computing.fit(config, starts, p.repeat(kinds), importance, first, run.generator(0, "first", device=run.device()), revive=1.0)
     loss = computing.sampled_loss(
-        config, fitted, p.repeat(kinds), importance, run.stream(0, "choose", device=run.device()), cfg.samples // 2
+        config, fitted, p.repeat(kinds), importance, run.generator(0, "choose", device=run.device()), cfg.samples // 2
     ).loss.view(kinds, n)
     own = loss.argmin(0) * n + torch.arange(n)
     picked = torch.cat([own, own.roll(1), own.roll(-1), torch.arange(len(SHARES) * n, kinds * n)])
-    fitted = computing.fit(config, fitted.at(picked), p.repeat(3 + RANDOM), importance, second, run.stream(0, "second", device=run.device()))
+    fitted = computing.fit(config, fitted.at(picked), p.repeat(3 + RANDOM), importance, second, run.generator(0, "second", device=run.device()))
     chosen_on, fresh = (
-        computing.sampled_loss(config, fitted, p.repeat(3 + RANDOM), importance, run.stream(0, name, device=run.device()), cfg.samples)
+        computing.sampled_loss(config, fitted, p.repeat(3 + RANDOM), importance, run.generator(0, name, device=run.device()), cfg.samples)
         for name in ("select", "report")
     )
-    dead = computing.fit(config, random[0], p, importance, first, run.stream(0, "first", device=run.device()))
-    dead_loss = computing.sampled_loss(config, dead, p, importance, run.stream(0, "report", device=run.device()), cfg.samples // 2).loss
+    dead = computing.fit(config, random[0], p, importance, first, run.generator(0, "first", device=run.device()))
+    dead_loss = computing.sampled_loss(config, dead, p, importance, run.generator(0, "report", device=run.device()), cfg.samples // 2).loss
     losses = {"first": loss, "choose": chosen_on.loss, "loss": fresh.loss, "error": fresh.error, "dead_loss": dead_loss}
     return losses | dict(zip(("W1", "W2", "b"), fitted, strict=True))
 
 
-large = run.memo(train_large, cfg)
+large = memo.memo(train_large, cfg)
 
 # %% [markdown]
 # ### Why replications fall short
@@ -548,7 +453,7 @@ def train_plain(cfg):
     """AdamW and autograd on plain samples at the sparse densities."""
     config, importance = computing.Config(cfg.features, cfg.hidden), 0.8 ** torch.arange(cfg.features)
     device = run.device()
-    p, stream = torch.tensor([d for d in cfg.densities if d <= 0.03], device=device), run.stream(0, "plain", device=device)
+    p, stream = torch.tensor([d for d in cfg.densities if d <= 0.03], device=device), run.generator(0, "plain", device=device)
     scale = (2 / (cfg.features + cfg.hidden)) ** 0.5
     W = [scale * torch.randn(len(p), cfg.features, cfg.hidden, generator=stream, device=device) for _ in range(2)]
     free = [t.requires_grad_() for t in (*W, torch.zeros(len(p), cfg.features, device=device))]
@@ -561,10 +466,10 @@ def train_plain(cfg):
         loss.sum().backward()
         optimiser.step()
     weights = Weights(*(t.detach() for t in free))
-    return {"loss": computing.sampled_loss(config, weights, p, importance, run.stream(0, "report", device=run.device()), cfg.samples // 2).loss}
+    return {"loss": computing.sampled_loss(config, weights, p, importance, run.generator(0, "report", device=run.device()), cfg.samples // 2).loss}
 
 
-plain = run.memo(train_plain, cfg)
+plain = memo.memo(train_plain, cfg)
 
 # %% [markdown]
 # Now the losses, in units of the explicit model.
@@ -593,33 +498,13 @@ plain_ratio = plain["loss"] / L20[p <= 0.031]
 
 # %%
 dead_ratio = (large["dead_loss"] / L20)[-2:]
-page.claim(
-    "F27.loss",
-    says="At every density the best model found costs no more than the explicit one without superposition: worst L / L20",
-    section="Computation in Superposition",
-    value=lowest.max(),
-    band=(0, 1.01),
-    why="1 for the explicit model, which seems best when dense; the samples are good to half a per cent there",
-    control=plain_ratio,
-    control_is="training as in replications, densities from .03 on",
-    needs="laptop",
-)
+page.check("F27.loss", lowest.max(), control={"training as in replications, densities from .03 on": plain_ratio})
 
 # %% [markdown]
 # And the cause of the shortfall, by changing nothing but the revival. The random starts are the same, and so are their samples.
 
 # %%
-page.claim(
-    "F27.revival",
-    says="Dead outputs are the obstacle: random starts, L / L20 at the two sparsest densities",
-    section="this project: gradient of dead outputs",
-    value=ratio[-RANDOM:, -2:].flatten(),
-    band=(0, 1),
-    why="1 is the explicit model",
-    control=dead_ratio,
-    control_is="the first of these starts, same samples, without revival",
-    needs="laptop",
-)
+page.check("F27.revival", ratio[-RANDOM:, -2:].flatten(), control={"the first of these starts, same samples, without revival": dead_ratio})
 
 # %% [markdown]
 # So from some density on superposition is not only what training finds but what is cheaper, by far when features are sparse. Below, in the upper row
@@ -666,31 +551,13 @@ page.save_figure(figure, "F27_absolute_value_100", numbers)
 # %%
 best_fraction = fraction.gather(0, winner[None])[0]
 random_fraction = fraction[-RANDOM:]
-page.claim(
-    "F27.dense",
-    says="Up to p = .3 neurons are monosemantic: the smaller share of the two densities",
-    section="Computation in Superposition",
-    value=best_fraction[p > 0.2].min(),
-    band=(0.95, 1),
-    why="all of them in the paper's figure",
-    control=random_fraction[:, -1],
-    control_is="random starts at the sparsest density",
-)
+page.check("F27.dense", best_fraction[p > 0.2].min(), control={"random starts at the sparsest density": random_fraction[:, -1]})
 
 # %% [markdown]
 # Then the fall in between, for the models of the lowest loss.
 
 # %%
-page.claim(
-    "F27.falls",
-    says="The share of monosemantic neurons falls with sparsity: largest rise between neighbouring densities",
-    section="Computation in Superposition",
-    value=best_fraction.diff().max(),
-    band=(-1, 0.05),
-    why="two of forty neurons",
-    control=best_fraction.flip(0).diff().max(),
-    control_is="the densities in reverse",
-)
+page.check("F27.falls", best_fraction.diff().max(), control={"the densities in reverse": best_fraction.flip(0).diff().max()})
 
 # %% [markdown]
 # At the sparse end the paper's sentence is about trained models, and of those from random starts it is true. Of the cheapest model it is not. On
@@ -699,35 +566,20 @@ page.claim(
 # %%
 strict_kinds = computing.neurons(size, sharp)
 strict = strict_kinds.mono.sum(-1) / (strict_kinds.mono | strict_kinds.poly).sum(-1)
-page.claim(
-    "F27.all_shared",
-    says="At the sparsest density all neurons are polysemantic: share of those that are not, lowest loss, by a threshold of a tenth",
-    section="Computation in Superposition",
-    value=strict[winner[-1], -1],
-    band=(0, 0.1),
-    why="none in the paper's figure",
-    control=strict[winner[0], 0],
-    control_is="the share without sparsity",
-    open_because="the most important features are cheaper on neurons of their own; random starts do not find that",
-    witness=strict[-RANDOM:, -1],
-    witness_is="models from random starts",
-    needs="laptop",
-)
+page.check("F27.all_shared", strict[winner[-1], -1], control={"the share without sparsity": strict[winner[0], 0]}, witness=strict[-RANDOM:, -1])
 
 # %% [markdown]
 # The price of that is not noise. All three random starts had two rounds of the same length as the others.
 
 # %%
-page.claim(
+page.check(
     "F27.price",
-    says="All-polysemantic models cost more: loss from a random start over the lowest, sparsest density",
-    section="this project: starts compared",
-    value=ratio[-RANDOM:, -1] / lowest[-1],
-    band=(1.2, 10),
-    why="calibrated: 1.5 and more; a loss is good to five per cent",
-    control=(large["choose"].view(-1, n).gather(0, winner[None])[0] / large["loss"].view(-1, n).gather(0, winner[None])[0])[-1],
-    control_is="the best model on two samples",
-    needs="laptop",
+    ratio[-RANDOM:, -1] / lowest[-1],
+    control={
+        "the best model on two samples": (
+            large["choose"].view(-1, n).gather(0, winner[None])[0] / large["loss"].view(-1, n).gather(0, winner[None])[0]
+        )[-1]
+    },
 )
 
 # %% [markdown]
@@ -760,38 +612,22 @@ def rank_gap(mono, poly):
     return rank[poly].mean() - rank[mono].mean()
 
 
-shuffles = [torch.randperm(cfg.hidden, generator=run.stream(i, "shuffle")) for i in range(5)]
+shuffles = [torch.randperm(cfg.hidden, generator=run.generator(i, "shuffle")) for i in range(5)]
 
 # %% [markdown]
 # Both kinds are there in numbers.
 
 # %%
-page.claim(
-    "F28.both",
-    says="Mono- and polysemantic neurons live in one model: the smaller share",
-    section="Computation in Superposition",
-    value=shares_of(winner[k], k),
-    band=(0.1, 0.5),
-    why="one neuron in ten is more than a stray one",
-    control=shares_of(winner[0], 0),
-    control_is="the model without sparsity",
-    needs="laptop",
-)
+page.check("F28.both", shares_of(winner[k], k), control={"the model without sparsity": shares_of(winner[0], 0)})
 
 # %% [markdown]
 # And which neuron is of which kind is no accident.
 
 # %%
-page.claim(
+page.check(
     "F28.rank",
-    says="Monosemantic neurons carry the important features: difference of the mean index of their largest feature",
-    section="Computation in Superposition",
-    value=rank_gap(one_mono, one_poly),
-    band=(5, 100),
-    why="calibrated: about ten; shuffled kinds differ by chance only",
-    control=[rank_gap(one_mono[i], one_poly[i]) for i in shuffles],
-    control_is="kinds shuffled over the neurons, five times",
-    needs="laptop",
+    rank_gap(one_mono, one_poly),
+    control={"kinds shuffled over the neurons, five times": [rank_gap(one_mono[i], one_poly[i]) for i in shuffles]},
 )
 
 # %% [markdown]
@@ -832,33 +668,13 @@ page.save_figure(figure, "F29_asymmetric_motif", {"W1": W1, "W2": W2, "neuron": 
 
 # %%
 wrong = computing.motifs(sparse._replace(W2=sparse.W2.roll(1, 1))).flatten(1).any(1).double()
-page.claim(
-    "F29.rate",
-    says="Models use asymmetric superposition with inhibition: share of models with the motif",
-    section="Computation in Superposition",
-    value=hit.mean(),
-    band=(0.3, 1),
-    why="the paper shows one; calibrated over three sets of a hundred models: .52 to .56",
-    control=wrong.mean(),
-    control_is="the same models, outputs exchanged",
-    needs="laptop",
-)
+page.check("F29.rate", hit.mean(), control={"the same models, outputs exchanged": wrong.mean()})
 
 # %% [markdown]
 # More telling than the rate is where it occurs.
 
 # %%
-page.claim(
-    "F29.good",
-    says="It is what good models do: share with the motif among the fifth of the lowest loss",
-    section="Computation in Superposition",
-    value=hit[rank[:fifth]].mean(),
-    band=(0.6, 1),
-    why="calibrated over three sets of a hundred models: .90 to 1; chance would be about one half",
-    control=hit[rank[-fifth:]].mean(),
-    control_is="the fifth of the highest loss",
-    needs="laptop",
-)
+page.check("F29.good", hit[rank[:fifth]].mean(), control={"the fifth of the highest loss": hit[rank[-fifth:]].mean()})
 
 # %% [markdown]
 # This is the paper's picture of what an *observed model* may be: one that simulates a larger, sparse one. On the left the model it stands for, two
@@ -915,45 +731,22 @@ page.save_figure(figure, "F31_nonlinear_compression", {"width": width, "linear":
 # steps they cost little more than half, since what a ramp shifts is then shifted to both sides.
 
 # %%
-page.claim(
-    "F31.beats",
-    says="Three steps with ramps of a tenth of a step beat the best linear code: error over 1/12",
-    section="Appendix: Nonlinear Compression",
-    value=compression_error(3, 0.1) * 12,
-    band=(0, 1),
-    why="1 is the best linear code",
-    control=compression_error(3, 1.0) * 12,
-    control_is="ramps as wide as a step: the code is linear",
-)
+page.check("F31.beats", compression_error(3, 0.1) * 12, control={"ramps as wide as a step: the code is linear": compression_error(3, 1.0) * 12})
 
 # %% [markdown]
 # The other end of the curve is known: with a true staircase only the rounding of $x$ is left.
 
 # %%
-page.claim(
-    "F31.ideal",
-    says="With sharp steps the error is that of rounding x alone: error times 12 Z^2, Z = 3, ramps of a billionth",
-    section="Appendix: Nonlinear Compression",
-    value=compression_error(3, 1e-9) * 12 * 9,
-    band=(0.98, 1.02),
-    why="1 for a true staircase",
-    control=compression_error(3, 0.1) * 12 * 9,
-    control_is="ramps of a tenth",
-)
+page.check("F31.ideal", compression_error(3, 1e-9) * 12 * 9, control={"ramps of a tenth": compression_error(3, 0.1) * 12 * 9})
 
 # %% [markdown]
 # And the placing of the ramps:
 
 # %%
-page.claim(
+page.check(
     "F31.centred",
-    says="Ramps centred on the steps cost less: error over that of ramps before the steps, width a tenth",
-    section="this project: placing of the ramps",
-    value=compression_error(3, 0.1, 0.5) / compression_error(3, 0.1),
-    band=(0.5, 0.7),
-    why="computed once on a finer grid: .59",
-    control=compression_error(3, 0.1, 0.0) / compression_error(3, 0.1),
-    control_is="ramps behind the steps, the mirror image",
+    compression_error(3, 0.1, 0.5) / compression_error(3, 0.1),
+    control={"ramps behind the steps, the mirror image": compression_error(3, 0.1, 0.0) / compression_error(3, 0.1)},
 )
 
 # %% [markdown]

@@ -41,7 +41,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from companion import dictionaries, ledger, run
+from companion import claims, dictionaries, memo, run
 from companion.evals import anchors, reconstruction
 from companion.lm.sources import HubConfig, ShippedConfig
 from companion.lm.training import TINY, SubjectConfig
@@ -126,7 +126,7 @@ cfg = run.choose(
         short=TrainConfig(n=2**13, k=32, steps=2000, batch=4096, aux_k=0), window=16,
     ),
 )  # fmt: skip
-page = ledger.Page("08_sae_training", paper="Scaling and evaluating sparse autoencoders")
+page = claims.Page("08_sae_training", cfg)
 cfg
 
 # %% [markdown]
@@ -140,7 +140,7 @@ cfg
 # patches.
 
 # %%
-acts = 3 + 40 * torch.randn(512, cfg.planted.width, generator=run.stream(0, "examples"))
+acts = 3 + 40 * torch.randn(512, cfg.planted.width, generator=run.generator(0, "examples"))
 x, mean, std = normalise(acts)
 assert torch.allclose(x.norm(dim=1), torch.tensor(cfg.planted.width - 1.0).sqrt(), rtol=1e-4)
 assert torch.allclose(x * std + mean, acts, atol=1e-2)
@@ -166,7 +166,7 @@ def gradients(loss, sae):
     return torch.autograd.grad(loss, list(sae.parameters()))
 
 
-small = TopK.random(cfg.planted.width, 128, 4, run.stream(0, "small")).double()
+small = TopK.random(cfg.planted.width, 128, 4, run.generator(0, "small")).double()
 x64 = x.double()
 assert torch.allclose(small(x64), dense(small, x64))
 pairs = zip(*(gradients((form(x64) - x64).square().sum(), small) for form in (small, lambda x: dense(small, x))), strict=True)
@@ -181,7 +181,7 @@ assert all(torch.allclose(sparse, full, atol=1e-9) for sparse, full in pairs)
 
 # %%
 sample = normalise(acts).x
-begun = recipe.start(sample, cfg.planted.sae, run.stream(0, "begun"))
+begun = recipe.start(sample, cfg.planted.sae, run.generator(0, "begun"))
 away = sample - recipe.geometric_median(sample)
 assert (away / away.norm(dim=1, keepdim=True)).mean(0).norm() < 1e-3
 assert torch.allclose(torch.cosine_similarity(begun.W_enc, begun.W_dec), torch.ones(begun.n))
@@ -213,16 +213,10 @@ dead = torch.arange(0, 128, 3)
 ours = gradients(recipe.aux_loss(small, x64, small(x64), dead, 12), small)[0]
 theirs = gradients(aux_by_hand(small, x64, dead, 12), small)[0]
 dropped = torch.autograd.grad(aux_by_hand(small, x64, dead, 12, reaching=False), small.W_enc, allow_unused=True, materialize_grads=True)[0]
-page.claim(
+page.check(
     "sae.auxk-reaches-encoder",
-    section="A.2",
-    says="the gradient of AuxK with respect to the encoder is that of the formula (projection on it, relative)",
-    value=((ours * theirs).sum() / theirs.square().sum()).item(),
-    band=(1 - 1e-6, 1 + 1e-6),
-    why="an identity, in double precision",
-    control=((dropped * theirs).sum() / theirs.square().sum()).item(),
-    control_is="pre-activations without a gradient, as in a published kernel",
-    control_band=(0, 0),
+    ((ours * theirs).sum() / theirs.square().sum()).item(),
+    control={"pre-activations without a gradient, as in a published kernel": ((dropped * theirs).sum() / theirs.square().sum()).item()},
 )
 
 # %% [markdown]
@@ -237,9 +231,9 @@ page.claim(
 
 # %%
 def planted_features(planted: Planted) -> dict[str, torch.Tensor]:
-    random = toy_planted.directions(planted.features, planted.width, run.stream(planted.seed, "features"))
+    random = toy_planted.directions(planted.features, planted.width, run.generator(planted.seed, "features"))
     shape = toy_model.Config(planted.features, planted.width)
-    learned = toy_train.fit(shape, torch.tensor([planted.density]), [run.stream(planted.seed, "toy model")], planted.toy).W[0]
+    learned = toy_train.fit(shape, torch.tensor([planted.density]), [run.generator(planted.seed, "toy model")], planted.toy).W[0]
     return {"random directions": random, "a toy model's features": learned}
 
 
@@ -253,8 +247,8 @@ def planted_features(planted: Planted) -> dict[str, torch.Tensor]:
 def controls(acts: torch.Tensor, planted: Planted) -> dict[str, torch.Tensor]:
     x = normalise(acts).x
     axes = torch.linalg.svd(x - x.mean(0), full_matrices=False).Vh
-    untrained = recipe.start(x, planted.sae, run.stream(planted.seed, "sae", device=run.device())).W_dec
-    random = torch.randn(planted.sae.n, planted.width, generator=run.stream(planted.seed, "random"))
+    untrained = recipe.start(x, planted.sae, run.generator(planted.seed, "sae", device=run.device())).W_dec
+    random = torch.randn(planted.sae.n, planted.width, generator=run.generator(planted.seed, "random"))
     return {"before training": untrained, "random": random, "PCA": torch.cat([axes, -axes])}
 
 
@@ -262,7 +256,7 @@ def recover(planted: Planted) -> dict:
     found = {}
     for kind, W in planted_features(planted).items():
         W = W.to(run.device())
-        amounts, sample, start = (run.stream(planted.seed, name, device=run.device()) for name in ("amounts", "sample", "sae"))
+        amounts, sample, start = (run.generator(planted.seed, name, device=run.device()) for name in ("amounts", "sample", "sae"))
         batches = toy_planted.batches(W, planted.density, planted.sae.batch, amounts)
         acts = toy_planted.draw(W, planted.density, planted.samples, sample).acts
         sae, _, last = train.fit(batches, planted.sae, acts, start)
@@ -273,7 +267,7 @@ def recover(planted: Planted) -> dict:
     return found
 
 
-cosines = [run.memo(recover, replace(cfg.planted, seed=seed)) for seed in range(cfg.seeds)]
+cosines = [memo.memo(recover, replace(cfg.planted, seed=seed)) for seed in range(cfg.seeds)]
 
 # %% [markdown]
 # If the recipe works, the trained line below stays near one for almost all features and the others stay far away from it.
@@ -294,16 +288,14 @@ def share_found(kind, name):
 
 
 for kind, short in zip(KINDS, ("random", "toy"), strict=True):
-    page.claim(
+    page.check(
         f"sae.recovers-{short}",
-        section="2.3 (data of ours)",
-        says=f"the share of true features found with cosine above 0.9: {kind}",
-        value=share_found(kind, "trained"),
-        band=(0.9, 1),
-        why="nine in ten; pilots over three seeds with twice as many latents as features were above this",
-        control=[max(share_found(kind, name)[seed] for name in DICTIONARIES[1:]) for seed in range(cfg.seeds)],
-        control_is="the best of: before training, random dictionary, PCA",
-        control_band=(0, 0.2),
+        share_found(kind, "trained"),
+        control={
+            "the best of: before training, random dictionary, PCA": [
+                max(share_found(kind, name)[seed] for name in DICTIONARIES[1:]) for seed in range(cfg.seeds)
+            ]
+        },
     )
 
 # %% [markdown]
@@ -374,15 +366,10 @@ page.save_figure(plots.training_curves(histories, mse["averaged"]), "training", 
 # The dots are held-out text. They lie on the end of the training curve if the pool was large enough not to be learned by heart.
 
 # %%
-page.claim(
+page.check(
     "sae.reconstructs",
-    section="2.1",
-    says="a few latents per token reconstruct the stream: normalised MSE on held-out text",
-    value=mse["averaged"],
-    band=(0, 0.25),
-    why="the paper has 0.2 to 0.6 for a far larger stream; pilots here were at 0.05, and a model of other sources may be harder",
-    control=[*mse["untrained"], reconstruction.normalised_mse(x, average)],
-    control_is="the same model before training; and the mean alone, exactly 1",
+    mse["averaged"],
+    control={"the same model before training; and the mean alone, exactly 1": [*mse["untrained"], reconstruction.normalised_mse(x, average)]},
 )
 
 # %% [markdown]
@@ -397,18 +384,11 @@ for seed in range(cfg.seeds):
     for parameter in sae.parameters():
         parameter.mul_(1 - np.exp(-1))
     forgotten.append(reconstruction.normalised_mse(x, reconstructed(sae)))
-page.claim(
+page.check(
     "sae.average",
-    section="A.1",
-    says="averaged weights reconstruct better than the last ones (ratio of their errors)",
-    value=np.divide(mse["averaged"], mse["last"]),
-    band=(0, 1 - 1e-3),
-    why="any gain counts; pilots had 0.93 to 1.01, the less the lower the rate",
-    control=np.divide(forgotten, mse["last"]),
-    control_is="the running mean without its correction",
-    open_because="in a short run at a low rate the weights still improve faster than they jitter, and a mean lags behind",
+    np.divide(mse["averaged"], mse["last"]),
+    control={"the running mean without its correction": np.divide(forgotten, mse["last"])},
     witness=[found["mse/averaged"] / found["mse/last"] for found in cosines],
-    witness_is="the planted data, where training has come to its end",
 )
 
 # %% [markdown]
@@ -426,12 +406,12 @@ def replaced_losses(config: Config) -> dict:
     for seed in range(config.seeds):
         for which in ("averaged", "untrained"):
             made[f"{which}/{seed}"] = sub.losses_from(trained_sae(which, seed).reconstruct(resid), tokens, config.layer)
-        dealt = torch.randperm(len(resid), generator=run.stream(seed, "dealt")).to(resid.device)
+        dealt = torch.randperm(len(resid), generator=run.generator(seed, "dealt")).to(resid.device)
         made[f"dealt/{seed}"] = sub.losses_from(trained_sae("averaged", seed).reconstruct(resid)[dealt], tokens, config.layer)
     return made
 
 
-losses = run.memo(replaced_losses, cfg)
+losses = memo.memo(replaced_losses, cfg)
 assert torch.allclose(losses["identity"], losses["clean"], atol=1e-3)
 
 # %% [markdown]
@@ -450,16 +430,7 @@ def recovered(which):
 
 
 # %%
-page.claim(
-    "sae.loss-recovered",
-    section="4.1",
-    says="the share of the loss that mean ablation costs and the reconstruction does not",
-    value=recovered("averaged"),
-    band=(0.8, 1.05),
-    why="the paper recovers 0.98 against the easier zero ablation; four fifths is asked for against the mean, and noise may pass 1",
-    control=recovered("dealt"),
-    control_is="the same reconstructions, dealt out to other contexts",
-)
+page.check("sae.loss-recovered", recovered("averaged"), control={"the same reconstructions, dealt out to other contexts": recovered("dealt")})
 
 # %% [markdown]
 # The share is against the *mean*, the harder anchor. Note how well the untrained model does: with parallel encoder and decoder rows of the
@@ -484,20 +455,16 @@ page.save_figure(plots.error_by_position(positions, mse["averaged"]), "by_positi
 
 # %%
 rank = np.arange(1, positions.shape[1])
-mixed = [torch.randperm(len(rank), generator=run.stream(seed, "positions")).numpy() for seed in range(cfg.seeds)]
-page.claim(
+mixed = [torch.randperm(len(rank), generator=run.generator(seed, "positions")).numpy() for seed in range(cfg.seeds)]
+page.check(
     "sae.later-is-harder",
-    section="appendix, figure 29",
-    says="later positions are harder to reconstruct (rank correlation of error and position, from position 1 on)",
-    value=[spearmanr(rank, errors[1:]).statistic for errors in positions],
-    band=(0.4, 1),
-    why="with this many positions a chance correlation stays below 0.3",
-    control=[spearmanr(rank, errors[1:][order]).statistic for errors, order in zip(positions, mixed, strict=True)],
-    control_is="the same errors with positions exchanged",
-    open_because="a small model with short contexts may make little of a late position",
+    [spearmanr(rank, errors[1:]).statistic for errors in positions],
+    control={
+        "the same errors with positions exchanged": [
+            spearmanr(rank, errors[1:][order]).statistic for errors, order in zip(positions, mixed, strict=True)
+        ]
+    },
     witness=spearmanr(rank, reconstruction.by_position(x, average).cpu()[1:]).statistic,
-    witness_is="the error of the mean alone at each position",
-    needs="laptop",
 )
 
 # %% [markdown]
@@ -532,30 +499,11 @@ page.save_figure(figure, "dead_latents", {"dead": dead, "never": never, "thresho
 # %%
 final = {arm: np.maximum(values[:, -1], 1 / cfg.stream.n) for arm, values in dead.items()}  # at least one latent, for ratios
 small = study_of(train=replace(cfg.stream, n=cfg.stream.n // 8, lr=None), keep=())
-page.claim(
-    "sae.few-dead",
-    section="2.4",
-    says="with a transposed start and AuxK few latents are dead (7 % in the paper's largest model)",
-    value=final["both"],
-    band=(0, 0.07),
-    why="the paper's 7 %",
-    control=final["neither"],
-    control_is="neither remedy",
-    open_because="revival takes tokens, and a short run has few; latents count as dead after a short silence",
-    witness=dictionaries.history(small)["dead"][-1],
-    witness_is="a dictionary with an eighth of the latents",
-    needs="laptop",
-)
-page.claim(
+page.check("sae.few-dead", final["both"], control={"neither remedy": final["neither"]}, witness=dictionaries.history(small)["dead"][-1])
+page.check(
     "sae.remedies",
-    section="2.4",
-    says="without the two remedies many times more latents are dead (ratio)",
-    value=final["neither"] / final["both"],
-    band=(3, np.inf),
-    why="90 % against 7 % in the paper is a factor of 13; three is asked for at this size",
-    control=np.roll(final["both"], 1) / final["both"],
-    control_is="both remedies against both remedies, another seed",
-    needs="laptop",
+    final["neither"] / final["both"],
+    control={"both remedies against both remedies, another seed": np.roll(final["both"], 1) / final["both"]},
 )
 
 # %% [markdown]
@@ -566,21 +514,11 @@ page.claim(
 # %%
 alone = {"auxk": "AuxK only", "start": "transposed start only"}
 for remedy, arm in alone.items():
-    page.claim(
+    page.check(
         f"sae.{remedy}-alone",
-        section="2.4",
-        says=f"one remedy by itself keeps latents alive (dead share over that with neither): {arm}",
-        value=final[arm] / final["neither"],
-        band=(0, 0.5),
-        why="half as many dead is the least that would be called a remedy",
-        control=np.roll(final["neither"], 1) / final["neither"],
-        control_is="neither against neither, another seed",
-        open_because=""
-        if remedy == "auxk"
-        else "a start only says where the rows begin; the paper shows it beside AuxK, and its own runs are longer",
+        final[arm] / final["neither"],
+        control={"neither against neither, another seed": np.roll(final["neither"], 1) / final["neither"]},
         witness=final["AuxK only"] / final["neither"],
-        witness_is="AuxK by itself",
-        needs="laptop",
     )
 
 # %% [markdown]
@@ -626,17 +564,10 @@ def steps_from_the_edge(errors):
     return np.minimum(at, errors.shape[1] - 1 - at).tolist()
 
 
-page.claim(
+page.check(
     "sae.rate-interior",
-    section="figure 3",
-    says="the grid of learning rates brackets the optimum, for every number of latents and seed (steps of the grid to its nearer end)",
-    value=[steps for errors in swept_errors.values() for steps in steps_from_the_edge(errors)],
-    band=(1, np.inf),
-    why="an optimum at the end of a grid may lie anywhere beyond it",
-    control=[steps for errors in early.values() for steps in steps_from_the_edge(errors)],
-    control_is="the four rates of the journal",
-    control_band=(0, 0),
-    needs="laptop",
+    [steps for errors in swept_errors.values() for steps in steps_from_the_edge(errors)],
+    control={"the four rates of the journal": [steps for errors in early.values() for steps in steps_from_the_edge(errors)]},
 )
 
 # %% [markdown]
@@ -648,17 +579,7 @@ page.claim(
 middle, largest = cfg.sizes[-2:]
 too_high = swept_errors[largest][:, -1] / swept_errors[middle][:, -1]
 at_best = swept_errors[largest].min(axis=1) / swept_errors[middle].min(axis=1)
-page.claim(
-    "sae.rate-too-high",
-    section="figure 3",
-    says="at a rate too high for both, the larger dictionary is the worse one (ratio of errors)",
-    value=too_high,
-    band=(1.02, np.inf),
-    why="worse by more than seeds differ; a pilot had a tenth",
-    control=at_best,
-    control_is="each at its own best rate, where the larger one is the better",
-    needs="laptop",
-)
+page.check("sae.rate-too-high", too_high, control={"each at its own best rate, where the larger one is the better": at_best})
 
 # %% [markdown]
 # ## 6. How reproductions fail
@@ -687,10 +608,10 @@ def windows(short: Short, split: str) -> torch.Tensor:
 
 
 def short_run(pool: torch.Tensor, config: TrainConfig, seed: int, tied_until: int = 0) -> train.Run:
-    going = train.Run(config, pool, run.stream(seed, "short sae", device=run.device()))
+    going = train.Run(config, pool, run.generator(seed, "short sae", device=run.device()))
     if tied_until:
         going.sae.W_enc.data = going.sae.W_dec.data  # no copy: one memory, two names
-    for step, batch in enumerate(stream.shuffled(pool, config.batch, config.steps, run.stream(seed, "short order"))):
+    for step, batch in enumerate(stream.shuffled(pool, config.batch, config.steps, run.generator(seed, "short order"))):
         if step == tied_until:
             going.sae.W_enc.data = going.sae.W_enc.data.clone()
         going.advance(batch)
@@ -704,7 +625,7 @@ def short_run(pool: torch.Tensor, config: TrainConfig, seed: int, tied_until: in
 # %%
 def short_runs(short: Short) -> dict:
     acts, config, seed = windows(short, "train"), short.one.train, short.one.seed
-    anywhere = torch.randperm(len(acts) * short.window, generator=run.stream(0, "positions"))[: len(acts)]
+    anywhere = torch.randperm(len(acts) * short.window, generator=run.generator(0, "positions"))[: len(acts)]
     last, every = acts[:, -1], acts.flatten(0, 1)[anywhere.to(acts.device)]
     x = normalise(windows(short, "heldout")).x
     pools = {"last": (last, 0), "every": (every, 0), "tied": (every, config.steps), "tied at first": (every, config.steps // 2)}
@@ -718,7 +639,7 @@ def short_runs(short: Short) -> dict:
     return made
 
 
-shorts = [run.memo(short_runs, Short(study_of(train=cfg.short, seed=seed), cfg.window)) for seed in range(cfg.seeds)]
+shorts = [memo.memo(short_runs, Short(study_of(train=cfg.short, seed=seed), cfg.window)) for seed in range(cfg.seeds)]
 
 
 def of_short(name, what):
@@ -736,17 +657,7 @@ by_position = {
 
 # %%
 ends = {name: errors[:, 0] / errors[:, -1] for name, errors in by_position.items()}
-page.claim(
-    "sae.all-positions",
-    section="reproductions, lesson 2",
-    says="trained on all positions, the first is reconstructed about as well as the last (ratio of errors)",
-    value=ends["every"],
-    band=(0, 1.5),
-    why="section 3 sees no trend over positions, and position 0 below the others",
-    control=ends["last"],
-    control_is="trained on last positions only, on as many vectors",
-    needs="laptop",
-)
+page.check("sae.all-positions", ends["every"], control={"trained on last positions only, on as many vectors": ends["last"]})
 
 # %% [markdown]
 # ### One space for everything
@@ -773,16 +684,7 @@ unit_length = [
 views = {"raw": resid, "unit length": x / (sub.d_model - 1) ** 0.5, "common": x}
 medians = {name: recipe.geometric_median(view.flatten(0, 1)[:4096]) for name, view in views.items()}
 b_alone = {name: reconstruction.normalised_mse(x, median.expand_as(x)) for name, median in medians.items()}
-page.claim(
-    "sae.one-space",
-    section="reproductions, lesson 1",
-    says="the trained model reconstructs inputs in the space it was trained in (normalised MSE)",
-    value=mse["averaged"],
-    band=(0, 0.25),
-    why="the band of the reconstruction claim above",
-    control=unit_length,
-    control_is="the same vectors at unit length, as in the paper's text",
-)
+page.check("sae.one-space", mse["averaged"], control={"the same vectors at unit length, as in the paper's text": unit_length})
 
 # %% [markdown]
 # ### Metrics
@@ -803,7 +705,7 @@ def in_common_space(raw, answer):
 
 
 METRICS = {"paper": in_common_space, "raw totals": reconstruction.normalised_mse, "per channel": per_channel}
-axes = torch.nn.functional.normalize(torch.randn(2, sub.d_model, generator=run.stream(0, "sink")), dim=1).to(resid.device)
+axes = torch.nn.functional.normalize(torch.randn(2, sub.d_model, generator=run.generator(0, "sink")), dim=1).to(resid.device)
 length = (0.93 / 0.07 * squared(resid[:, 1:]).sum() / len(resid)).sqrt()
 sink = torch.cat([(length * axes[0]).expand(len(resid), 1, -1), resid[:, 1:]], dim=1)
 
@@ -822,16 +724,10 @@ noticed = {name: [metric(sink, bad) / metric(sink, good) for good, bad in answer
 # and why a report needs the share of position 0 beside its number.
 
 # %%
-page.claim(
+page.check(
     "sae.metric",
-    section="reproductions, lesson 4",
-    says="in the common space one long vector in each context weighs no more than another (error with position 0 wrong over with it right)",
-    value=noticed["paper"],
-    band=(0.9, 2),
-    why="it is one position of many; by hand, 1.05 for windows of 64",
-    control=[*noticed["raw totals"], *noticed["per channel"]],
-    control_is="the ratio of totals in the raw space; and a ratio for each channel",
-    needs="laptop",
+    noticed["paper"],
+    control={"the ratio of totals in the raw space; and a ratio for each channel": [*noticed["raw totals"], *noticed["per channel"]]},
 )
 
 # %% [markdown]
@@ -845,7 +741,8 @@ page.claim(
 
 # %%
 begun = [
-    recipe.start(x.flatten(0, 1), cfg.short, run.stream(seed, "begun short", device=run.device())).requires_grad_(False) for seed in range(cfg.seeds)
+    recipe.start(x.flatten(0, 1), cfg.short, run.generator(seed, "begun short", device=run.device())).requires_grad_(False)
+    for seed in range(cfg.seeds)
 ]
 
 
@@ -858,29 +755,16 @@ start_lengths = {"scaled": [first_length(sae) for sae in begun]}
 for sae in begun:
     sae.W_enc *= (sub.d_model / 3 / cfg.short.n) ** 0.5 / sae.W_enc.norm(dim=1, keepdim=True)
 start_lengths["copied too early"] = [first_length(sae) for sae in begun]
-page.claim(
+page.check(
     "sae.start-length",
-    section="reproductions, lesson 5",
-    says="before the first step, reconstructions are as long as inputs, both from b_pre (ratio of mean lengths)",
-    value=start_lengths["scaled"],
-    band=(0.99, 1.01),
-    why="the scale is computed from these very lengths",
-    control=start_lengths["copied too early"],
-    control_is="encoder rows as long as a fresh linear layer's, the decoder normalised after the copy",
+    start_lengths["scaled"],
+    control={"encoder rows as long as a fresh linear layer's, the decoder normalised after the copy": start_lengths["copied too early"]},
 )
 
 # %%
 overall = {name: errors.mean(axis=1) for name, errors in by_position.items()}
-page.claim(
-    "sae.untied",
-    section="reproductions, lesson 5",
-    says="an encoder of its own beats one that shares the decoder's memory (ratio of errors)",
-    value=overall["every"] / overall["tied"],
-    band=(0, 0.95),
-    why="a twentieth, several times what seeds differ by; pilots had a tenth to three tenths, the more the longer the run",
-    control=np.roll(overall["every"], 1) / overall["every"],
-    control_is="two runs with encoders of their own",
-    needs="laptop",
+page.check(
+    "sae.untied", overall["every"] / overall["tied"], control={"two runs with encoders of their own": np.roll(overall["every"], 1) / overall["every"]}
 )
 
 # %% [markdown]
@@ -897,15 +781,8 @@ for seed in range(cfg.seeds):
     for name, extra in (("bias-free", 0), ("b_pre again", sae.b_pre)):
         sae.dead_code = lambda x, dead, k, extra=extra, sae=sae: x - sae(x) + extra  # latents that know the residual
         perfect[name].append(recipe.aux_loss(sae, flat, sae(flat), torch.arange(8), 8).item())
-page.claim(
-    "sae.auxk-bias",
-    section="reproductions, lesson 7",
-    says="AuxK asks nothing more of dead latents that reconstruct the residual exactly (its loss)",
-    value=perfect["bias-free"],
-    band=(0, 1e-6),
-    why="an identity, in single precision",
-    control=perfect["b_pre again"],
-    control_is="the same decoded with b_pre, which the reconstruction has already spent",
+page.check(
+    "sae.auxk-bias", perfect["bias-free"], control={"the same decoded with b_pre, which the reconstruction has already spent": perfect["b_pre again"]}
 )
 
 # %% [markdown]
@@ -914,16 +791,7 @@ page.claim(
 # trainer normalises once more.
 
 # %%
-page.claim(
-    "sae.saved-unit",
-    section="reproductions, lesson 8",
-    says="decoder rows have unit length when the training is over (largest deviation)",
-    value=of_short("every", "off when saved"),
-    band=(0, 1e-5),
-    why="single precision",
-    control=of_short("every", "off"),
-    control_is="the weights as the last step left them",
-)
+page.check("sae.saved-unit", of_short("every", "off when saved"), control={"the weights as the last step left them": of_short("every", "off")})
 
 # %% [markdown]
 # ### Reference values
@@ -939,18 +807,13 @@ def mixed_spaces(raw, answer):
     return (squared(raw - answer).sum() / squared(raw - x.mean(dim=(0, 1))).sum()).item()
 
 
-random_sae = TopK.random(sub.d_model, cfg.stream.n, cfg.stream.k, run.stream(0, "random sae", device=run.device()))
+random_sae = TopK.random(sub.d_model, cfg.stream.n, cfg.stream.k, run.generator(0, "random sae", device=run.device()))
 references = {"identity": resid, "mean": raw_mean, "random": random_sae.reconstruct(resid)}
 print({name: {"mended": reconstruction.normalised_mse(resid, a), "mixed": mixed_spaces(resid, a)} for name, a in references.items()})
-page.claim(
+page.check(
     "sae.reference",
-    section="reproductions, lesson 9",
-    says="always answering the mean scores exactly 1",
-    value=reconstruction.normalised_mse(resid, raw_mean),
-    band=(1 - 1e-6, 1 + 1e-6),
-    why="an identity",
-    control=mixed_spaces(resid, raw_mean),
-    control_is="the mean of normalised data subtracted from raw activations",
+    reconstruction.normalised_mse(resid, raw_mean),
+    control={"the mean of normalised data subtracted from raw activations": mixed_spaces(resid, raw_mean)},
 )
 
 # %% [markdown]
@@ -967,18 +830,13 @@ def standard_error(clean, patched):
 
 clean = losses["clean"].double().mean(dim=1)  # one number per context
 patched = [losses[f"averaged/{seed}"].double().mean(dim=1) for seed in range(cfg.seeds)]
-strangers = [clean[torch.randperm(len(clean), generator=run.stream(seed, "strangers"))] for seed in range(cfg.seeds)]
+strangers = [clean[torch.randperm(len(clean), generator=run.generator(seed, "strangers"))] for seed in range(cfg.seeds)]
 unpaired = [((clean.var() + p.var()) / len(clean)).sqrt().item() for p in patched]
 paired = [standard_error(clean, p) for p in patched]
-page.claim(
+page.check(
     "sae.paired",
-    section="reproductions, lesson 10",
-    says="on the same tokens the rise of the loss is known better than from two samples (ratio of standard errors)",
-    value=np.divide(paired, unpaired),
-    band=(0, 0.5),
-    why="twice as sharp is four times the tokens saved",
-    control=[standard_error(s, p) / u for s, p, u in zip(strangers, patched, unpaired, strict=True)],
-    control_is="the same numbers paired with other contexts",
+    np.divide(paired, unpaired),
+    control={"the same numbers paired with other contexts": [standard_error(s, p) / u for s, p, u in zip(strangers, patched, unpaired, strict=True)]},
 )
 
 # %% [markdown]
@@ -989,16 +847,10 @@ page.claim(
 # %%
 elsewhere = normalise(sub.residual(tokens, 0 if cfg.layer else 1)).x
 foreign = [reconstruction.normalised_mse(elsewhere, trained_sae("averaged", seed)(elsewhere.flatten(0, 1)).view_as(x)) for seed in range(cfg.seeds)]
-page.claim(
+page.check(
     "sae.own-site",
-    section="reproductions, lesson 11",
-    says="a dictionary reconstructs its own site better than another of the same width (ratio of errors)",
-    value=np.divide(mse["averaged"], foreign),
-    band=(0, 0.75),
-    why="a third more error is seen by eye; a pilot had twice as much",
-    control=np.divide(mse["averaged"], np.roll(mse["averaged"], 1)),
-    control_is="two dictionaries of the same site, which may stand in for each other",
-    needs="laptop",
+    np.divide(mse["averaged"], foreign),
+    control={"two dictionaries of the same site, which may stand in for each other": np.divide(mse["averaged"], np.roll(mse["averaged"], 1))},
 )
 
 # %% [markdown]

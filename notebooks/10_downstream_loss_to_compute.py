@@ -36,7 +36,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from companion import dictionaries, ledger, run
+from companion import claims, dictionaries, memo, run
 from companion.evals import anchors, compute
 from companion.evals.reconstruction import loss_recovered
 from companion.lm.sources import HubConfig
@@ -71,7 +71,7 @@ cfg = run.choose(
     laptop=Config(small, widths=(256, 2048), kept=(8, 16, 32), seeds=3),
     paper=Config(large, widths=(2**15, 2**17), kept=(32, 64), seeds=1),
 )
-page = ledger.Page("10_downstream_loss_to_compute", paper="Scaling and evaluating sparse autoencoders")
+page = claims.Page("10_downstream_loss_to_compute", cfg)
 cfg
 
 # %% [markdown]
@@ -93,7 +93,7 @@ def loss_curve(config: Config) -> dict:
 
 # %%
 subject, tokens, resid, _ = dictionaries.heldout(cfg.base)
-measured = run.memo(loss_curve, cfg)
+measured = memo.memo(loss_curve, cfg)
 steps, curve = np.array(measured["steps"]), measured["losses"]
 clean = subject.losses(tokens).mean(1).cpu()
 print(f"{len(steps)} checkpoints, {tokens.numel():,} held-out tokens, final loss {clean.mean():.3f} nats")
@@ -141,15 +141,10 @@ for loss in np.linspace(smooth[-1], smooth[0], 17)[1:-1]:
 falling = np.flatnonzero(np.diff(smooth, prepend=np.inf) < 0)  # within a flat stretch only the earliest step can be meant
 own = np.array([compute.invert(smooth[j], steps, smooth) for j in falling]) / steps[falling]
 linear = (smooth[0] - smooth[falling]) / (smooth[0] - smooth[-1]) * steps[-1] / steps[falling]
-page.claim(
+page.check(
     "compute.self-consistent",
-    section="4.1 (our procedure)",
-    says="the map sends each checkpoint's loss to that checkpoint's share of the compute",
-    value=float(np.abs(own - 1).max()),
-    band=(0, 0.02),
-    why="exact but for rounding on the fitted curve; 2 % is the tolerance asked of any such map",
-    control=float(np.median(np.abs(linear - 1))),
-    control_is="share read off linearly in the loss (median error)",
+    float(np.abs(own - 1).max()),
+    control={"share read off linearly in the loss (median error)": float(np.median(np.abs(linear - 1)))},
 )
 
 # %% [markdown]
@@ -170,7 +165,7 @@ def spliced_losses(config: Config) -> dict:
     return made
 
 
-spliced = run.memo(spliced_losses, cfg)
+spliced = memo.memo(spliced_losses, cfg)
 
 # %% [markdown]
 # The stream can also be ablated: set to zero, the usual anchor of "loss recovered", or to its mean. Two more anchors: the identity, which is
@@ -184,12 +179,12 @@ def sub_loss(stream):
 
 anchored = {name: losses.mean(1) for name, losses in anchors.anchor_losses(subject, tokens, cfg.base.layer).items()}
 zero, mean = anchored["zero"], anchored["mean"]
-untrained = TopK.random(subject.d_model, cfg.widths[-1], cfg.kept[-1], run.stream(0, "untrained")).to(subject.device)
+untrained = TopK.random(subject.d_model, cfg.widths[-1], cfg.kept[-1], run.generator(0, "untrained")).to(subject.device)
 worthless = sub_loss(untrained.reconstruct(resid))
 
 
 def worth(loss, name):
-    return compute.compute_fraction(loss, curve, steps, run.stream(0, "bootstrap", name))
+    return compute.compute_fraction(loss, curve, steps, run.generator(0, "bootstrap", name))
 
 
 cells = {key: worth(spliced[f"{key[0]}/{key[1]}/{key[2]}"], str(key)) for key in cfg.grid()}
@@ -240,38 +235,20 @@ page.save_figure(figure, "two_scores", {"k": cfg.kept, "fraction": by_n, "interv
 
 # %%
 every = cfg.grid()
-page.claim(
+page.check(
     "compute.flattering",
-    section="4.1",
-    says="loss recovered from zero ablation is far above the fraction of pre-training compute",
-    value=[min(scores[n, k, seed] - fractions[n, k, seed] for n, k in product(cfg.widths, cfg.kept)) for seed in range(cfg.seeds)],
-    band=(0.1, 1),
-    why="the paper's own pair differs by 0.88; 0.1 is ten times what 0.01 nat of noise does to either score here",
-    control=loss_recovered(clean, clean, zero) - worth(curve[-1], "identity").fraction,
-    control_is="the identity in place of the dictionary",
-    needs="laptop",
+    [min(scores[n, k, seed] - fractions[n, k, seed] for n, k in product(cfg.widths, cfg.kept)) for seed in range(cfg.seeds)],
+    control={"the identity in place of the dictionary": loss_recovered(clean, clean, zero) - worth(curve[-1], "identity").fraction},
 )
-page.claim(
+page.check(
     "compute.recovered-near-one",
-    section="4.1",
-    says="zero ablation calls every dictionary nearly perfect (98.2 % for the paper's largest)",
-    value=[min(scores[n, k, seed] for n, k in product(cfg.widths, cfg.kept)) for seed in range(cfg.seeds)],
-    band=(0.95, 1),
-    why="the paper has 0.98 for its largest model; a pilot had 0.987 at n=4096; 0.95 allows for small dictionaries",
-    control=loss_recovered(clean, mean, zero),
-    control_is="the stream at its mean, which says nothing about the text",
-    needs="laptop",
+    [min(scores[n, k, seed] for n, k in product(cfg.widths, cfg.kept)) for seed in range(cfg.seeds)],
+    control={"the stream at its mean, which says nothing about the text": loss_recovered(clean, mean, zero)},
 )
-page.claim(
+page.check(
     "compute.untrained-passes",
-    section="4.1",
-    says="zero ablation is so easy an anchor that a dictionary which was never trained recovers nearly everything by it",
-    value=loss_recovered(clean, worthless, zero),
-    band=(0.9, 1),
-    why="the paper calls the score too easy; above 0.9 nobody would suspect that nothing had been learned",
-    control=loss_recovered(clean, mean, zero),
-    control_is="the stream at its mean, which says nothing about the text",
-    needs="laptop",
+    loss_recovered(clean, worthless, zero),
+    control={"the stream at its mean, which says nothing about the text": loss_recovered(clean, mean, zero)},
 )
 
 # %% [markdown]
@@ -298,18 +275,7 @@ unfinished = {
     "witness_is": "the same with k in place of n",
 }
 for name, rises in by_seed.items():
-    page.claim(
-        f"compute.rises-with-{name}",
-        section="4.1",
-        says=f"the fraction of compute rises with {name} at every step of the grid",
-        value=rises,
-        band=(0.005, 1),
-        why="any rise would do; half a point is more than rounding of the losses can make",
-        control=seed_noise,
-        control_is="two seeds of the same (n, k): the smallest difference",
-        needs="laptop",
-        **(unfinished if name == "n" else {}),
-    )
+    page.check(f"compute.rises-with-{name}", rises, control={"two seeds of the same (n, k): the smallest difference": seed_noise})
 
 # %% [markdown]
 # ## Error and loss
@@ -328,17 +294,11 @@ def flat(table):
     return np.concatenate([table[n] for n in cfg.widths])
 
 
-shuffled = flat(mse)[torch.randperm(len(flat(mse)), generator=run.stream(0, "shuffle")).numpy()]
-page.claim(
+shuffled = flat(mse)[torch.randperm(len(flat(mse)), generator=run.generator(0, "shuffle")).numpy()]
+page.check(
     "compute.loss-follows-error",
-    section="4.1",
-    says="a lower reconstruction error means a lower loss (rank correlation over the grid)",
-    value=float(spearmanr(flat(mse), flat(delta)).statistic),
-    band=(0.9, 1),
-    why="the paper has a clean power law at fixed k; one exchanged neighbour in six still gives 0.94",
-    control=float(spearmanr(shuffled, flat(delta)).statistic),
-    control_is="the errors dealt out to other dictionaries",
-    needs="laptop",
+    float(spearmanr(flat(mse), flat(delta)).statistic),
+    control={"the errors dealt out to other dictionaries": float(spearmanr(shuffled, flat(delta)).statistic)},
 )
 
 # %% [markdown]
@@ -346,15 +306,10 @@ page.claim(
 # The stream put back must be worth the whole run, and its mean no more than the first steps of it.
 
 # %%
-page.claim(
+page.check(
     "compute.identity",
-    section="4.1 (our procedure)",
-    says="the unchanged stream is worth all of the pre-training compute",
-    value=worth(sub_loss(resid), "identity").fraction,
-    band=(0.98, 1),
-    why="by construction; rounding of the losses may move it by a checkpoint's share of a nat",
-    control=worth(mean, "mean").fraction,
-    control_is="the stream at its mean, which says nothing about the text",
+    worth(sub_loss(resid), "identity").fraction,
+    control={"the stream at its mean, which says nothing about the text": worth(mean, "mean").fraction},
 )
 
 # %% [markdown]
@@ -365,7 +320,7 @@ page.claim(
 # %%
 best = (cfg.widths[-1], cfg.kept[-1], 0)
 losses = spliced[f"{best[0]}/{best[1]}/{best[2]}"]
-elsewhere = losses[torch.randperm(len(losses), generator=run.stream(0, "unpair"))]
+elsewhere = losses[torch.randperm(len(losses), generator=run.generator(0, "unpair"))]
 
 
 def width(cell):
@@ -373,16 +328,10 @@ def width(cell):
 
 
 unpaired = worth(elsewhere, "unpaired")
-page.claim(
+page.check(
     "compute.paired",
-    section="4.1 (our procedure)",
-    says="pairing the tokens narrows the interval of the fraction",
-    value=width(cells[best]) / max(width(unpaired), 1e-9),
-    band=(0, 0.6),
-    why="a context's own difficulty varies by more than half a nat and cancels in pairs",
-    control=width(worth(elsewhere.flip(0), "unpaired again")) / max(width(unpaired), 1e-9),
-    control_is="another unpaired draw",
-    needs="laptop",
+    width(cells[best]) / max(width(unpaired), 1e-9),
+    control={"another unpaired draw": width(worth(elsewhere.flip(0), "unpaired again")) / max(width(unpaired), 1e-9)},
 )
 print(json.dumps({str(key): [round(value, 3) for value in cell[:3]] for key, cell in cells.items()}, indent=0))
 

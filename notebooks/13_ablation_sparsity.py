@@ -32,7 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from companion import dictionaries, ledger, run
+from companion import claims, dictionaries, memo, run
 from companion.evals import ablation, statistics
 from companion.lm.sources import HubConfig
 from companion.lm.training import TINY
@@ -66,7 +66,7 @@ cfg = run.choose(
     laptop=Config(small, seeds=3, contexts=64, length=64, span=16, channels=16),
     paper=Config(large, seeds=1, contexts=256, length=64, span=16, channels=64),
 )
-page = ledger.Page("13_ablation_sparsity", paper="Scaling and evaluating sparse autoencoders")
+page = claims.Page("13_ablation_sparsity", cfg)
 cfg
 
 # %% [markdown]
@@ -92,7 +92,7 @@ def score(v):  # (T, V)
     return (v.abs().sum() / v.norm()) ** 2 / (T * V)
 
 
-gaussian = torch.randn(cfg.span, 4096, generator=run.stream(0, "gaussian"))
+gaussian = torch.randn(cfg.span, 4096, generator=run.generator(0, "gaussian"))
 found = ablation.sparsity(gaussian[None])
 assert torch.isclose(score(gaussian), found.score[0])
 assert torch.isclose(found.score, found.vocabulary * found.position)
@@ -108,27 +108,9 @@ one_hot[0, 7] = 1.0
 assert torch.isclose(score(one_hot), torch.tensor(1 / one_hot.numel()))
 assert torch.isclose(score(3 * gaussian + torch.arange(cfg.span)[:, None]), score(gaussian), atol=1e-4)
 stays = gaussian * (torch.arange(cfg.span) == 0)[:, None]
-laplace = torch.distributions.Laplace(0.0, 1.0).icdf(torch.rand(cfg.span, 4096, generator=run.stream(0, "laplace")) * 0.999 + 5e-4)
-page.claim(
-    "ablation.gaussian",
-    section="4.5",
-    says="independent Gaussian changes score 2/pi, just above the paper's 60 % for channels",
-    value=score(gaussian).item(),
-    band=(ablation.GAUSSIAN - 0.01, ablation.GAUSSIAN + 0.01),
-    why="E|x|^2 / E[x^2] = 2/pi; the sample of this size scatters by 0.003",
-    control=score(laplace).item(),
-    control_is="Laplace changes (1/2)",
-)
-page.claim(
-    "ablation.position-alone",
-    section="4.5",
-    says="an effect dense over the vocabulary scores as sparse as the paper's latents (10 to 14 % and below) if it stays at its position",
-    value=score(stays).item(),
-    band=(0, 0.14),
-    why="2 / (pi T), from the definition",
-    control=score(gaussian).item(),
-    control_is="the same effect at every position",
-)
+laplace = torch.distributions.Laplace(0.0, 1.0).icdf(torch.rand(cfg.span, 4096, generator=run.generator(0, "laplace")) * 0.999 + 5e-4)
+page.check("ablation.gaussian", score(gaussian).item(), control={"Laplace changes (1/2)": score(laplace).item()})
+page.check("ablation.position-alone", score(stays).item(), control={"the same effect at every position": score(gaussian).item()})
 
 # %% [markdown]
 # ## What is removed
@@ -173,7 +155,7 @@ def measure(config: Config) -> dict:
     layer, span = config.base.layer, config.span
     found = defaultdict(list)
     for seed in range(config.seeds):
-        dictionary, draw = dictionaries.dictionary(dictionaries.variant(config.base, seed=seed)), run.stream(seed, "ablation")
+        dictionary, draw = dictionaries.dictionary(dictionaries.variant(config.base, seed=seed)), run.generator(seed, "ablation")
         for context in torch.randperm(len(text), generator=draw)[: config.contexts].tolist():
             resid = sub.residual(text[context][None], layer)[0]
             t = int(torch.randint(1, config.length - span + 1, (1,), generator=draw))
@@ -189,7 +171,7 @@ def measure(config: Config) -> dict:
     return {name: torch.cat(parts) for name, parts in found.items()}
 
 
-measured = {name: tensor.numpy() for name, tensor in run.memo(measure, cfg).items()}
+measured = {name: tensor.numpy() for name, tensor in memo.memo(measure, cfg).items()}
 
 # %% [markdown]
 # ## Figure: the score and its factors
@@ -233,25 +215,19 @@ print("\n".join(f"{name:24}" + "  ".join(f"{factor} {value:.3f}" for factor, val
 product = [np.mean(pick("first", "latents", seed=s) * pick("position", "latents", seed=s)) for s in range(cfg.seeds)]
 whole = [pick("score", "latents", seed=s).mean() for s in range(cfg.seeds)]
 vocabulary = [pick("first", "latents", seed=s).mean() for s in range(cfg.seeds)]
-page.claim(
+page.check(
     "ablation.two-factors",
-    section="4.5 (our reading)",
-    says="vocabulary part at t times position part gives the whole score",
-    value=[p / w for p, w in zip(product, whole, strict=True)],
-    band=(0.9, 1.1),
-    why="exact for effects of one shape at all positions; 10 % was the pilot's tolerance",
-    control=[p / w for p, w in zip(vocabulary, whole, strict=True)],
-    control_is="the vocabulary part alone",
+    [p / w for p, w in zip(product, whole, strict=True)],
+    control={"the vocabulary part alone": [p / w for p, w in zip(vocabulary, whole, strict=True)]},
 )
-page.claim(
+page.check(
     "ablation.dense-over-vocabulary",
-    section="4.5 (our reading)",
-    says="over the vocabulary the effect of a latent is nearly as dense as a Gaussian one",
-    value=vocabulary,
-    band=(0.5, 0.66),
-    why="between Laplace (1/2) and Gaussian (2/pi): nothing a reader would call sparse",
-    control=score(torch.where(torch.rand(gaussian.shape, generator=run.stream(0, "few")) < 0.1, gaussian, 0.0)[:1]).item(),
-    control_is="a Gaussian effect on a tenth of the vocabulary",
+    vocabulary,
+    control={
+        "a Gaussian effect on a tenth of the vocabulary": score(
+            torch.where(torch.rand(gaussian.shape, generator=run.generator(0, "few")) < 0.1, gaussian, 0.0)[:1]
+        ).item()
+    },
 )
 
 # %% [markdown]
@@ -264,37 +240,21 @@ page.claim(
 def paired_interval(factor, kind, other, seed):
     contexts = np.unique(measured["where"][chosen(kind, seed=seed), 1])
     difference = np.array([pick(factor, kind, seed=seed, context=c).mean() - pick(factor, other, seed=seed, context=c).mean() for c in contexts])
-    return statistics.mean_interval(difference, run.stream(seed, "pairs"), 1000)[1:]
+    return statistics.mean_interval(difference, run.generator(seed, "pairs"), 1000)[1:]
 
 
 def ends(factor, kind, end):
     return [paired_interval(factor, kind, "random", seed)[end] for seed in range(cfg.seeds)]
 
 
-page.claim(
+page.check(
     "ablation.latents-sparser-at-t",
-    section="4.5",
-    says="over the vocabulary, latents are sparser than random directions of equal norm (upper end of the difference)",
-    value=ends("first", "latents", 1),
-    band=(-1, -1e-6),
-    why="the sentence asks for a difference below zero at 95 % confidence",
-    control=max(ends("first", "random again", 1)),
-    control_is="a second random direction",
-    open_because="a pilot saw a difference of a few thousandths",
+    ends("first", "latents", 1),
+    control={"a second random direction": max(ends("first", "random again", 1))},
     witness=(score(laplace) - score(gaussian)).item(),
-    witness_is="Laplace changes against Gaussian ones",
-    needs="laptop",
 )
-page.claim(
-    "ablation.latents-travel-further",
-    section="4.5 (our reading)",
-    says="latents reach later positions more than random directions do (lower end of the difference)",
-    value=ends("position", "latents", 0),
-    band=(1e-6, 1),
-    why="a difference above zero at 95 % confidence; the pilot saw .01 to .05 by layer",
-    control=min(ends("position", "random again", 0)),
-    control_is="a second random direction",
-    needs="laptop",
+page.check(
+    "ablation.latents-travel-further", ends("position", "latents", 0), control={"a second random direction": min(ends("position", "random again", 0))}
 )
 
 # %% [markdown]
@@ -304,32 +264,22 @@ page.claim(
 
 # %%
 ratio = [pick("score", "latents", seed=s).mean() / pick("score", "channels", seed=s).mean() for s in range(cfg.seeds)]
-sparse_effect = score(torch.where(torch.rand(gaussian.shape, generator=run.stream(0, "sparse")) < 0.1, gaussian, 0.0))
-page.claim(
+sparse_effect = score(torch.where(torch.rand(gaussian.shape, generator=run.generator(0, "sparse")) < 0.1, gaussian, 0.0))
+page.check(
     "ablation.latents-below-channels",
-    section="4.5",
-    says="the effects of latents are far sparser than those of channels (10-14 % against 60 %)",
-    value=ratio,
-    band=(0, 0.5),
-    why="the paper's ratio is about 0.2; anything up to a half would still be its sentence",
-    control=[pick("score", "random", seed=s).mean() / pick("score", "channels", seed=s).mean() for s in range(cfg.seeds)],
-    control_is="random directions against channels",
-    open_because="a pilot on a model of this size found latents above channels; whether it holds on GPT-2 for the right reason is open",
+    ratio,
+    control={
+        "random directions against channels": [
+            pick("score", "random", seed=s).mean() / pick("score", "channels", seed=s).mean() for s in range(cfg.seeds)
+        ]
+    },
     witness=(sparse_effect / score(gaussian)).item(),
-    witness_is="an effect on a tenth of the vocabulary against one on all of it",
 )
-page.claim(
+page.check(
     "ablation.channels-at-60",
-    section="4.5",
-    says="removing a channel scores 60 %",
-    value=[pick("score", "channels", seed=s).mean() for s in range(cfg.seeds)],
-    band=(0.5, 0.65),
-    why="the paper's 60 %, which is just under the Gaussian 2/pi",
-    control=score(stays).item(),
-    control_is="a Gaussian effect at one position",
-    open_because="with one position ablated it needs effects that do not fade along the text",
+    [pick("score", "channels", seed=s).mean() for s in range(cfg.seeds)],
+    control={"a Gaussian effect at one position": score(stays).item()},
     witness=score(gaussian).item(),
-    witness_is="a Gaussian effect of equal size at all positions",
 )
 
 # %% [markdown]
@@ -338,15 +288,14 @@ page.claim(
 
 # %%
 b_over_a = [pick("score", "channels", True, s).mean() / pick("score", "channels", False, s).mean() for s in range(cfg.seeds)]
-page.claim(
+page.check(
     "ablation.variant-b",
-    section="4.5",
-    says="removing channels at all later positions multiplies their score",
-    value=b_over_a,
-    band=(2, 16),
-    why="between fading by half and the span itself; the pilot had a factor of five",
-    control=[pick("score", "random again", seed=s).mean() / pick("score", "random", seed=s).mean() for s in range(cfg.seeds)],
-    control_is="random directions at one position, drawn twice",
+    b_over_a,
+    control={
+        "random directions at one position, drawn twice": [
+            pick("score", "random again", seed=s).mean() / pick("score", "random", seed=s).mean() for s in range(cfg.seeds)
+        ]
+    },
 )
 
 # %% [markdown]
@@ -356,15 +305,10 @@ page.claim(
 # %%
 effect_norm = np.linalg.norm(measured["norms"], axis=1)
 nothing = ablation.effects(subject, stream, torch.zeros(2, *stream.shape, device=stream.device), cfg.base.layer, cfg.span, cfg.span).norm().item()
-page.claim(
+page.check(
     "ablation.above-rounding",
-    section="4.5 (our procedure)",
-    says="every effect that is scored is a hundred times the rounding of the forward pass",
-    value=float((effect_norm / measured["floor"]).min()),
-    band=(50, float("inf")),
-    why="by the rule above; centring by the median may halve a norm",
-    control=nothing / float(np.median(measured["floor"])),
-    control_is="removing nothing",
+    float((effect_norm / measured["floor"]).min()),
+    control={"removing nothing": nothing / float(np.median(measured["floor"]))},
 )
 
 # %% [markdown]

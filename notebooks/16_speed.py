@@ -32,7 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from companion import ledger, run
+from companion import claims, memo, run
 from companion.evals import cost
 from companion.plots import speed as plots
 from companion.sae import kernels, train
@@ -78,7 +78,7 @@ cfg = run.choose(
         trained=TrainConfig(n=16384, k=32, steps=2000, batch=8192, dead_after_tokens=1_000_000),
     ),
 )  # fmt: skip
-page = ledger.Page("16_speed", paper="Scaling and evaluating sparse autoencoders")
+page = claims.Page("16_speed", cfg)
 cfg
 
 # %% [markdown]
@@ -120,8 +120,8 @@ def backward(sae, x_hat, x):
 
 
 def example(step, seed=0):
-    sae = TopK.random(step.d, step.n, step.k, run.stream(seed, "weights"))
-    return sae, normalise(torch.randn(step.B, step.d, generator=run.stream(seed, "inputs"))).x
+    sae = TopK.random(step.d, step.n, step.k, run.generator(seed, "weights"))
+    return sae, normalise(torch.randn(step.B, step.d, generator=run.generator(seed, "inputs"))).x
 
 
 sae, x = example(cfg.step)
@@ -151,15 +151,10 @@ def saving_over_formula(form, step):
 
 few = cfg.step._replace(B=256)  # a count needs no large batch
 tried = [few, few._replace(k=2 * few.k), few._replace(d=2 * few.d)]
-page.claim(
+page.check(
     "speed.flops",
-    section="appendix on kernels",
-    says="the share of operations that the sparse step saves is that of the formula (counted over formula, three shapes)",
-    value=[saving_over_formula(lambda sae, x: sae(x), step) for step in tried],
-    band=(0.99, 1.01),
-    why="one per cent: the formula leaves out a bias that enters as one more input, and the second use of a gather",
-    control=[saving_over_formula(halfway, step) for step in tried],
-    control_is="a sparse encoder whose code is decoded as a matrix",
+    [saving_over_formula(lambda sae, x: sae(x), step) for step in tried],
+    control={"a sparse encoder whose code is decoded as a matrix": [saving_over_formula(halfway, step) for step in tried]},
 )
 
 # %% [markdown]
@@ -182,12 +177,12 @@ page.save_figure(plots.parts(bars, "10⁹ operations of one step, by the formula
 # | $dL/dW$ of both matrices | matrix products | sort the $Bk$ pairs by latent once, then gather again with rows and latents exchanged |
 
 # %%
-table = torch.randn(16, 4096, generator=run.stream(0, "table"))
+table = torch.randn(16, 4096, generator=run.generator(0, "table"))
 values, indices = kernels.top_k(table, 16)
 assert torch.equal(values.sort(1).values, table.topk(16).values.sort(1).values)
 assert torch.equal(table.gather(1, indices), values)
-by, z, g = kernels.ByLatent(indices, 4096), values.double(), torch.randn(16, 8, dtype=torch.double, generator=run.stream(0, "rows"))
-W = torch.randn(4096, 8, dtype=torch.double, generator=run.stream(1, "rows"))
+by, z, g = kernels.ByLatent(indices, 4096), values.double(), torch.randn(16, 8, dtype=torch.double, generator=run.generator(0, "rows"))
+W = torch.randn(4096, 8, dtype=torch.double, generator=run.generator(1, "rows"))
 assert torch.allclose(kernels.weighted_gather(indices, z, W), kernels.weighted_gather_reference(indices, z, W))
 assert torch.allclose(kernels.gathered_dot(indices, W, g), kernels.gathered_dot_reference(indices, W, g))
 assert torch.allclose(kernels.transposed_gather(by, z, g), kernels.transposed_gather_reference(by, z, g))
@@ -221,15 +216,10 @@ def farthest(form, seed, dtype):
 
 # %%
 for dtype, name, limit in ((torch.float64, "fp64", 1e-10), (torch.float32, "fp32", 1e-4)):
-    page.claim(
+    page.check(
         f"speed.gradients-{name}",
-        section="appendix on kernels",
-        says=f"gradients of the sparse step are those of the dense one, {name} (largest relative distance)",
-        value=[farthest(lambda sae, x: sae(x), seed, dtype) for seed in range(cfg.seeds)],
-        band=(0, limit),
-        why="rounding of sums of some thousand terms, with room to spare",
-        control=[farthest(drops_encoder, seed, dtype) for seed in range(cfg.seeds)],
-        control_is="a kernel that returns no gradient to the encoder",
+        [farthest(lambda sae, x: sae(x), seed, dtype) for seed in range(cfg.seeds)],
+        control={"a kernel that returns no gradient to the encoder": [farthest(drops_encoder, seed, dtype) for seed in range(cfg.seeds)]},
     )
 
 # %% [markdown]
@@ -258,7 +248,7 @@ def whole_step(form, sae, x):
 # %%
 def selection_ratio(kept_share):
     rows, n = cfg.selected
-    scores, k = torch.randn(rows, n, generator=run.stream(kept_share, "scores")), n // kept_share
+    scores, k = torch.randn(rows, n, generator=run.generator(kept_share, "scores")), n // kept_share
     assert torch.equal(kernels.top_k(scores, k)[0].sort(1).values, scores.topk(k).values.sort(1).values)
     seconds = cost.by_turns({"torch": lambda: scores.topk(k, dim=1, sorted=False), "ours": lambda: kernels.top_k(scores, k)}, cfg.repeats)
     return seconds["torch"] / seconds["ours"]
@@ -273,16 +263,10 @@ page.save_figure(figure, "selection", {"n/k": cfg.kept_shares, "torch/ours": sel
 
 # %%
 few_kept = [at for at, share in enumerate(cfg.kept_shares) if share >= 256]
-page.claim(
+page.check(
     "speed.top-k",
-    section="appendix on kernels",
-    says="exact selection by a bound is faster than torch.topk where at most one in 256 is kept (torch's time over ours)",
-    value=np.median(selection, axis=0)[few_kept],
-    band=(1.25, np.inf),
-    why="a quarter: more than the medians of a busy machine move by",
-    control=np.median(selection, axis=0)[0],
-    control_is="one in four kept, where nothing can be left out",
-    needs="laptop",
+    np.median(selection, axis=0)[few_kept],
+    control={"one in four kept, where nothing can be left out": np.median(selection, axis=0)[0]},
 )
 
 # %% [markdown]
@@ -309,17 +293,7 @@ page.save_figure(figure, "step_time", {"n/k": cfg.ratios, "dense/sparse": measur
 
 # %%
 sparse_enough = [at for at, ratio in enumerate(cfg.ratios) if ratio >= 64]
-page.claim(
-    "speed.sparse-faster",
-    section="appendix on kernels",
-    says="a sparse step is faster than a dense one wherever n / k is 64 or more (dense time over sparse, each such n / k)",
-    value=np.median(measured, axis=0)[sparse_enough],
-    band=(1.2, np.inf),
-    why="faster, by more than medians move on a busy machine; operations alone would give four to five",
-    control=np.median(measured, axis=0)[0],
-    control_is="n / k = 2",
-    needs="laptop",
-)
+page.check("speed.sparse-faster", np.median(measured, axis=0)[sparse_enough], control={"n / k = 2": np.median(measured, axis=0)[0]})
 
 # %% [markdown]
 # **Where the time goes.** The parts of both forms, each timed alone, in multiples of the encoder's product. The dense form cannot be below five,
@@ -377,17 +351,7 @@ page.save_figure(figure, "time", {"parts": bars, "whole step": {form: products[f
 # step:
 
 # %%
-page.claim(
-    "speed.five-products",
-    section="appendix on kernels",
-    says="a whole sparse step takes less time than the five products that a dense one cannot do without (in encoder products)",
-    value=products["sparse"],
-    band=(0, 5),
-    why="10Bdn operations over 2Bdn: the floor of the dense form without its selection, its elementwise passes and Adam",
-    control=products["dense"],
-    control_is="the dense step",
-    needs="laptop",
-)
+page.check("speed.five-products", products["sparse"], control={"the dense step": products["dense"]})
 
 # %% [markdown]
 # ## 4. Memory
@@ -407,17 +371,7 @@ def extra_share(form, n):
 forms = {"sparse": lambda sae, x: sae(x), "dense": dense}
 shares = {name: np.array([extra_share(form, n) for n in cfg.widths]) for name, form in forms.items()}
 page.save_figure(plots.held(cfg.widths, shares, 0.15), "memory", {"n": cfg.widths, "extra / (B, n) array": shares})
-page.claim(
-    "speed.memory",
-    section="appendix on kernels",
-    says="memory of a step beyond weights and gradients, as a share of the (B, n) float32 array, at the largest n",
-    value=shares["sparse"][-1],
-    band=(0, 0.15),
-    why="a target of this project, set before the kernels were written",
-    control=shares["dense"][-1],
-    control_is="the dense step",
-    needs="laptop",
-)
+page.check("speed.memory", shares["sparse"][-1], control={"the dense step": shares["dense"][-1]})
 
 # %% [markdown]
 # ## 5. Selecting in low precision
@@ -460,16 +414,16 @@ def train_each(config: Config) -> dict:
     curves = {}
     for seed in range(config.seeds):
         fresh = 10 + seed  # seeds 0 to 2 were the pilots that the bands rest on
-        W = planted.directions(config.features, 64, run.stream(fresh, "features"))
-        sample = planted.draw(W, config.density, 4096, run.stream(fresh, "sample")).acts
+        W = planted.directions(config.features, 64, run.generator(fresh, "features"))
+        sample = planted.draw(W, config.density, 4096, run.generator(fresh, "sample")).acts
         for name, path in (paths() | {"dense": kernels.REFERENCE}).items():
-            batches = planted.batches(W, config.density, config.trained.batch, run.stream(fresh, "amounts"))
-            fitted = train.fit(batches, config.trained, sample, run.stream(fresh, "sae"), path=path)
+            batches = planted.batches(W, config.density, config.trained.batch, run.generator(fresh, "amounts"))
+            fitted = train.fit(batches, config.trained, sample, run.generator(fresh, "sae"), path=path)
             curves[f"{name}/{seed}"] = torch.from_numpy(fitted.history["mse"])
     return curves
 
 
-histories = run.memo(train_each, cfg)
+histories = memo.memo(train_each, cfg)
 curves = {name: np.stack([histories[f"{name}/{seed}"].numpy() for seed in range(cfg.seeds)]) for name in (*paths(), "dense")}
 
 # %% [markdown]
@@ -480,15 +434,10 @@ steps = np.minimum(np.arange(curves["dense"].shape[1]) * cfg.trained.log_every, 
 shown = {name: curves[name] for name in ("dense", "float32", "bfloat16", "3 levels")}
 page.save_figure(plots.losses(steps, shown), "losses", {"step": steps, "normalised mse": shown})
 between = curves["dense"].std(axis=0, ddof=1).mean()
-page.claim(
+page.check(
     "speed.same-curve",
-    section="2.3",
-    says="the loss curve is that of the dense float32 reference within seed noise (mean distance over standard deviation of seeds)",
-    value=np.abs(curves["float32"] - curves["dense"]).mean(axis=1) / between,
-    band=(0, 0.5),
-    why="half of what two seeds differ by would be seen in the figure; rounding alone is far below",
-    control=np.abs(np.roll(curves["dense"], 1, axis=0) - curves["dense"]).mean(axis=1) / between,
-    control_is="the reference with another seed",
+    np.abs(curves["float32"] - curves["dense"]).mean(axis=1) / between,
+    control={"the reference with another seed": np.abs(np.roll(curves["dense"], 1, axis=0) - curves["dense"]).mean(axis=1) / between},
 )
 
 # %% [markdown]
@@ -499,32 +448,13 @@ last = max(1, curves["dense"].shape[1] // 10)
 final = {name: curves[name][:, -last:].mean(axis=1) for name in paths()}
 figure = plots.coarser(list(overlaps), np.array([np.mean(shares) for shares in overlaps.values()]), np.stack(list(final.values())))
 page.save_figure(figure, "low_precision", {"overlap": overlaps, "normalised mse": final})
-page.claim(
-    "speed.bf16-overlap",
-    section="appendix on kernels (ours)",
-    says="selection in bfloat16 finds the latents that float32 finds (share of them)",
-    value=overlaps["bfloat16"],
-    band=(0.97, 1),
-    why="scores round by 2^-9 of their terms, and neighbours near the k-th largest are some hundredths of its size apart",
-    control=overlaps["3 levels"],
-    control_is="entries rounded to three levels",
-)
+page.check("speed.bf16-overlap", overlaps["bfloat16"], control={"entries rounded to three levels": overlaps["3 levels"]})
 
 # %% [markdown]
 # One latent in a hundred differs, always one that is nearly tied. What that costs:
 
 # %%
-page.claim(
-    "speed.bf16-loss",
-    section="appendix on kernels (ours)",
-    says="and training does not notice (final normalised MSE over that of float32 selection)",
-    value=final["bfloat16"] / final["float32"],
-    band=(0.95, 1.05),
-    why="pilots of three other seeds were within two per cent, one at the edge of it; five are allowed, since near ties make another run",
-    control=final["3 levels"] / final["float32"],
-    control_is="entries rounded to three levels",
-    needs="laptop",
-)
+page.check("speed.bf16-loss", final["bfloat16"] / final["float32"], control={"entries rounded to three levels": final["3 levels"] / final["float32"]})
 
 # %% [markdown]
 # ## 6. Beside other libraries, as recorded
@@ -567,19 +497,7 @@ if record is not None:
     units = record["machine"]["bf16_matrix_units"]
     chosen = ratios["ours, bf16 selection" if units else "ours"]
     limit = np.array([(1.3 if shape["shape"]["n"] < 2**14 else 1.0) if units else 1.6 for shape in record["shapes"]])
-    page.claim(
-        "speed.recorded-step",
-        section="(recorded)",
-        says="a whole step costs no more encoder products than were allowed for each of the shapes (measured over allowed)",
-        value=chosen / limit,
-        band=(0, 1),
-        why="1.0 products at the two larger shapes and 1.3 at the smallest with bfloat16 matrix units, 1.6 without: set beforehand",
-        control=ratios["dense reference"] / limit,
-        control_is="the dense step in our place",
-        open_because="the limit was set on another processor, with another ratio of memory to products",
-        witness=1 / limit,
-        witness_is="the encoder product alone",
-    )
+    page.check("speed.recorded-step", chosen / limit, control={"the dense step in our place": ratios["dense reference"] / limit}, witness=1 / limit)
 
 # %% [markdown]
 # And the other libraries, each in its own trainer:
@@ -587,18 +505,11 @@ if record is not None:
 # %%
 for name, factor in (("SAELens", 8), ("dictionary_learning", 8), ("sparsify", 2.5)) if record is not None else ():
     if name in ratios:
-        page.claim(
+        page.check(
             f"speed.recorded-{name}",
-            section="(recorded)",
-            says=f"a step of {name} takes at least {factor} times as long as ours, at each of the recorded shapes",
-            value=ratios[name] / chosen,
-            band=(factor, np.inf),
-            why="set beforehand, from a comparison on a processor with bfloat16 matrix units",
-            control=ratios[name] / ratios["dense reference"],
-            control_is="the dense step in our place",
-            open_because="the factor was set on another processor, with another ratio of memory to products",
+            ratios[name] / chosen,
+            control={"the dense step in our place": ratios[name] / ratios["dense reference"]},
             witness=ratios[name],
-            witness_is="the encoder product alone in our place",
         )
 
 # %% [markdown]

@@ -11,7 +11,7 @@ def tiny_home() -> Path:
     from companion import run
     from companion.lm import sources, training
 
-    return run.memo_folder(sources.prepare, training.TINY)
+    return memo.memo_folder(sources.prepare, training.TINY)
 
 
 @pytest.fixture(scope="session")

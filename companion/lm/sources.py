@@ -87,7 +87,7 @@ def provenance(name: str) -> dict[str, Any]:
 
 
 def prepare(folder: Path, config: Config) -> None:
-    """Fill `folder` with a subject. Use as `run.memo_folder(sources.prepare, config)`.
+    """Fill `folder` with a subject. Use as `memo.memo_folder(sources.prepare, config)`.
 
     Raises:
         SubjectError: the shipped files are not those of the configuration, or the hub did not give what was asked for.
