@@ -5,28 +5,25 @@
     python -m companion.cli --subject stanford-crfm/alias-gpt2-small-x21@checkpoint-400000 --layer 8 -n 32768 -k 32 --steps 20000 --folder runs/gpt2
 
 Started again with the same options it goes on where it stopped, on as many processes as it is then given. Activations are
-streamed from the subject; the result is written in SAELens's layout to <folder>/sae.
+streamed from the subject that ships with the package, or from a model of the hub; the result is written in SAELens's layout
+to <folder>/sae.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-import torch
-
-from companion import run, study
-from companion.evals import reconstruction
-from companion.lm.subject import HubConfig
-from companion.lm.training import SMALL, TINY
+from companion import dictionaries, run
+from companion.lm.sources import HubConfig
+from companion.lm.training import TINY
 from companion.sae import distributed, formats, paths
 from companion.sae.mesh import SINGLE, Mesh
-from companion.sae.models import Autoencoder, normalise
+from companion.sae.models import Autoencoder
 from companion.sae.recipe import TrainConfig
 from companion.sae.train import Trained, fit
 
-HELD_OUT = 64
-"""Contexts on which the error that goes into the file is measured."""
-OFFLINE = {"small": SMALL, "tiny": TINY}
+SMALL = "python-stdlib-4l"
+"""The subject of --subject small."""
 PATHS = {"recommended": paths.recommended, "exact": lambda device: paths.EXACT, "low": paths.low}
 
 
@@ -50,28 +47,28 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments, argparse.Namespace(batch=4096))
 
 
-def configure(options: argparse.Namespace) -> study.DictionaryConfig:
+def configure(options: argparse.Namespace) -> dictionaries.DictionaryConfig:
     """What is trained, from the options.
 
     Raises:
         ValueError: an unknown subject or one without a revision, or settings that `TrainConfig` refuses.
     """
     name, _, revision = options.subject.partition("@")
-    if not revision and name not in OFFLINE:
+    if not revision and name not in ("small", "tiny"):
         raise ValueError(
             f"--subject {options.subject}: write {name}@REVISION with a branch, tag or commit of that model on the hub, so that the result "
-            f"can say what it was trained on; offline there are {' and '.join(OFFLINE)}"
+            f"can say what it was trained on; offline there are small and tiny"
         )
-    subject = HubConfig(name, revision) if revision else OFFLINE[name]
+    subject = HubConfig(name, revision) if revision else TINY if name == "tiny" else dictionaries.offline_subject(SMALL)
     fields = {field: value for field, value in vars(options).items() if field in TrainConfig.__dataclass_fields__}
-    return study.DictionaryConfig(subject, TrainConfig(**fields), options.layer, options.contexts, options.seed)
+    return dictionaries.DictionaryConfig(subject, TrainConfig(**fields), options.layer, options.contexts, options.seed)
 
 
 def train(options: argparse.Namespace, mesh: Mesh = SINGLE) -> Autoencoder:
     """Train as the options say, or go on; the first process writes the result."""
     config = configure(options)
-    stream = study.stream(config, options.buffer)
-    sample = torch.cat([stream.make(block) for block in range(min(stream.blocks, -(-config.train.median_sample // stream.block_tokens)))])
+    stream = dictionaries.stream(config, options.buffer)
+    sample = dictionaries.first(stream, config.train.median_sample)
     generator, path = run.generator(config.seed, "start", device=run.device()), PATHS[options.path](sample.device)
     trained = fit(stream, config.train, sample, generator, folder=options.folder, every=options.every, mesh=mesh, path=path)
     if not mesh.silent:
@@ -79,13 +76,11 @@ def train(options: argparse.Namespace, mesh: Mesh = SINGLE) -> Autoencoder:
     return trained.sae
 
 
-def provenance(config: study.DictionaryConfig, trained: Trained) -> dict:
+def provenance(config: dictionaries.DictionaryConfig, trained: Trained) -> dict:
     """What the file says about itself; its error is that of held-out text."""
-    sub = study.open_subject(config.subject)
-    x = normalise(sub.activations(sub.tokens("heldout")[:HELD_OUT], config.site)).x
-    with torch.no_grad():
-        error = reconstruction.normalised_mse(x, trained.sae(x.flatten(0, 1)).view_as(x))
-    known = dict(model_name=sub.name, hook_name=config.site, layer=config.layer, seed=config.seed, tokens=int(trained.history["tokens"][-1]))
+    text = dictionaries.heldout(config)
+    error = dictionaries.error(trained.sae, text.x)
+    known = dict(model_name=text.subject.name, hook_name=config.site, layer=config.layer, seed=config.seed, tokens=int(trained.history["tokens"][-1]))
     return known | dict(normalised_mse=error, dead_share=float(trained.history["dead"][-1]))
 
 

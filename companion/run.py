@@ -4,6 +4,7 @@ This is the only module that reads the environment:
 
     COMPANION_PROFILE    quick | laptop (default) | paper: which row of a notebook's parameters is used
     COMPANION_DEVICE     a torch device name; default cuda at `paper`, cpu otherwise
+    COMPANION_SUBJECT    shipped (default) | train: whether offline subject models are those of the package or trained here
     COMPANION_SEED       a whole number, default 0; another one replaces every random draw by another
     COMPANION_CACHE      where trained things are kept; default is the user's cache folder
     COMPANION_CACHE_GB   how large that folder may grow, in gigabytes; default 20
@@ -76,6 +77,15 @@ def device() -> str:
             " (in Colab: Runtime > Change runtime type), or use COMPANION_PROFILE=laptop."
         )
     return name
+
+
+def subject_source() -> str:
+    """Where offline subject models come from: "shipped" with the package, or with COMPANION_SUBJECT=train trained on this machine.
+
+    Raises:
+        SetupError: COMPANION_SUBJECT is neither.
+    """
+    return _one_of("COMPANION_SUBJECT", ("shipped", "train"), "shipped")
 
 
 def generator(seed: int, *names: str | int, device: str = "cpu"):

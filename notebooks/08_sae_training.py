@@ -33,7 +33,6 @@ if "google.colab" in sys.modules:
     assert numpy.__version__ == importlib.metadata.version("numpy"), "numpy was replaced: Runtime > Restart session, then run again"
 
 # %%
-import functools
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,17 +41,17 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from companion import claims, memo, run, study
-from companion.evals import reconstruction
-from companion.lm.subject import HubConfig
-from companion.lm.training import SMALL, TINY, SubjectConfig
+from companion import claims, dictionaries, memo, run
+from companion.evals import anchors, reconstruction
+from companion.lm.sources import HubConfig, ShippedConfig
+from companion.lm.training import TINY, SubjectConfig
 from companion.plots import bars, scaling
 from companion.plots import sae as plots
 from companion.sae import formats, recipe, stream, train
 from companion.sae.models import TopK, normalise
 from companion.sae.recipe import TrainConfig
-from companion.toy import data as toy_data
 from companion.toy import model as toy_model
+from companion.toy import planted as toy_planted
 from companion.toy import train as toy_train
 
 # %% [markdown]
@@ -67,7 +66,7 @@ class Planted:
     features: int  # true features
     width: int  # dimensions they share
     density: float  # probability that a feature is active
-    samples: int  # vectors of data
+    samples: int  # vectors for the start and the measurements; training sees fresh ones
     toy: toy_train.Schedule  # training of the toy model whose features are looked for
     sae: TrainConfig
     seed: int = 0
@@ -76,16 +75,16 @@ class Planted:
 @dataclass(frozen=True)
 class Config:
     planted: Planted  # data whose features are known
-    subject: SubjectConfig | HubConfig  # the language model
+    subject: SubjectConfig | ShippedConfig | HubConfig  # the language model
     layer: int  # block after which its stream is taken: three quarters of the depth
     contexts: int  # training contexts whose activations make the pool
-    heldout: int  # held-out contexts for every measurement
     stream: TrainConfig  # the autoencoder on the stream; section 4 takes parts of this recipe away
     sweep: TrainConfig  # one run of the sweep of section 5, which sets n and lr
     sizes: tuple[int, ...]  # its numbers of latents
     rates: tuple[float, ...]  # its learning rates, in factors of two
     short: TrainConfig  # one run with a mistake in it, section 6
     window: int  # context length there
+    heldout: int = 192  # held-out contexts for every measurement
     seeds: int = 3
 
 
@@ -99,17 +98,17 @@ cfg = run.choose(
             features=64, width=24, density=0.03, samples=10_000, toy=toy_train.Schedule(steps=200, batch=256, rate=1e-2),
             sae=TrainConfig(n=128, k=4, steps=300, batch=512, dead_after_tokens=20_000),
         ),
-        subject=TINY, layer=0, contexts=600, heldout=64,
+        subject=TINY, layer=0, contexts=600,
         stream=TrainConfig(n=256, k=4, steps=60, batch=512, dead_after_tokens=10_000, lr=1e-2),
         sweep=TrainConfig(n=64, k=4, steps=20, batch=128, aux_k=0, ema=None), sizes=(32, 64), rates=(1e-2, 2e-2, 4e-2),
         short=TrainConfig(n=128, k=4, steps=30, batch=128, lr=1e-2, aux_k=0), window=8, seeds=1,
     ),
     laptop=Config(
         planted=Planted(
-            features=256, width=64, density=0.01, samples=60_000, toy=toy_train.Schedule(steps=1500, batch=512, rate=1e-2),
+            features=256, width=64, density=0.01, samples=20_000, toy=toy_train.Schedule(steps=1500, batch=512, rate=1e-2),
             sae=TrainConfig(n=512, k=4, steps=700, batch=1024, dead_after_tokens=50_000),
         ),
-        subject=SMALL, layer=2, contexts=2000, heldout=128,
+        subject=dictionaries.offline_subject("python-stdlib-4l"), layer=2, contexts=2000,
         stream=TrainConfig(n=2048, k=16, steps=400, batch=512, dead_after_tokens=10_000, aux_k=32, lr=4e-3),
         sweep=TrainConfig(n=512, k=8, steps=150, batch=256, aux_k=0, ema=None),
         sizes=(128, 512, 2048), rates=(2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2),
@@ -117,7 +116,7 @@ cfg = run.choose(
     ),
     paper=Config(
         planted=Planted(
-            features=4096, width=512, density=0.002, samples=2_000_000, toy=toy_train.Schedule(steps=20_000, batch=1024, rate=3e-3),
+            features=4096, width=512, density=0.002, samples=32_768, toy=toy_train.Schedule(steps=20_000, batch=1024, rate=3e-3),
             sae=TrainConfig(n=8192, k=12, steps=10_000, batch=8192),
         ),
         subject=HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e"), layer=8, contexts=48_000, heldout=2048,
@@ -232,16 +231,10 @@ page.check(
 
 # %%
 def planted_features(planted: Planted) -> dict[str, torch.Tensor]:
-    random = torch.randn(planted.features, planted.width, generator=run.generator(planted.seed, "features"))
+    random = toy_planted.directions(planted.features, planted.width, run.generator(planted.seed, "features"))
     shape = toy_model.Config(planted.features, planted.width)
     learned = toy_train.fit(shape, torch.tensor([planted.density]), [run.generator(planted.seed, "toy model")], planted.toy).W[0]
-    return {"random directions": torch.nn.functional.normalize(random, dim=1), "a toy model's features": learned}
-
-
-def planted_activations(W: torch.Tensor, planted: Planted) -> torch.Tensor:
-    uniforms = toy_data.draw(planted.features, planted.samples, run.generator(planted.seed, "amounts"))
-    acts = toy_data.conditional(uniforms, torch.tensor([planted.density]))[0] @ W
-    return acts[acts.norm(dim=1) > 1e-3]
+    return {"random directions": random, "a toy model's features": learned}
 
 
 # %% [markdown]
@@ -254,7 +247,7 @@ def planted_activations(W: torch.Tensor, planted: Planted) -> torch.Tensor:
 def controls(acts: torch.Tensor, planted: Planted) -> dict[str, torch.Tensor]:
     x = normalise(acts).x
     axes = torch.linalg.svd(x - x.mean(0), full_matrices=False).Vh
-    untrained = recipe.start(x, planted.sae, run.generator(planted.seed, "sae")).W_dec
+    untrained = recipe.start(x, planted.sae, run.generator(planted.seed, "sae", device=run.device())).W_dec
     random = torch.randn(planted.sae.n, planted.width, generator=run.generator(planted.seed, "random"))
     return {"before training": untrained, "random": random, "PCA": torch.cat([axes, -axes])}
 
@@ -262,13 +255,15 @@ def controls(acts: torch.Tensor, planted: Planted) -> dict[str, torch.Tensor]:
 def recover(planted: Planted) -> dict:
     found = {}
     for kind, W in planted_features(planted).items():
-        acts = planted_activations(W, planted)
-        batches = stream.shuffled(acts, planted.sae.batch, planted.sae.steps, run.generator(planted.seed, "order"))
-        sae, _, last = train.fit(batches, planted.sae, acts, run.generator(planted.seed, "sae"))
-        x = normalise(acts[:20_000]).x
+        W = W.to(run.device())
+        amounts, sample, start = (run.generator(planted.seed, name, device=run.device()) for name in ("amounts", "sample", "sae"))
+        batches = toy_planted.batches(W, planted.density, planted.sae.batch, amounts)
+        acts = toy_planted.draw(W, planted.density, planted.samples, sample).acts
+        sae, _, last = train.fit(batches, planted.sae, acts, start)
+        x = normalise(acts).x
         found |= {f"mse/{which}": reconstruction.normalised_mse(x, m(x).detach()) for which, m in (("averaged", sae), ("last", last))}
         for name, rows in ({"trained": sae.W_dec} | controls(acts, planted)).items():
-            found[f"{kind}/{name}"] = torch.from_numpy(reconstruction.recovery(rows.detach(), W))
+            found[f"{kind}/{name}"] = torch.from_numpy(reconstruction.recovery(rows.detach().to(W), W))
     return found
 
 
@@ -314,46 +309,24 @@ for kind, short in zip(KINDS, ("random", "toy"), strict=True):
 # section 5; for other sizes `recipe.learning_rate` has the paper's rule.
 
 
-# %%
-@functools.lru_cache(maxsize=1)
-def pool_of(subject: SubjectConfig | HubConfig, site: str, contexts: int) -> torch.Tensor:
-    sub = study.open_subject(subject)
-    return sub.pool(sub.tokens("train")[:contexts], site, run.generator(0, "pool"))
-
-
-def fitted(one: study.DictionaryConfig) -> train.Trained:
-    pool = pool_of(one.subject, one.site, one.contexts)
-    batches = stream.shuffled(pool, one.train.batch, one.train.steps, run.generator(one.seed, "stream order"))
-    return train.fit(batches, one.train, pool[: one.train.median_sample], run.generator(one.seed, "stream sae", device=run.device()))
-
-
-def train_stream(one: study.DictionaryConfig) -> dict:
-    trained = fitted(one)
-    sample = normalise(pool_of(one.subject, one.site, one.contexts)[:4096]).x
-    begun = recipe.start(sample, one.train, run.generator(one.seed, "begun", device=run.device()))
-    made = {f"history/{name}": torch.from_numpy(values) for name, values in trained.history.items()}
-    for which, sae in (("averaged", trained.sae), ("last", trained.last), ("untrained", begun)):
-        made |= {f"{which}/{name}": tensor for name, tensor in sae.tensors().items()}
-    return made
-
-
 # %% [markdown]
 # One entry of the memo per run. The full recipe is one of four arms; section 4 compares it with the others.
 
 # %%
 ARMS = {"both": {}, "AuxK only": dict(transposed_start=False), "transposed start only": dict(aux_k=0)}
 ARMS |= {"neither": dict(transposed_start=False, aux_k=0)}
-study_of = functools.partial(study.DictionaryConfig, cfg.subject, layer=cfg.layer, contexts=cfg.contexts)
 
 
-@functools.cache
-def kept(arm: str, seed: int) -> dict:
-    return memo.memo(train_stream, study_of(train=replace(cfg.stream, **ARMS[arm]), seed=seed))
+def study_of(**own) -> dictionaries.DictionaryConfig:
+    return dictionaries.DictionaryConfig(cfg.subject, layer=cfg.layer, contexts=cfg.contexts, heldout=cfg.heldout, **own)
+
+
+def of_arm(arm: str, seed: int) -> dictionaries.DictionaryConfig:
+    return study_of(train=replace(cfg.stream, **ARMS[arm]), seed=seed, keep=dictionaries.WEIGHTS)
 
 
 def trained_sae(which: str, seed: int, arm: str = "both") -> TopK:
-    tensors = {name: kept(arm, seed)[f"{which}/{name}"] for name in ("W_enc", "W_dec", "b_enc", "b_pre")}
-    return TopK.from_tensors(tensors, k=cfg.stream.k).to(run.device()).requires_grad_(False)
+    return dictionaries.dictionary(of_arm(arm, seed), which)
 
 
 # %% [markdown]
@@ -365,14 +338,7 @@ def trained_sae(which: str, seed: int, arm: str = "both") -> TopK:
 
 
 # %%
-def heldout(subject: SubjectConfig | HubConfig, layer: int, contexts: int):
-    sub = study.open_subject(subject)
-    tokens = sub.tokens("heldout")[:contexts]
-    return sub, tokens, sub.residual(tokens, layer)
-
-
-sub, tokens, resid = heldout(cfg.subject, cfg.layer, cfg.heldout)
-x = normalise(resid).x  # (N, T, D)
+sub, tokens, resid, x = dictionaries.heldout(study_of(train=cfg.stream))  # x: (N, T, D), normalised
 average = x.mean(dim=(0, 1)).expand_as(x)
 assert reconstruction.normalised_mse(x, x) == 0
 assert np.isclose(reconstruction.normalised_mse(x, average), 1)
@@ -393,7 +359,7 @@ mse = {which: errors(which) for which in ("averaged", "last", "untrained")}
 # decline as AuxK revives them.
 
 # %%
-histories = [{name: kept("both", seed)[f"history/{name}"].numpy() for name in ("tokens", "mse", "dead")} for seed in range(cfg.seeds)]
+histories = [dictionaries.history(of_arm("both", seed)) for seed in range(cfg.seeds)]
 page.save_figure(plots.training_curves(histories, mse["averaged"]), "training", {"histories": histories, "heldout": mse})
 
 # %% [markdown]
@@ -434,10 +400,9 @@ page.check(
 # %%
 def replaced_losses(config: Config) -> dict:
     """Loss of each token with the stream replaced by several things; all on the same tokens."""
-    sub, tokens, resid = heldout(config.subject, config.layer, config.heldout)
-    mean = resid.mean(dim=(0, 1)).expand_as(resid)
-    made = {"clean": sub.losses(tokens), "zero": sub.losses_from(torch.zeros_like(resid), tokens, config.layer)}
-    made |= {"mean": sub.losses_from(mean, tokens, config.layer), "identity": sub.losses_from(resid, tokens, config.layer)}
+    sub, tokens, resid, _ = dictionaries.heldout(of_arm("both", 0))
+    made = anchors.anchor_losses(sub, tokens, config.layer)  # clean, mean, zero, unigram
+    made["identity"] = sub.losses_from(resid, tokens, config.layer)
     for seed in range(config.seeds):
         for which in ("averaged", "untrained"):
             made[f"{which}/{seed}"] = sub.losses_from(trained_sae(which, seed).reconstruct(resid), tokens, config.layer)
@@ -456,7 +421,7 @@ assert torch.allclose(losses["identity"], losses["clean"], atol=1e-3)
 # %%
 names = {"averaged": "trained SAE", "untrained": "untrained SAE", "dealt": "of another context"}
 shown = {name: [losses[f"{which}/{seed}"].mean().item() for seed in range(cfg.seeds)] for which, name in names.items()}
-shown |= {"mean": [losses["mean"].mean().item()], "zero": [losses["zero"].mean().item()]}
+shown |= {name: [losses[which].mean().item()] for which, name in dict(unigram="token frequencies", mean="mean", zero="zero").items()}
 page.save_figure(bars.loss_when_replaced(shown, losses["clean"].mean().item()), "loss", {"clean": losses["clean"].mean().item()} | shown)
 
 
@@ -518,7 +483,7 @@ def silent_share(arm, seed):
     return reconstruction.dead(reconstruction.firing_counts(code, cfg.stream.n))
 
 
-dead = {arm: np.array([kept(arm, seed)["history/dead"].numpy() for seed in range(cfg.seeds)]) for arm in ARMS}
+dead = {arm: np.array([dictionaries.history(of_arm(arm, seed))["dead"] for seed in range(cfg.seeds)]) for arm in ARMS}
 never = {arm: [silent_share(arm, seed) for seed in range(cfg.seeds)] for arm in ARMS}
 figure = bars.dead_latents(histories[0]["tokens"], dead, cfg.stream.dead_after_tokens, never)
 page.save_figure(figure, "dead_latents", {"dead": dead, "never": never, "threshold": cfg.stream.dead_after_tokens})
@@ -532,13 +497,9 @@ page.save_figure(figure, "dead_latents", {"dead": dead, "never": never, "thresho
 
 
 # %%
-def few_latents(one: study.DictionaryConfig) -> dict:
-    return {"dead": float(fitted(one).history["dead"][-1])}
-
-
 final = {arm: np.maximum(values[:, -1], 1 / cfg.stream.n) for arm, values in dead.items()}  # at least one latent, for ratios
-small = study_of(train=replace(cfg.stream, n=cfg.stream.n // 8, lr=None))
-page.check("sae.few-dead", final["both"], control={"neither remedy": final["neither"]}, witness=memo.memo(few_latents, small)["dead"])
+small = study_of(train=replace(cfg.stream, n=cfg.stream.n // 8, lr=None), keep=())
+page.check("sae.few-dead", final["both"], control={"neither remedy": final["neither"]}, witness=dictionaries.history(small)["dead"][-1])
 page.check(
     "sae.remedies",
     final["neither"] / final["both"],
@@ -572,29 +533,11 @@ for remedy, arm in alone.items():
 JOURNAL = (5e-5, 1e-4, 2e-4, 4e-4)
 
 
-@dataclass(frozen=True)
-class Sweep:
-    one: study.DictionaryConfig
-    rates: tuple[float, ...]
-    contexts: int
-
-
-def swept(sweep: Sweep) -> dict:
-    """Held-out error and dead share at each rate."""
-    x = normalise(heldout(sweep.one.subject, sweep.one.layer, sweep.contexts)[2]).x.flatten(0, 1)
-    made = {"mse": torch.zeros(len(sweep.rates)), "dead": torch.zeros(len(sweep.rates))}
-    for at, rate in enumerate(sweep.rates):
-        sae, history, _ = fitted(replace(sweep.one, train=replace(sweep.one.train, lr=rate)))
-        made["mse"][at] = reconstruction.normalised_mse(x, sae(x).detach())
-        made["dead"][at] = float(history["dead"][-1])
-    return made
-
-
 def sweep_of(n: int, rates: tuple[float, ...], seeds: int) -> dict[str, np.ndarray]:
-    """(seed, rate) arrays; one entry of the memo per seed."""
-    of_n = [Sweep(study_of(train=replace(cfg.sweep, n=n), seed=seed), rates, cfg.heldout // 4) for seed in range(seeds)]
-    made = [memo.memo(swept, sweep) for sweep in of_n]
-    return {what: np.array([one[what].numpy() for one in made]) for what in ("mse", "dead")}
+    """Held-out error and dead share, (seed, rate) arrays; one entry of the memo per run."""
+    runs = [[study_of(train=replace(cfg.sweep, n=n, lr=rate), seed=seed, keep=()) for rate in rates] for seed in range(seeds)]
+    measures = {"mse": dictionaries.heldout_error, "dead": lambda one: dictionaries.history(one)["dead"][-1]}
+    return {what: np.array([[measure(one) for one in row] for row in runs]) for what, measure in measures.items()}
 
 
 wide = {n: sweep_of(n, cfg.rates, cfg.seeds) for n in cfg.sizes}
@@ -654,14 +597,14 @@ page.check("sae.rate-too-high", too_high, control={"each at its own best rate, w
 # %%
 @dataclass(frozen=True)
 class Short:
-    one: study.DictionaryConfig
+    one: dictionaries.DictionaryConfig
     window: int
-    heldout: int
 
 
-def windows(short: Short, split: str, contexts: int) -> torch.Tensor:
-    sub = study.open_subject(short.one.subject)
-    tokens = sub.tokens(split)[:contexts]
+def windows(short: Short, split: str) -> torch.Tensor:
+    sub, tokens, *_ = dictionaries.heldout(short.one)
+    if split == "train":
+        tokens = sub.tokens("train")[: short.one.contexts]
     return sub.activations(tokens[:, : tokens.shape[1] // short.window * short.window].reshape(-1, short.window), short.one.site)
 
 
@@ -682,10 +625,10 @@ def short_run(pool: torch.Tensor, config: TrainConfig, seed: int, tied_until: in
 
 # %%
 def short_runs(short: Short) -> dict:
-    acts, config, seed = windows(short, "train", short.one.contexts), short.one.train, short.one.seed
+    acts, config, seed = windows(short, "train"), short.one.train, short.one.seed
     anywhere = torch.randperm(len(acts) * short.window, generator=run.generator(0, "positions"))[: len(acts)]
     last, every = acts[:, -1], acts.flatten(0, 1)[anywhere.to(acts.device)]
-    x = normalise(windows(short, "heldout", short.heldout)).x
+    x = normalise(windows(short, "heldout")).x
     pools = {"last": (last, 0), "every": (every, 0), "tied": (every, config.steps), "tied at first": (every, config.steps // 2)}
     made = {"vectors": len(last), "tokens": acts.shape[0] * acts.shape[1]}
     for name, (pool, tied_until) in pools.items():
@@ -697,7 +640,7 @@ def short_runs(short: Short) -> dict:
     return made
 
 
-shorts = [memo.memo(short_runs, Short(study_of(train=cfg.short, seed=seed), cfg.window, cfg.heldout // 2)) for seed in range(cfg.seeds)]
+shorts = [memo.memo(short_runs, Short(study_of(train=cfg.short, seed=seed), cfg.window)) for seed in range(cfg.seeds)]
 
 
 def of_short(name, what):

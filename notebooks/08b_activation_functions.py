@@ -33,17 +33,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.optimize import nnls
 
-from companion import claims, memo, run, study
-from companion.evals import reconstruction, refine
-from companion.lm.subject import HubConfig
-from companion.lm.training import SMALL, TINY
+from companion import claims, dictionaries, memo, run
+from companion.evals import reconstruction, refine, statistics
+from companion.lm.sources import HubConfig
+from companion.lm.training import TINY
 from companion.plots import sae as plots
-from companion.sae import dense, recipe, stream, train
+from companion.sae import dense, recipe, train
 from companion.sae.models import Code, normalise
 from companion.sae.recipe import TrainConfig
-from companion.toy import data as toy_data
+from companion.toy import planted
 
 # %% [markdown]
 # ## What is compared
@@ -63,7 +62,7 @@ class Planted:
     features: int
     width: int  # dimensions they share
     density: float  # probability that a feature is active
-    samples: int
+    samples: int  # vectors for the start and for every measurement; training sees fresh ones
     seed: int = 0
 
 
@@ -76,8 +75,7 @@ class Planted:
 # %% tags=["parameters"]
 @dataclass(frozen=True)
 class Config:
-    stream: study.DictionaryConfig  # subject, site, and what all runs on it share
-    heldout: int  # held-out contexts for every measurement
+    stream: dictionaries.DictionaryConfig  # subject, site, and what all runs on it share
     rates: tuple[float, ...]  # learning rates tried; each kind is shown at its best
     kept: tuple[int, ...]  # k of those that keep
     penalties: dict[str, tuple[float, ...]]  # coefficients of those that pay
@@ -88,28 +86,30 @@ class Config:
     seeds: int = 3
 
 
-def shared(subject, layer, contexts, **settings) -> study.DictionaryConfig:
-    return study.DictionaryConfig(subject, TrainConfig(k=1, decay=0.2, median_sample=8192, log_every=25, **settings), layer, contexts)
+def shared(subject, layer, contexts, heldout=192, **settings) -> dictionaries.DictionaryConfig:
+    recipe = TrainConfig(k=1, decay=0.2, median_sample=8192, log_every=25, **settings)
+    return dictionaries.DictionaryConfig(subject, recipe, layer, contexts, heldout=heldout)
 
 
 gpt2 = HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e")
 cfg = run.choose(
     quick=Config(
-        shared(TINY, 0, 300, n=64, steps=30, batch=256, dead_after_tokens=5_000), heldout=32, rates=(1e-2,), kept=(2, 4, 8),
+        shared(TINY, 0, 300, n=64, steps=30, batch=256, dead_after_tokens=5_000), rates=(1e-2,), kept=(2, 4, 8),
         penalties=dict.fromkeys(PAY, (0.5, 1.0, 2.0)), grid=(3, 6), sizes=(32, 64),
         planted=Planted(TrainConfig(n=64, k=4, steps=40, batch=256), features=32, width=16, density=0.03, samples=3000), refined=32, seeds=1,
     ),
     laptop=Config(
-        shared(SMALL, 2, 1000, n=512, steps=250, batch=512, dead_after_tokens=20_000), heldout=64, rates=(4e-3, 1e-2, 2e-2), kept=(8, 16, 32),
+        shared(dictionaries.offline_subject("python-stdlib-4l"), 2, 1000, n=512, steps=250, batch=512, dead_after_tokens=20_000),
+        rates=(4e-3, 1e-2, 2e-2), kept=(8, 16, 32),
         penalties=dict(relu=(1.2, 2.5, 5.5), relu_norm=(1.2, 2.5, 5.5), gated=(2.0, 3.5, 6.0), jumprelu=(0.25, 0.7, 2.0)), grid=(9, 24),
         sizes=(256, 512, 1024),
-        planted=Planted(TrainConfig(n=192, k=4, steps=500, batch=256, lr=5e-3, dead_after_tokens=15_000, decay=0.2), 96, 32, 0.02, 40_000),
+        planted=Planted(TrainConfig(n=192, k=4, steps=500, batch=256, lr=5e-3, dead_after_tokens=15_000, decay=0.2), 96, 32, 0.02, 10_000),
     ),
     paper=Config(
-        shared(gpt2, 8, 48_000, n=2**15, steps=20_000, batch=8192, dead_after_tokens=3_000_000), heldout=1024, rates=(1e-4, 2e-4, 4e-4, 8e-4),
+        shared(gpt2, 8, 48_000, heldout=2048, n=2**15, steps=20_000, batch=8192, dead_after_tokens=3_000_000), rates=(1e-4, 2e-4, 4e-4, 8e-4),
         kept=(16, 32, 64, 128), penalties=dict.fromkeys(PAY, (1.0, 3.0, 9.0, 27.0)), grid=(20, 100),
         sizes=(2**13, 2**14, 2**15),
-        planted=Planted(TrainConfig(8192, 10_000, 8192, 12), 4096, 512, 0.002, 2_000_000),
+        planted=Planted(TrainConfig(8192, 10_000, 8192, 12), 4096, 512, 0.002, 32_768),
     ),
 )  # fmt: skip
 page = claims.Page("08b_activation_functions", cfg)
@@ -236,7 +236,7 @@ page.check("act.l1-gradients", max(converted), control={"the coefficient copied 
 
 
 # %%
-def run_of(kind: str, level: int, rate: float, seed: int = 0, n: int | None = None) -> study.DictionaryConfig:
+def run_of(kind: str, level: int, rate: float, seed: int = 0, n: int | None = None) -> dictionaries.DictionaryConfig:
     """One dictionary: `level` counts a kind's sparsities, `n` its latents."""
     common = cfg.stream.train
     warmup = recipe.warmup_steps(0.05, common.steps)
@@ -245,27 +245,18 @@ def run_of(kind: str, level: int, rate: float, seed: int = 0, n: int | None = No
     return replace(cfg.stream, train=replace(common, kind=kind, lr=rate, n=n or common.n, **own), seed=seed)
 
 
-@functools.cache
-def dictionary(config: study.DictionaryConfig):
-    made = memo.memo(study.train_dictionary, config)
-    return recipe.model_class(config.train.kind).from_tensors(made, config.train.k).to(run.device()).requires_grad_(False)
-
-
 # %% [markdown]
 # What is measured, on held-out contexts spread over all files: $L_0$ and the normalised MSE. Later, the loss of the subject with the
 # reconstruction in place of its stream.
 
 # %%
-sub = study.open_subject(cfg.stream.subject)
-tokens = sub.tokens("heldout")
-tokens = tokens[:: max(1, len(tokens) // cfg.heldout)][: cfg.heldout]
-resid = sub.residual(tokens, cfg.stream.layer)
-x = normalise(resid).x.flatten(0, 1)
+sub, tokens, resid, x = dictionaries.heldout(cfg.stream)
+x = x.flatten(0, 1)
 
 
 @functools.cache
 def measured(config):
-    sae = dictionary(config)
+    sae = dictionaries.dictionary(config)
     code = sae.encode(x)
     return reconstruction.l0(code), reconstruction.normalised_mse(x, sae.decode(code))
 
@@ -299,7 +290,7 @@ print(best_rate)
 
 # %%
 def rise(config):
-    losses = sub.losses_from(dictionary(config).reconstruct(resid), tokens, cfg.stream.layer)
+    losses = sub.losses_from(dictionaries.dictionary(config).reconstruct(resid), tokens, cfg.stream.layer)
     return (losses.double().mean() - clean).item()
 
 
@@ -397,16 +388,17 @@ page.check(
 # by projected gradient for a whole batch. One token at a time it is a textbook problem with a textbook solver, which must agree.
 
 # %%
-middle = {kind: [dictionary(run_of(kind, 1, best_rate[kind], seed)) for seed in range(cfg.seeds)] for kind in COMPARED}
+middle = {kind: [dictionaries.dictionary(run_of(kind, 1, best_rate[kind], seed)) for seed in range(cfg.seeds)] for kind in COMPARED}
 part = x[:: max(1, len(x) // cfg.refined)]
 codes = {kind: [sae.encode(part) for sae in saes] for kind, saes in middle.items()}
 refined = {kind: [refine.refine(sae, part) for sae in saes] for kind, saes in middle.items()}
 sae, code, best = middle["relu"][0], codes["relu"][0], refined["relu"][0]
 for token in range(min(8, len(part))):
     on = code.values[token] > 0
-    rows, target = sae.W_dec[code.indices[token, on]], part[token] - sae.b_pre
-    exact, _ = nnls(rows.T.double().cpu().numpy(), target.double().cpu().numpy())
-    assert np.allclose(best.values[token, on].cpu(), exact, atol=1e-3)
+    rows, amounts = sae.W_dec[code.indices[token, on]], best.values[token, on]
+    slope = rows @ (amounts @ rows + sae.b_pre - part[token])  # half the derivative of the error
+    assert (slope[amounts > 0].abs() < 1e-3).all()
+    assert (slope[amounts == 0] > -1e-3).all()
 
 # %% [markdown]
 # No token may get worse. A cheaper cure would be one factor for all activations, the mean one: it must fail for some tokens.
@@ -452,8 +444,7 @@ page.save_figure(plots.refinement(histograms, errors), "refinement", numbers)
 
 # %%
 def low_end(ratios, seed):
-    drawn = torch.randint(len(ratios), (400, len(ratios)), generator=run.generator(seed, "bootstrap"))
-    return ratios[drawn].mean(1).quantile(0.025).item()
+    return float(statistics.mean_interval(ratios.numpy(force=True), run.generator(seed, "bootstrap")).low)
 
 
 means = {kind: np.array([ratio.mean().item() for ratio in shrunk[kind]]) for kind in COMPARED}
@@ -499,26 +490,27 @@ FOUND = 0.9
 COSTS = dict(relu=1.0, relu_norm=1.5, gated=2.5, jumprelu=0.8)
 
 
-def planted(p: Planted) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """True directions, true amounts, activations."""
-    W = torch.randn(p.features, p.width, generator=run.generator(p.seed, "features"))
-    W = torch.nn.functional.normalize(W - W.mean(1, keepdim=True), dim=1)
-    amounts = toy_data.conditional(toy_data.draw(p.features, p.samples, run.generator(p.seed, "amounts")), torch.tensor([p.density]))[0]
-    seen = (amounts @ W).norm(dim=1) > 1e-2
-    return W, amounts[seen], (amounts @ W)[seen]
+def true_directions(p: Planted) -> torch.Tensor:
+    return planted.directions(p.features, p.width, run.generator(p.seed, "features", device=run.device()))
 
 
 def find(p: Planted) -> dict:
-    acts = planted(p)[2]
-    batches = stream.shuffled(acts, p.train.batch, p.train.steps, run.generator(p.seed, "planted order"))
-    return train.fit(batches, p.train, acts, run.generator(p.seed, "planted sae")).sae.tensors()
+    W, streams = true_directions(p), [run.generator(p.seed, name, device=run.device()) for name in ("training", "sample", "planted sae")]
+    sample = planted.draw(W, p.density, p.samples, streams[1]).acts
+    return train.fit(planted.batches(W, p.density, p.train.batch, streams[0]), p.train, sample, streams[2]).sae.tensors()
 
 
-@functools.cache
 def found_by(kind, seed):
     own = {} if kind in KEEP else dict(k=None, penalty=COSTS[kind], penalty_warmup=100, aux_k=0)
     p = replace(cfg.planted, seed=seed, train=replace(cfg.planted.train, kind=kind, **own))
-    return recipe.model_class(kind).from_tensors(memo.memo(find, p), p.train.k).requires_grad_(False), *planted(p)
+    return recipe.model_class(kind).from_tensors(memo.memo(find, p), p.train.k).to(run.device()).requires_grad_(False)
+
+
+@functools.cache
+def known(seed):
+    """True directions; true amounts and activations for the measurements, none of which was trained on."""
+    W = true_directions(replace(cfg.planted, seed=seed))
+    return W, *planted.draw(W, cfg.planted.density, cfg.planted.samples, run.generator(seed, "amounts", device=run.device()))
 
 
 # %% [markdown]
@@ -528,11 +520,11 @@ def found_by(kind, seed):
 
 # %%
 def scale(sae, seed, change=refine.refine):
-    _, W, amounts, acts = found_by("relu", seed)
+    W, amounts, acts = known(seed)
     tokens = min(2000, 4 * cfg.refined)
     sample = normalise(acts[:tokens])
     code = change(sae, sample.x)
-    z = torch.zeros(len(sample.x), sae.n).scatter_add(1, code.indices, code.values) * sae.W_dec.norm(dim=1)
+    z = code.values.new_zeros(len(sample.x), sae.n).scatter_add(1, code.indices, code.values) * sae.W_dec.norm(dim=1)
     aligned = torch.nn.functional.normalize(W, dim=1) @ torch.nn.functional.normalize(sae.W_dec, dim=1).T > FOUND
     truth, ours = amounts[:tokens] / sample.std, z @ aligned.float().T
     return (ours / truth)[(ours > 0) & (truth > 0)].median().item()
@@ -540,11 +532,11 @@ def scale(sae, seed, change=refine.refine):
 
 def exact(seed):
     """The true directions as a dictionary, with a bias that keeps most others out."""
-    W = found_by("relu", seed)[1]
-    return dense.ReLU(W, W, torch.full((len(W),), -1.5), torch.zeros(W.shape[1])).requires_grad_(False)
+    W = known(seed)[0]
+    return dense.ReLU(W, W, W.new_full((len(W),), -1.5), W.new_zeros(W.shape[1])).requires_grad_(False)
 
 
-learned = [found_by("relu", seed)[0] for seed in range(cfg.seeds)]
+learned = [found_by("relu", seed) for seed in range(cfg.seeds)]
 page.check(
     "act.true-scale",
     [scale(sae, seed) for seed, sae in enumerate(learned)],
@@ -582,7 +574,7 @@ def with_threshold(sae, size):
 # number for each.
 
 # %%
-saes = {kind: [dictionary(run_of(kind, 0, best_rate[kind], seed)) for seed in range(cfg.seeds)] for kind in ("topk", "multi_topk")}
+saes = {kind: [dictionaries.dictionary(run_of(kind, 0, best_rate[kind], seed)) for seed in range(cfg.seeds)] for kind in ("topk", "multi_topk")}
 saes["relu"] = middle["relu"]
 assert np.isclose(with_k(saes["topk"][0], K), mse["topk"][0][0][1], rtol=1e-3)
 sizes = {kind: np.array([[with_k(sae, size) for size in SIZES] for sae in group]) for kind, group in saes.items()}
@@ -627,21 +619,18 @@ page.check(
 
 # %%
 def controls(seed):
-    _, W, _, acts = found_by("topk", seed)
+    W, _, acts = known(seed)
     centred = normalise(acts).x
     axes = torch.linalg.svd(centred - centred.mean(0), full_matrices=False).Vh
-    rows = {
-        "random": torch.randn(cfg.planted.train.n, cfg.planted.width, generator=run.generator(seed, "random rows")),
-        "PCA": torch.cat([axes, -axes]),
-    }
+    random = torch.randn(cfg.planted.train.n, cfg.planted.width, generator=run.generator(seed, "random rows")).to(W)
+    rows = {"random": random, "PCA": torch.cat([axes, -axes])}
     return {name: reconstruction.recovery(r, W) for name, r in rows.items()}
 
 
 cosines = {NAMES[kind]: [] for kind in NAMES} | {"random": [], "PCA": []}
 for seed in range(cfg.seeds):
     for kind in NAMES:
-        sae, W, *_ = found_by(kind, seed)
-        cosines[NAMES[kind]].append(reconstruction.recovery(sae.W_dec, W))
+        cosines[NAMES[kind]].append(reconstruction.recovery(found_by(kind, seed).W_dec, known(seed)[0]))
     for name, values in controls(seed).items():
         cosines[name].append(values)
 mean_cosine = {name: np.array([values.mean() for values in seeds]) for name, seeds in cosines.items()}

@@ -35,11 +35,11 @@ from itertools import pairwise, product
 import numpy as np
 import torch
 
-from companion import claims, memo, run, study
-from companion.evals import scaling
+from companion import claims, dictionaries, memo, run
+from companion.evals import cost, scaling, statistics
 from companion.evals.reconstruction import normalised_mse
-from companion.lm.subject import HubConfig
-from companion.lm.training import SMALL, TINY, SubjectConfig
+from companion.lm.sources import HubConfig
+from companion.lm.training import TINY, SubjectConfig
 from companion.plots import scaling as plots
 from companion.sae.models import normalise
 from companion.sae.recipe import TrainConfig
@@ -65,19 +65,23 @@ class Noisy:
     seed: int = 0
 
 
-def narrow(width: int, steps: int) -> study.DictionaryConfig:
+def narrow(width: int, steps: int) -> dictionaries.DictionaryConfig:
     shape = dict(layers=2, d_model=width, heads=width // 16, context=32, vocab=512, batch=32, checkpoints=3, characters=800_000)
     trained = SubjectConfig(steps=steps, lr=2e-2 * (32 / width) ** 0.75, **shape)
-    return study.DictionaryConfig(trained, TrainConfig(n=64, k=8, steps=250, batch=512, dead_after_tokens=20_000), layer=1, contexts=4000)
+    recipe = TrainConfig(n=64, k=8, steps=250, batch=512, dead_after_tokens=20_000, median_sample=4096)
+    return dictionaries.DictionaryConfig(trained, recipe, layer=1, contexts=4000, keep=())
 
 
-def stanford(name: str, layer: int) -> study.DictionaryConfig:
-    recipe = TrainConfig(n=2**13, k=32, steps=5000, batch=8192, dead_after_tokens=1_000_000, log_every=1)
-    return study.DictionaryConfig(HubConfig(f"stanford-crfm/{name}", "checkpoint-400000"), recipe, layer, contexts=100_000)
+def stanford(name: str, layer: int) -> dictionaries.DictionaryConfig:
+    recipe = TrainConfig(n=2**13, k=32, steps=5000, batch=8192, dead_after_tokens=1_000_000, log_every=1, median_sample=4096)
+    published = HubConfig(f"stanford-crfm/{name}", "checkpoint-400000")
+    return dictionaries.DictionaryConfig(published, recipe, layer, contexts=100_000, heldout=2048, keep=())
 
 
-tiny = study.DictionaryConfig(TINY, TrainConfig(n=16, k=4, steps=80, batch=256, lr=2e-2, log_every=1), layer=0, contexts=640)
-small = study.DictionaryConfig(SMALL, TrainConfig(n=32, k=8, steps=800, batch=256, dead_after_tokens=30_000, log_every=1), layer=2, contexts=1600)
+recipe_tiny = TrainConfig(n=16, k=4, steps=80, batch=256, lr=2e-2, log_every=1, median_sample=4096)
+recipe_small = TrainConfig(n=32, k=8, steps=800, batch=256, dead_after_tokens=30_000, log_every=1, median_sample=4096)
+tiny = dictionaries.DictionaryConfig(TINY, recipe_tiny, layer=0, contexts=640, keep=())
+small = dictionaries.DictionaryConfig(dictionaries.offline_subject("python-stdlib-4l"), recipe_small, layer=2, contexts=1600, keep=())
 gpt2 = stanford("alias-gpt2-small-x21", 8)
 
 # %% [markdown]
@@ -88,13 +92,13 @@ gpt2 = stanford("alias-gpt2-small-x21", 8)
 # %% tags=["parameters"]
 @dataclass(frozen=True)
 class Config:
-    base: study.DictionaryConfig  # subject, site, and the training of every dictionary of sections 1 to 3
+    base: dictionaries.DictionaryConfig  # subject, site, and the training of every dictionary of sections 1 to 3
     sizes: tuple[int, ...]  # numbers of latents n
     kept: tuple[int, ...]  # numbers of kept latents k; the middle one is used wherever only one is
     rates: tuple[float, ...]  # learning rates
     rate_sizes: tuple[int, ...]
     rate_steps: int
-    subjects: tuple[study.DictionaryConfig, ...]  # subject models from narrow to wide, one site and one training
+    subjects: tuple[dictionaries.DictionaryConfig, ...]  # subject models from narrow to wide, one site and one training
     subject_sizes: tuple[int, ...]
     noisy: Noisy
     noisy_train: TrainConfig
@@ -134,27 +138,15 @@ cfg
 # before the batch's own step, and the error of its averaged weights on held-out text. Both are normalised: 1 for always answering the mean.
 
 # %%
-HELDOUT = 128  # contexts, from every held-out file
 k_mid, seeds = cfg.kept[len(cfg.kept) // 2], range(cfg.seeds)
 
 
-@lru_cache(maxsize=1)
-def stream(subject, layer: int, contexts: int):
-    sub = study.open_subject(subject)
-    site, held = f"blocks.{layer}.hook_resid_post", sub.tokens("heldout")
-    pool = sub.pool(sub.tokens("train")[:contexts], site, run.generator(0, "pool"))
-    return pool, normalise(sub.activations(held[:: len(held) // HELDOUT][:HELDOUT], site).flatten(0, 1)).x
+def one_run(config: dictionaries.DictionaryConfig) -> dict:
+    return dictionaries.history(config) | {"heldout": dictionaries.heldout_error(config)}
 
 
-def train_one(config: study.DictionaryConfig) -> dict:
-    (pool, x), recipe = stream(config.subject, config.layer, config.contexts), config.train
-    batches = shuffled(pool, recipe.batch, recipe.steps, run.generator(config.seed, "order"))
-    sae, history, _ = fit(batches, recipe, pool[:4096], run.generator(config.seed, "start", device=run.device()))
-    curve = {name: torch.from_numpy(history[name]) for name in ("tokens", "mse")}
-    return curve | {"width": x.shape[1], "heldout": normalised_mse(x, sae(x))}
-
-
-grid = {(n, k, s): memo.memo(train_one, study.variant(cfg.base, n=n, k=k, seed=s)) for n, k, s in product(cfg.sizes, cfg.kept, seeds)}
+grid = {(n, k, s): one_run(dictionaries.variant(cfg.base, n=n, k=k, seed=s)) for n, k, s in product(cfg.sizes, cfg.kept, seeds)}
+width = dictionaries.heldout(cfg.base).subject.d_model
 
 # %% [markdown]
 # ## 1. Error against compute
@@ -166,12 +158,12 @@ grid = {(n, k, s): memo.memo(train_one, study.variant(cfg.base, n=n, k=k, seed=s
 # %%
 def training_curve(n, k, seed):
     one = grid[n, k, seed]
-    return scaling.log_binned(one["tokens"].numpy()[10:], one["mse"].numpy()[10:])
+    return scaling.log_binned(one["tokens"][10:], one["mse"][10:])
 
 
 def compute_curve(n, k, seed):
     tokens, L = training_curve(n, k, seed)
-    return 6.0 * grid[n, k, seed]["width"] * n * tokens, L
+    return cost.training_flops(tokens, width, n), L
 
 
 def envelope(curves):
@@ -206,7 +198,7 @@ def floor_and_exponent(groups):
 
 by_size = [[runs[s][i] for s in seeds] for i in range(len(cfg.sizes))]
 laws = {s: fit_frontier(*frontier[s]) for s in seeds}
-interval = scaling.bootstrap(floor_and_exponent, by_size, run.generator(0, "bootstrap C"), cfg.resamples)
+interval = statistics.bootstrap(floor_and_exponent, by_size, run.generator(0, "bootstrap C"), cfg.resamples)
 for name, value, low, high, quoted in zip(("floor", "exponent"), *interval, (0.09, 0.084), strict=True):
     print(f"{name:9} {value:.3f}  [{low:.3f}, {high:.3f}]    paper {quoted}")
 
@@ -300,7 +292,7 @@ def constants(groups):
 
 
 cells = [[errors[s].ravel()[i] for s in seeds] for i in range(len(n_flat))]
-six = scaling.bootstrap(constants, cells, run.generator(0, "bootstrap nk"), cfg.resamples)
+six = statistics.bootstrap(constants, cells, run.generator(0, "bootstrap nk"), cfg.resamples)
 for name, value, low, high, quoted in zip(scaling.JointLaw._fields, *six, scaling.PAPER_JOINT, strict=True):
     print(f"{name:3} {value:7.3f}  [{low:7.3f}, {high:7.3f}]    paper {quoted}")
 
@@ -400,7 +392,7 @@ def exponent(groups):
 tokens_of = {k: np.array([[settled(n, k, s) for n in cfg.sizes] for s in seeds]) for k in cfg.kept}
 finite = all(np.isfinite(tokens).all() for tokens in tokens_of.values())
 groups = [list(tokens_of[k][:, i]) if finite else [1.0, 1.0] for k in cfg.kept for i in range(len(cfg.sizes))]
-growth = scaling.bootstrap(exponent, groups, run.generator(0, "bootstrap N"), cfg.resamples)
+growth = statistics.bootstrap(exponent, groups, run.generator(0, "bootstrap N"), cfg.resamples)
 print(f"tokens to convergence ~ n^{growth.value:.2f}  [{growth.low:.2f}, {growth.high:.2f}]    paper 0.6 and 0.65")
 
 # %% [markdown]
@@ -445,8 +437,7 @@ page.check(
 
 # %%
 def swept(n, rate, seed):
-    recipe = dataclasses.replace(cfg.base.train, n=n, k=k_mid, lr=rate, steps=cfg.rate_steps)
-    return memo.memo(train_one, dataclasses.replace(cfg.base, train=recipe, seed=seed))["heldout"]
+    return dictionaries.heldout_error(dictionaries.variant(cfg.base, n=n, k=k_mid, lr=rate, steps=cfg.rate_steps, seed=seed))
 
 
 sweep = {n: np.array([[swept(n, rate, s) for rate in cfg.rates] for s in seeds]) for n in cfg.rate_sizes}
@@ -459,7 +450,7 @@ def rate_exponent(groups):
     return scaling.slope(rate_axis, np.array([np.exp(np.mean(np.log(group))) for group in groups]))
 
 
-rate_slope = scaling.bootstrap(rate_exponent, list(optima.values()), run.generator(0, "bootstrap rate"), cfg.resamples)
+rate_slope = statistics.bootstrap(rate_exponent, list(optima.values()), run.generator(0, "bootstrap rate"), cfg.resamples)
 label = f"exponent {rate_slope.value:.2f} [{rate_slope.low:.2f}, {rate_slope.high:.2f}]"
 middle = np.exp(np.mean([np.log(at).mean() for at in optima.values()]))
 power_law = {label: (rate_axis, middle * (rate_axis / np.exp(np.log(rate_axis).mean())) ** rate_slope.value)}
@@ -491,12 +482,12 @@ page.check(
 
 # %%
 def on_subject(subject, n, seed):
-    return memo.memo(train_one, study.variant(subject, n=n, seed=seed))["heldout"]
+    return dictionaries.heldout_error(dictionaries.variant(subject, n=n, seed=seed))
 
 
 measured = [[[on_subject(subject, n, s) for s in seeds] for n in cfg.subject_sizes] for subject in cfg.subjects]
 by_width = dict(zip(cfg.subject_sizes, np.transpose(measured, (1, 2, 0)), strict=True))  # by n, (seed, width)
-widths = [memo.memo(train_one, study.variant(subject, n=cfg.subject_sizes[0], seed=0))["width"] for subject in cfg.subjects]
+widths = [dictionaries.open_subject(subject.subject).d_model for subject in cfg.subjects]
 page.save_figure(plots.subject_widths(widths, by_width), "Fig4_subjects", {"widths": widths, "errors": by_width})
 
 # %% [markdown]
@@ -564,7 +555,7 @@ def floor_of(groups):
     return scaling.fit_power_law(n_noisy, np.mean(groups, axis=1)).floor
 
 
-floors = {share: scaling.bootstrap(floor_of, list(noisy[share].T), run.generator(0, "bootstrap noise"), cfg.resamples) for share in cfg.shares}
+floors = {share: statistics.bootstrap(floor_of, list(noisy[share].T), run.generator(0, "bootstrap noise"), cfg.resamples) for share in cfg.shares}
 laws_in_n = {share: scaling.fit_power_law(n_noisy, noisy[share].mean(axis=0)) for share in cfg.shares}
 names = {share: f"noise {true[share].mean():.0%}" for share in cfg.shares}
 fits = {names[share]: (n_noisy, laws_in_n[share](n_noisy)) for share in cfg.shares}

@@ -36,13 +36,13 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from companion import claims, memo, run, study
-from companion.evals import compute
-from companion.evals.reconstruction import loss_recovered, normalised_mse
-from companion.lm.subject import HubConfig
+from companion import claims, dictionaries, memo, run
+from companion.evals import anchors, compute
+from companion.evals.reconstruction import loss_recovered
+from companion.lm.sources import HubConfig
 from companion.lm.training import SMALL, TINY
 from companion.plots import sae as plots
-from companion.sae.models import TopK, normalise
+from companion.sae.models import TopK
 from companion.sae.recipe import TrainConfig
 
 # %% [markdown]
@@ -53,24 +53,23 @@ from companion.sae.recipe import TrainConfig
 # %% tags=["parameters"]
 @dataclass(frozen=True)
 class Config:
-    base: study.DictionaryConfig  # subject, site, and the training of every dictionary
+    base: dictionaries.DictionaryConfig  # subject, site, and the training of every dictionary
     widths: tuple[int, ...]  # numbers of latents n
     kept: tuple[int, ...]  # numbers of kept latents k
     seeds: int  # dictionaries per (n, k)
-    contexts: int  # held-out contexts on which every loss is measured, the same for all
 
     def grid(self) -> list[tuple[int, int, int]]:
         return list(product(self.widths, self.kept, range(self.seeds)))
 
 
 stanford = HubConfig("stanford-crfm/alias-gpt2-small-x21", "checkpoint-400000", steps=(100, 1000, 5000, *range(20_000, 400_001, 38_000)))
-tiny = study.DictionaryConfig(TINY, TrainConfig(n=128, k=4, steps=100, batch=512, lr=3e-3), layer=0, contexts=1000)
-small = study.DictionaryConfig(SMALL, TrainConfig(n=2048, k=16, steps=300, batch=2048, dead_after_tokens=50_000), contexts=4000)
-large = study.DictionaryConfig(stanford, TrainConfig(n=2**15, k=32, steps=20_000, batch=8192), layer=8, contexts=48_000)
+tiny = dictionaries.DictionaryConfig(TINY, TrainConfig(n=128, k=4, steps=100, batch=512, lr=3e-3), layer=0, contexts=1000)
+small = dictionaries.DictionaryConfig(SMALL, TrainConfig(n=2048, k=16, steps=300, batch=2048, dead_after_tokens=50_000), contexts=4000)
+large = dictionaries.DictionaryConfig(stanford, TrainConfig(n=2**15, k=32, steps=20_000, batch=8192), layer=8, contexts=48_000, heldout=2048)
 cfg = run.choose(
-    quick=Config(tiny, widths=(32, 128), kept=(2, 8), seeds=1, contexts=256),
-    laptop=Config(small, widths=(256, 2048), kept=(8, 16, 32), seeds=3, contexts=192),
-    paper=Config(large, widths=(2**15, 2**17), kept=(32, 64), seeds=1, contexts=2048),
+    quick=Config(tiny, widths=(32, 128), kept=(2, 8), seeds=1),
+    laptop=Config(small, widths=(256, 2048), kept=(8, 16, 32), seeds=3),
+    paper=Config(large, widths=(2**15, 2**17), kept=(32, 64), seeds=1),
 )
 page = claims.Page("10_downstream_loss_to_compute", cfg)
 cfg
@@ -82,14 +81,10 @@ cfg
 
 
 # %%
-def spread(contexts: torch.Tensor, count: int) -> torch.Tensor:
-    return contexts[:: len(contexts) // count][:count]  # from every held-out file, since files differ more than checkpoints do
-
-
 def loss_curve(config: Config) -> dict:
-    steps = [step for step in study.kept_steps(config.base.subject) if step > 0]
-    tokens = spread(study.open_subject(config.base.subject).tokens("heldout"), config.contexts)
-    losses = [study.open_subject(config.base.subject, step).losses(tokens).mean(1) for step in steps]
+    steps = [step for step in dictionaries.kept_steps(config.base.subject) if step > 0]
+    tokens = dictionaries.heldout(config.base).tokens
+    losses = [dictionaries.open_subject(config.base.subject, step).losses(tokens).mean(1) for step in steps]
     return {"steps": steps, "losses": torch.stack(losses)}
 
 
@@ -97,11 +92,9 @@ def loss_curve(config: Config) -> dict:
 # The finished model's own losses and its residual stream on those tokens are what everything below is compared with.
 
 # %%
-subject = study.open_subject(cfg.base.subject)
-tokens = spread(subject.tokens("heldout"), cfg.contexts)
+subject, tokens, resid, _ = dictionaries.heldout(cfg.base)
 measured = memo.memo(loss_curve, cfg)
 steps, curve = np.array(measured["steps"]), measured["losses"]
-resid = subject.residual(tokens, cfg.base.layer)
 clean = subject.losses(tokens).mean(1).cpu()
 print(f"{len(steps)} checkpoints, {tokens.numel():,} held-out tokens, final loss {clean.mean():.3f} nats")
 
@@ -162,16 +155,13 @@ page.check(
 
 # %%
 def spliced_losses(config: Config) -> dict:
-    sub = study.open_subject(config.base.subject)
-    text = spread(sub.tokens("heldout"), config.contexts)
-    stream = sub.residual(text, config.base.layer)
+    sub, text, stream, _ = dictionaries.heldout(config.base)
     made = {}
     for n, k, seed in config.grid():
-        sae = study.dictionary(study.variant(config.base, n=n, k=k, seed=seed))
-        reconstruction = sae.reconstruct(stream)
+        one = dictionaries.variant(config.base, n=n, k=k, seed=seed)
+        reconstruction = dictionaries.dictionary(one).reconstruct(stream)
         made[f"{n}/{k}/{seed}"] = sub.losses_from(reconstruction, text, config.base.layer).mean(1)
-        x = normalise(stream).x.flatten(0, 1)
-        made[f"mse/{n}/{k}/{seed}"] = float(normalised_mse(x, sae(x)))
+        made[f"mse/{n}/{k}/{seed}"] = dictionaries.heldout_error(one)
     return made
 
 
@@ -187,7 +177,8 @@ def sub_loss(stream):
     return subject.losses_from(stream, tokens, cfg.base.layer).mean(1).cpu()
 
 
-zero, mean = sub_loss(torch.zeros_like(resid)), sub_loss(resid.mean((0, 1)).expand_as(resid))
+anchored = {name: losses.mean(1) for name, losses in anchors.anchor_losses(subject, tokens, cfg.base.layer).items()}
+zero, mean = anchored["zero"], anchored["mean"]
 untrained = TopK.random(subject.d_model, cfg.widths[-1], cfg.kept[-1], run.generator(0, "untrained")).to(subject.device)
 worthless = sub_loss(untrained.reconstruct(resid))
 
@@ -215,6 +206,7 @@ def label(key):
 loss_of = {label(key): spliced[f"{key[0]}/{key[1]}/{key[2]}"].mean().item() for key in shown}
 fraction_of = {label(key): cells[key].fraction for key in shown}
 ablated = {"mean ablation": mean.mean().item(), "zero ablation": zero.mean().item()}
+ablated |= {"token frequencies": anchored["unigram"].mean().item()}
 figure = plots.loss_to_compute(steps, curve.mean(1).numpy(), smooth, loss_of, fraction_of, ablated)
 page.save_figure(figure, "loss_to_compute", {"steps": steps, "loss": curve.mean(1), "spliced": loss_of, "fraction": fraction_of, "ablated": ablated})
 

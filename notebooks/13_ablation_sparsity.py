@@ -32,10 +32,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from companion import claims, memo, run, study
-from companion.evals import ablation
-from companion.lm.subject import HubConfig
-from companion.lm.training import SMALL, TINY
+from companion import claims, dictionaries, memo, run
+from companion.evals import ablation, statistics
+from companion.lm.sources import HubConfig
+from companion.lm.training import TINY
 from companion.plots import bars
 from companion.plots import sae as plots
 from companion.sae.models import normalise
@@ -48,7 +48,7 @@ from companion.sae.recipe import TrainConfig
 # %% tags=["parameters"]
 @dataclass(frozen=True)
 class Config:
-    base: study.DictionaryConfig  # subject, site and dictionary
+    base: dictionaries.DictionaryConfig  # subject, site and dictionary
     seeds: int  # dictionaries, each with its own contexts
     contexts: int  # contexts per dictionary, one ablated position in each
     length: int  # tokens of a context
@@ -56,11 +56,12 @@ class Config:
     channels: int  # residual channels removed per context
 
 
-tiny = study.DictionaryConfig(TINY, TrainConfig(n=128, k=4, steps=100, batch=512, lr=3e-3), layer=0, contexts=1000)
-small = study.DictionaryConfig(SMALL, TrainConfig(n=2048, k=16, steps=300, batch=2048, dead_after_tokens=50_000), contexts=4000)
-large = study.DictionaryConfig(
-    HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e"), TrainConfig(n=2**15, k=32, steps=20_000, batch=8192), layer=8, contexts=48_000
+tiny = dictionaries.DictionaryConfig(TINY, TrainConfig(n=128, k=4, steps=100, batch=512, lr=3e-3), layer=0, contexts=1000)
+small = dictionaries.DictionaryConfig(
+    dictionaries.offline_subject("python-stdlib-4l"), TrainConfig(n=2048, k=16, steps=300, batch=2048, dead_after_tokens=50_000), contexts=4000
 )
+gpt2 = HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e")
+large = dictionaries.DictionaryConfig(gpt2, TrainConfig(n=2**15, k=32, steps=20_000, batch=8192), layer=8, contexts=48_000, heldout=2048)
 cfg = run.choose(
     quick=Config(tiny, seeds=2, contexts=8, length=32, span=8, channels=8),
     laptop=Config(small, seeds=3, contexts=64, length=64, span=16, channels=16),
@@ -121,9 +122,9 @@ page.check("ablation.position-alone", score(stays).item(), control={"the same ef
 # The factor $\sigma_t$ is easily lost, since the dictionary works on normalised activations. The sum over all latents tells:
 
 # %%
-subject = study.open_subject(cfg.base.subject)
-texts = subject.tokens("heldout")[:, : cfg.length]
-sae = study.dictionary(cfg.base)
+subject, texts, _, _ = dictionaries.heldout(cfg.base)
+texts = texts[:, : cfg.length]
+sae = dictionaries.dictionary(cfg.base)
 stream = subject.residual(texts[:1], cfg.base.layer)[0]
 removed = ablation.latent_removals(sae, stream, t=cfg.span, persist=False)
 inputs = normalise(stream)
@@ -150,12 +151,12 @@ def removals_of(dictionary, resid, t, persist, channels, draw):
 
 
 def measure(config: Config) -> dict:
-    sub = study.open_subject(config.base.subject)
-    text = sub.tokens("heldout")[:, : config.length]
+    sub, text, _, _ = dictionaries.heldout(config.base)
+    text = text[:, : config.length]
     layer, span = config.base.layer, config.span
     found = defaultdict(list)
     for seed in range(config.seeds):
-        dictionary, draw = study.dictionary(study.variant(config.base, seed=seed)), run.generator(seed, "ablation")
+        dictionary, draw = dictionaries.dictionary(dictionaries.variant(config.base, seed=seed)), run.generator(seed, "ablation")
         for context in torch.randperm(len(text), generator=draw)[: config.contexts].tolist():
             resid = sub.residual(text[context][None], layer)[0]
             t = int(torch.randint(1, config.length - span + 1, (1,), generator=draw))
@@ -240,8 +241,7 @@ page.check(
 def paired_interval(factor, kind, other, seed):
     contexts = np.unique(measured["where"][chosen(kind, seed=seed), 1])
     difference = np.array([pick(factor, kind, seed=seed, context=c).mean() - pick(factor, other, seed=seed, context=c).mean() for c in contexts])
-    draws = torch.randint(len(difference), (1000, len(difference)), generator=run.generator(seed, "pairs")).numpy()
-    return np.quantile(difference[draws].mean(1), [0.025, 0.975])
+    return statistics.mean_interval(difference, run.generator(seed, "pairs"), 1000)[1:]
 
 
 def ends(factor, kind, end):

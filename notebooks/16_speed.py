@@ -27,7 +27,6 @@ if "google.colab" in sys.modules:
 
 # %%
 import json
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,10 +35,10 @@ import torch
 from companion import claims, memo, run
 from companion.evals import cost
 from companion.plots import speed as plots
-from companion.sae import kernels, paths, stream, train
+from companion.sae import kernels, paths, train
 from companion.sae.models import Code, TopK, normalise
 from companion.sae.recipe import TrainConfig, constrain_decoder
-from companion.toy import data as toy_data
+from companion.toy import planted
 
 # %% [markdown]
 # ## Parameters
@@ -230,17 +229,6 @@ for dtype, name, limit in ((torch.float64, "fp64", 1e-10), (torch.float32, "fp32
 
 
 # %%
-def by_turns(calls, repeats):
-    """Seconds of each call, (repeat,) per name."""
-    taken = {name: [] for name in calls}
-    for _ in range(repeats + 1):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            taken[name].append(time.perf_counter() - start)
-    return {name: np.array(seconds[1:]) for name, seconds in taken.items()}
-
-
 def whole_step(form, sae, x):
     adam = torch.optim.Adam(sae.parameters(), lr=1e-4, fused=True)
 
@@ -262,7 +250,7 @@ def selection_ratio(kept_share):
     rows, n = cfg.selected
     scores, k = torch.randn(rows, n, generator=run.generator(kept_share, "scores")), n // kept_share
     assert torch.equal(kernels.top_k(scores, k)[0].sort(1).values, scores.topk(k).values.sort(1).values)
-    seconds = by_turns({"torch": lambda: scores.topk(k, dim=1, sorted=False), "ours": lambda: kernels.top_k(scores, k)}, cfg.repeats)
+    seconds = cost.by_turns({"torch": lambda: scores.topk(k, dim=1, sorted=False), "ours": lambda: kernels.top_k(scores, k)}, cfg.repeats)
     return seconds["torch"] / seconds["ours"]
 
 
@@ -290,7 +278,7 @@ page.check(
 def step_ratio(n_over_k):
     step = cfg.ranked._replace(k=cfg.ranked.n // n_over_k)
     forms = {"dense": dense, "sparse": lambda sae, x: sae(x)}
-    seconds = by_turns({name: whole_step(form, *example(step)) for name, form in forms.items()}, cfg.repeats)
+    seconds = cost.by_turns({name: whole_step(form, *example(step)) for name, form in forms.items()}, cfg.repeats)
     return seconds["dense"] / seconds["sparse"]
 
 
@@ -349,7 +337,7 @@ common, fast, slow = parts_of(cfg.step)
 calls = common | {"norm, Adam": norm_and_adam(cfg.step)}
 calls |= {f"sparse {name}": call for name, call in fast.items()} | {f"dense {name}": call for name, call in slow.items()}
 calls |= {"sparse": whole_step(lambda sae, x: sae(x), *example(cfg.step)), "dense": whole_step(dense, *example(cfg.step))}
-seconds = by_turns(calls, cfg.repeats)
+seconds = cost.by_turns(calls, cfg.repeats)
 products = {name: np.median(taken / seconds["encoder"]) for name, taken in seconds.items()}
 products["sparse selection"] -= 1
 bars = {}
@@ -422,21 +410,15 @@ overlaps = {name: [agreement(path, seed) for seed in range(cfg.seeds)] for name,
 
 
 # %%
-def planted(config: Config, seed: int) -> torch.Tensor:
-    W = torch.nn.functional.normalize(torch.randn(config.features, 64, generator=run.generator(seed, "features")), dim=1)
-    uniforms = toy_data.draw(config.features, 20_000, run.generator(seed, "amounts"))
-    acts = toy_data.conditional(uniforms, torch.tensor([config.density]))[0] @ W
-    return acts[acts.norm(dim=1) > 1e-3]
-
-
 def train_each(config: Config) -> dict:
     curves = {}
     for seed in range(config.seeds):
         fresh = 10 + seed  # seeds 0 to 2 were the pilots that the bands rest on
-        acts = planted(config, fresh)
+        W = planted.directions(config.features, 64, run.generator(fresh, "features"))
+        sample = planted.draw(W, config.density, 4096, run.generator(fresh, "sample")).acts
         for name, path in (forms() | {"dense": paths.REFERENCE}).items():
-            batches = stream.shuffled(acts, config.trained.batch, config.trained.steps, run.generator(fresh, "order"))
-            fitted = train.fit(batches, config.trained, acts[:4096], run.generator(fresh, "sae"), path=path)
+            batches = planted.batches(W, config.density, config.trained.batch, run.generator(fresh, "amounts"))
+            fitted = train.fit(batches, config.trained, sample, run.generator(fresh, "sae"), path=path)
             curves[f"{name}/{seed}"] = torch.from_numpy(fitted.history["mse"])
     return curves
 

@@ -9,9 +9,9 @@ import pytest
 def tiny_home() -> Path:
     """The folder of the subject that the quick notebooks use as well."""
     from companion import memo
-    from companion.lm import subject, training
+    from companion.lm import sources, training
 
-    return memo.memo_folder(subject.prepare, training.TINY)
+    return memo.memo_folder(sources.prepare, training.TINY)
 
 
 @pytest.fixture(scope="session")

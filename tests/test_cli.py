@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.distributed.run import get_args_parser
 
-from companion import cli, run, study
-from companion.lm.subject import HubConfig
+from companion import cli, dictionaries, run
+from companion.lm.sources import HubConfig
 from companion.sae import formats, paths
 
 OPTIONS = ["--subject", "tiny", "--layer", "0", "--contexts", "128", "--buffer", "2048", "-n", "64", "-k", "4", "--batch", "256", "--every", "5"]
@@ -30,7 +30,7 @@ def test_another_configuration_does_not_take_up_the_run(tiny, tmp_path):
 
 def test_a_stream_of_the_subject_gives_its_activations(tiny, tmp_path):
     config = cli.configure(options(tmp_path, "--steps", "5"))
-    stream = study.stream(config, 2048)
+    stream = dictionaries.stream(config, 2048)
     batch = next(iter(stream))
     assert batch.shape == (256, tiny.d_model)
     pool = torch.cat([stream.make(block) for block in range(stream.blocks)])

@@ -218,8 +218,8 @@ LEFT_OF = {
     "fingerprint": {"run", "source"},
     "memo": {"run", "files", "source", "fingerprint"},
     "claims": {"run", "files", "memo", "claims"},
-    "dictionaries": {"run", "memo", "toy", "lm", "sae"},
-    "cli": {"run", "lm", "sae", "evals", "dictionaries"},
+    "dictionaries": {"run", "memo", "lm", "sae", "evals"},
+    "cli": {"run", "lm", "sae", "dictionaries"},
     "render": {"run", "files", "claims"},
 }
 """What each room may import of the package. plots takes arrays, sae takes activations: neither needs another room."""
@@ -266,7 +266,7 @@ def code_lines(module: Path) -> int:
     return len(used - {line for node in notes for line in range(node.lineno, node.end_lineno + 1)})
 
 
-LINES_OF_CODE = {"toy": 1000, "lm": 400, "sae": 1600, "evals": 400, "plots": 2000, "companion": 650}
+LINES_OF_CODE = {"toy": 1000, "lm": 470, "sae": 1600, "evals": 400, "plots": 2000, "companion": 650}
 """Most lines of code per room, docstrings, comments and blanks apart: what a reader of one room has to get through."""
 
 
@@ -289,7 +289,7 @@ def test_importing_the_package_loads_nothing_heavy():
 
 def test_the_language_model_room_loads_transformers_only_when_used():
     heavy = "('transformers', 'transformer_lens', 'plotly')"
-    script = f"import sys, companion.study, companion.plots.sae, companion.toy.train; print([n for n in {heavy} if n in sys.modules])"
+    script = f"import sys, companion.dictionaries, companion.plots.sae, companion.toy.train; print([n for n in {heavy} if n in sys.modules])"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 

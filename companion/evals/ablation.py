@@ -69,7 +69,8 @@ def effects(
 
 
 def rounding_floor(subject: Subject, resid: Float[Tensor, "T D"], count: int, layer: int, t: int, span: int) -> float:
-    """|v|_2 of patches that remove a millionth of the stream's last bit: what arithmetic alone does to the logits."""
+    """Largest |v|_2 of `count` patches that move each entry of the stream by about its last bit (eps |resid| times a Gaussian): what
+    arithmetic alone does to the logits."""
     tiny = torch.finfo(resid.dtype).eps * resid.abs() * torch.randn(count, *resid.shape, generator=torch.Generator().manual_seed(0)).to(resid)
     return effects(subject, resid, tiny, layer, t, span).flatten(1).norm(dim=1).max().item()
 

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from scipy.optimize import isotonic_regression
 
+from companion.evals.statistics import bootstrap
+
 
 class ComputeFraction(NamedTuple):
     """Share of the subject's pre-training compute, with a 95 % bootstrap interval."""
@@ -73,8 +75,10 @@ def compute_fraction(
     if curve.shape != (len(steps), len(spliced)):
         raise ValueError(f"losses do not pair: curve {tuple(curve.shape)}, steps {len(steps)}, contexts {len(spliced)}")
     everything = torch.cat([curve, spliced[None]]).double()
-    draws = torch.randint(len(spliced), (resamples, len(spliced)), generator=generator)
-    means = torch.stack([everything.mean(1), *(everything[:, draw].mean(1) for draw in draws)]).numpy()
-    fractions = [invert(row[-1], steps, monotone(row[:-1])) / steps[-1] for row in means]
-    low, high = np.quantile(fractions[1:], [0.025, 0.975])
-    return ComputeFraction(fractions[0], float(low), float(high), bool(means[0, -1] > means[0, 0]))
+
+    def fraction(groups: list[np.ndarray]) -> float:
+        means = groups[0].mean(axis=0)
+        return invert(means[-1], steps, monotone(means[:-1])) / steps[-1]
+
+    found = bootstrap(fraction, [everything.T.numpy()], generator, resamples)
+    return ComputeFraction(*map(float, found), bool(spliced.double().mean() > everything[0].mean()))

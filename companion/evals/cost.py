@@ -4,17 +4,22 @@ Gao et al. 2024, appendix on kernels: of the five products of a step only the en
 counts as two operations. Counted are products, not selection, elementwise work or sums.
 """
 
+import itertools
+import json
+import tempfile
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 ADAM_BYTES = 28
 """Per float32 parameter and step: reads parameter, gradient and two moments, writes parameter and moments."""
-STATE_BYTES = 16
-"""Per float32 parameter, held from step to step: itself, its gradient, two moments."""
 
 
 class Step(NamedTuple):
@@ -42,7 +47,9 @@ class Step(NamedTuple):
         return 2 * self.n * self.d + self.n + self.d
 
     def dense_flops(self) -> dict[str, int]:
-        """10 Bdn in five products, 8 Bdn for AuxK, 2nd for the gradient of b_pre."""
+        """10 Bdn in five products of 2 Bdn (encoder, decoder, dL/dz, dL/dW_dec, dL/dW_enc), 8 Bdn for AuxK, 2nd for the gradient of b_pre.
+
+        The count that does not depend on how a step is computed: axes of compute use it (`training_flops`)."""
         return self._flops(self.B * self.d * self.n, bool(self.k_aux) * self.B * self.d * self.n)
 
     def sparse_flops(self) -> dict[str, int]:
@@ -52,13 +59,6 @@ class Step(NamedTuple):
     def _flops(self, each: int, each_aux: int) -> dict[str, int]:
         parts = dict.fromkeys(("decoder", "dL/dz", "dL/dW_dec", "dL/dW_enc"), 2 * each)
         return {"encoder": 2 * self.B * self.d * self.n} | parts | {"dL/db_pre": 2 * self.n * self.d, "AuxK": 8 * each_aux}
-
-    def dense_bytes(self) -> dict[str, int]:
-        """Bytes read and written when the (B, n) code is an array: by each product its two factors, and the code where it is made."""
-        code, w, x = self._arrays()
-        product = code + w + x
-        parts = dict.fromkeys(("decoder", "dL/dz", "dL/dW_dec", "dL/dW_enc"), product)
-        return {"encoder": product, "selection": 2 * code} | parts | {"Adam": ADAM_BYTES * self.parameters}
 
     def sparse_bytes(self, fused: bool = True) -> dict[str, int]:
         """Bytes when k rows per token are gathered, each from memory every time, which is the most it can be.
@@ -75,9 +75,14 @@ class Step(NamedTuple):
         """Bytes of the code as an array, of one weight matrix, of the activations."""
         return self.B * self.n * self.s, self.n * self.d * self.s, self.B * self.d * self.s
 
-    def state_bytes(self) -> int:
-        """Bytes held from step to step, without a running mean (4 more per parameter)."""
-        return STATE_BYTES * self.parameters
+
+def training_flops(tokens: Float[np.ndarray, "..."], d: int, n: int) -> Float[np.ndarray, "..."]:
+    """Compute of training an autoencoder of n latents on so many tokens of width d, counted densely: 10 dn per token.
+
+    That is `Step.dense_flops` without AuxK, whose share depends on what is dead, and without the gradient of b_pre, which is paid
+    once per batch. The sparse step of this package does 2 dn + 8 dk of them.
+    """
+    return 10.0 * d * n * tokens
 
 
 def counted_flops(call: Callable[[], Any]) -> int:
@@ -106,9 +111,23 @@ def peak_bytes(call: Callable[[], Any]) -> int:
     """
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profile:
         call()
-    changes = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]" and e.device_type() == torch.autograd.DeviceType.CPU]
-    held = torch.tensor([e.nbytes() for e in sorted(changes, key=lambda e: e.start_ns())]).cumsum(0)
-    return int(held.max().clamp_min(0)) if len(held) else 0
+    with tempfile.TemporaryDirectory() as folder:
+        profile.export_chrome_trace(str(trace := Path(folder) / "trace.json"))
+        events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
+    changes = [e for e in events if e["name"] == "[memory]" and e["args"]["Device Type"] == 0]
+    return max([0, *itertools.accumulate(e["args"]["Bytes"] for e in sorted(changes, key=lambda e: e["ts"]))])
+
+
+def by_turns(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, Float[np.ndarray, " R"]]:
+    """Seconds of each call, `repeats` of each. The calls take turns, so that whatever slows the machine slows all of them: ratios
+    within a round are what to report. A first round is dropped."""
+    taken = {name: [] for name in calls}
+    for _ in range(repeats + 1):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            taken[name].append(time.perf_counter() - start)
+    return {name: np.array(seconds[1:]) for name, seconds in taken.items()}
 
 
 def overlap(a: Tensor, b: Tensor) -> float:

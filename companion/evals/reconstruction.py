@@ -22,11 +22,6 @@ def normalised_mse(x: Float[Tensor, "... D"], x_hat: Float[Tensor, "... D"]) -> 
     return (error.sum() / _spread(x).sum()).item()
 
 
-def explained_variance(x: Float[Tensor, "... D"], x_hat: Float[Tensor, "... D"]) -> float:
-    """1 - normalised_mse."""
-    return 1 - normalised_mse(x, x_hat)
-
-
 def by_position(x: Float[Tensor, "N T D"], x_hat: Float[Tensor, "N T D"]) -> Float[Tensor, " T"]:
     """Normalised error of each position, all over one denominator: their mean is `normalised_mse`.
 

@@ -1,4 +1,4 @@
-"""Scaling laws of autoencoders: power laws with a floor, the frontier of compute, and how sure an exponent is.
+"""Scaling laws of autoencoders: power laws with a floor, the frontier of compute, and curves of one run each.
 
 The laws are those of Gao et al. 2024, section 3. Errors are positive numbers (normalised MSE), compute and sizes are positive, and every
 fit is least squares in log space, so that a residual is a relative one, begun from several starts.
@@ -6,10 +6,9 @@ fit is least squares in log space, so that a residual is a relative one, begun f
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 from scipy.optimize import least_squares
 
@@ -260,40 +259,3 @@ def optimum(rates: Float[Array, " R"], L: Float[Array, " R"]) -> Optimum:
     near = slice(lowest - 1, lowest + 2)
     curve, tilt, _ = np.polyfit(np.log(rates[near]) - np.log(rates[lowest]), np.log(L[near]), 2)
     return Optimum(float(rates[lowest] * np.exp(-tilt / (2 * curve))), True)
-
-
-# --- how sure -----------------------------------------------------------------------------------------------------
-
-
-class Interval(NamedTuple):
-    """A number, or an array of them, with the ends of its interval."""
-
-    value: Array | float
-    low: Array | float
-    high: Array | float
-
-
-def bootstrap(
-    statistic: Callable[[list[list[Any]]], Array | float], groups: Sequence[Sequence[Any]], generator: torch.Generator, resamples: int = 200
-) -> Interval:
-    """The statistic of groups of repeats (the seeds of one size, say) with its 95 % bootstrap interval.
-
-    Each resample draws every group anew from itself, with replacement. Drawing from m repeats understates their spread by
-    sqrt((m-1)/m), much for three seeds, so the quantiles' distances from the value are stretched by the inverse.
-
-    Args:
-        statistic: takes the groups, each a list, and returns a number or an array.
-
-    Raises:
-        ValueError: a group has fewer than two repeats: nothing is known of its spread.
-    """
-    fewest = min(map(len, groups), default=0)
-    if fewest < 2:
-        raise ValueError("each group needs at least two repeats (seeds) for an interval")
-    value = np.asarray(statistic([list(group) for group in groups]), dtype=float)
-    drawn = []
-    for _ in range(resamples):
-        chosen = [torch.randint(len(group), (len(group),), generator=generator).tolist() for group in groups]
-        drawn.append(statistic([[group[i] for i in which] for group, which in zip(groups, chosen, strict=True)]))
-    low, high = value + (np.quantile(drawn, [0.025, 0.975], axis=0) - value) * np.sqrt(fewest / (fewest - 1))
-    return Interval(value[()], low[()], high[()])

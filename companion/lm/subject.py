@@ -5,17 +5,17 @@ TransformerLens, and tests hold the two together. Works for every model of the G
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from companion.lm.training import SubjectConfig, token_losses, train
+from companion.lm.sources import SubjectError, kept_steps, open_model
+from companion.lm.training import token_losses
 
 SITES = {  # TransformerLens name within a block -> (submodule of the block, which side of it)
     "hook_resid_pre": ("", "in"),
@@ -28,107 +28,19 @@ SITES = {  # TransformerLens name within a block -> (submodule of the block, whi
 CHUNK = 8192  # tokens per forward pass: bounds the memory of the logits
 
 
-class SubjectError(RuntimeError):
-    """A folder, hub name, checkpoint or site that is not what it was taken for."""
-
-
-@dataclass(frozen=True)
-class HubConfig:
-    """A published model instead of an offline one: for the `paper` profile, where there is a network."""
-
-    name: str
-    """Hub name, e.g. "gpt2" or "stanford-crfm/alias-gpt2-small-x21"."""
-    revision: str
-    """Commit of the weights: a download is pinned."""
-    steps: tuple[int, ...] = ()
-    """Published training steps to use, each the revision checkpoint-<step>."""
-    dataset: str = "Skylion007/openwebtext"
-    dataset_revision: str = "main"
-    context: int = 64
-    train_contexts: int = 400_000
-    heldout_contexts: int = 8_000
-
-
-def prepare(folder: Path, config: SubjectConfig | HubConfig) -> None:
-    """Fill `folder` with a subject that `open_subject` opens: train it here, or note where it is published and take tokens.
-
-    Use as `memo.memo_folder(subject.prepare, config)`.
-    """
-    if isinstance(config, SubjectConfig):
-        return train(folder, config)
-    return _prepare_published(folder, config)
-
-
-def _prepare_published(folder: Path, config: HubConfig) -> None:
-    tokenizer = _from_hub(lambda hub: hub.AutoTokenizer.from_pretrained(config.name, revision=config.revision), config.name)
-    tokenizer.save_pretrained(folder)
-    wanted = config.heldout_contexts + config.train_contexts
-    contexts = torch.tensor(list(_web_contexts(tokenizer, config, wanted)), dtype=torch.int32)
-    save_file({"heldout": contexts[: config.heldout_contexts], "train": contexts[config.heldout_contexts :]}, folder / "tokens.safetensors")
-    published = {"name": config.name, "revision": config.revision, "steps": config.steps}
-    (folder / "published.json").write_text(json.dumps(published))
-
-
-def _web_contexts(tokenizer, config: HubConfig, wanted: int) -> Iterator[list[int]]:
-    import datasets
-
-    texts = _from_hub(
-        lambda _: datasets.load_dataset(config.dataset, revision=config.dataset_revision, split="train", streaming=True), config.dataset
-    )
-    stream: list[int] = []
-    for row in texts:
-        stream += [*tokenizer(row["text"])["input_ids"], tokenizer.eos_token_id]
-        while len(stream) >= config.context:
-            yield stream[: config.context]
-            stream, wanted = stream[config.context :], wanted - 1
-            if wanted == 0:
-                return
-
-
-def _from_hub(load: Callable, what: str):
-    import transformers
-
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        return load(transformers)
-    except OSError as error:
-        raise SubjectError(
-            f"{what} could not be fetched: {error}. It needs a network (or a filled Hugging Face cache), and a published name."
-        ) from error
-
-
 def open_subject(folder: Path, step: int | None = None, device: str = "cpu") -> "Subject":
-    """Open what `prepare` made, at its last or at an earlier step.
+    """Open what `sources.prepare` made, at its last or at an earlier step.
 
     Raises:
         SubjectError: the folder holds no subject, or the step was not kept or published.
     """
     folder = Path(folder)
-    if not (folder / "tokens.safetensors").is_file() or not ((folder / "config.json").is_file() or (folder / "published.json").is_file()):
-        raise SubjectError(f"{folder} holds no subject model (tokens.safetensors with config.json or published.json); make one with subject.prepare")
+    if not ((folder / "tokens.safetensors").is_file() and (folder / "subject.json").is_file()):
+        raise SubjectError(f"{folder} holds no subject model (tokens.safetensors and subject.json); make one with sources.prepare")
     steps = kept_steps(folder)
     if step is not None and step not in steps:
-        raise SubjectError(f"step {step} of {folder.name} was not kept; there are: {', '.join(map(str, steps))}")
-    model = _published_model(folder, step) if (folder / "published.json").is_file() else _local_model(folder, step)
-    return Subject(folder, model.to(device).eval().requires_grad_(False))
-
-
-def kept_steps(folder: Path) -> list[int]:
-    """Training steps of which the subject's weights can be opened, in order."""
-    published = folder / "published.json"
-    if published.is_file():
-        return list(json.loads(published.read_text())["steps"])
-    return sorted(int(path.name.removeprefix("checkpoint-")) for path in folder.glob("checkpoint-*"))
-
-
-def _local_model(folder: Path, step: int | None) -> nn.Module:
-    return _from_hub(lambda hub: hub.GPT2LMHeadModel.from_pretrained(folder if step is None else folder / f"checkpoint-{step}"), str(folder))
-
-
-def _published_model(folder: Path, step: int | None) -> nn.Module:
-    published = json.loads((folder / "published.json").read_text())
-    revision = published["revision"] if step is None else f"checkpoint-{step}"
-    return _from_hub(lambda hub: hub.GPT2LMHeadModel.from_pretrained(published["name"], revision=revision), f"{published['name']} at {revision}")
+        raise SubjectError(f"step {step} of {folder.name} was not kept; there are: {', '.join(map(str, steps)) or 'none'}")
+    return Subject(folder, open_model(folder, step).to(device).eval().requires_grad_(False))
 
 
 class Subject:
@@ -142,8 +54,8 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """Identity to store beside whatever is computed from this model."""
-        return self.folder.name
+        """The model's own name, on the hub or "python-stdlib-4l", to store beside whatever is computed from it."""
+        return json.loads((self.folder / "subject.json").read_text(encoding="utf-8"))["name"]
 
     def tokens(self, split: str) -> Int[Tensor, "N T"]:
         """All contexts of a split, "train" or "heldout", on the CPU."""
@@ -170,9 +82,14 @@ class Subject:
         return self.activations(tokens, f"blocks.{layer}.hook_resid_post")
 
     def pool(self, tokens: Int[Tensor, "N T"], site: str, generator: torch.Generator) -> Float[Tensor, "M D"]:
-        """Activations of all positions as one list of vectors, shuffled across sequences."""
-        flat = self.activations(tokens, site).flatten(0, 1)
-        return flat[torch.randperm(len(flat), generator=generator).to(flat.device)]
+        """Activations of all positions as one list of vectors, shuffled across sequences. Its memory is the list and one chunk."""
+        count, pool = tokens.numel(), None
+        places = torch.randperm(count, generator=generator).to(self.device)
+        for chunk, to in zip(self._chunks(tokens), places.split(self._contexts(tokens) * tokens.shape[1]), strict=True):
+            vectors = self._reach(chunk, site).flatten(0, 1)
+            pool = vectors.new_empty(count, vectors.shape[1]) if pool is None else pool
+            pool[to] = vectors
+        return pool
 
     @torch.no_grad()
     def losses(self, tokens: Int[Tensor, "N T"]) -> Float[Tensor, "N T-1"]:
@@ -197,7 +114,10 @@ class Subject:
         return token_losses(self.logits_from(resid, layer, slice(0, -1)), tokens)
 
     def _chunks(self, batch: Tensor) -> Iterator[Tensor]:
-        return (chunk.to(self.device) for chunk in batch.split(max(1, CHUNK // batch.shape[1])))
+        return (chunk.to(self.device) for chunk in batch.split(self._contexts(batch)))
+
+    def _contexts(self, batch: Tensor) -> int:
+        return max(1, CHUNK // batch.shape[1])
 
     @torch.no_grad()
     def _reach(self, tokens: Int[Tensor, "N T"], site: str) -> Float[Tensor, "N T D"]:

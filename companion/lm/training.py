@@ -4,7 +4,7 @@ import json
 import math
 import platform
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -42,10 +42,17 @@ class SubjectConfig:
     python: str = field(default_factory=platform.python_version)
     """The corpus is the library of this version, so the version is part of the model's identity."""
 
+    @property
+    def name(self) -> str:
+        """What the model is called in files: python-stdlib-4l; a width other than the usual one is said."""
+        return f"python-stdlib-{self.layers}l" + (f"-d{self.d_model}" if self.d_model != 128 else "")
+
 
 SMALL = SubjectConfig()
 TINY = SubjectConfig(layers=2, d_model=32, heads=2, context=32, vocab=512, steps=300, batch=16, lr=2e-2, checkpoints=12, characters=600_000)
 """For tests: trains in seconds and knows little more than token frequencies."""
+OFFLINE = {config.name: config for config in (replace(SMALL, layers=1), SMALL)}
+"""How the subjects that ship with the package were trained."""
 
 
 def train(folder: Path, config: SubjectConfig) -> None:
@@ -76,7 +83,7 @@ def train(folder: Path, config: SubjectConfig) -> None:
             bar.set_postfix(loss=f"{losses[-1]:.2f}", tokens=f"{(step + 1) * batch.numel():,}", refresh=False)
     model.save_pretrained(folder / f"checkpoint-{config.steps}")
     model.save_pretrained(folder)
-    (folder / "training.json").write_text(json.dumps({"config": asdict(config), "loss": losses}))
+    (folder / "training.json").write_text(json.dumps({"config": asdict(config), "loss": losses}), encoding="utf-8")
 
 
 def _step(model, optimiser, batch: Int[Tensor, "B T"]) -> float:
@@ -137,17 +144,28 @@ def prepare_tokens(folder: Path, config: SubjectConfig) -> dict[str, Int[Tensor,
     tokenizer = corpus.train_tokenizer(split["train"], config.vocab)
     end = corpus.END_OF_TEXT
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=end, eos_token=end).save_pretrained(folder)
-    tokens = {name: corpus.contexts(tokenizer, texts, config.context) for name, texts in split.items()}
+    return save_tokens(folder, tokenizer, split, config.context)
+
+
+def save_tokens(folder: Path, tokenizer, split: dict[str, list[str]], length: int) -> dict[str, Int[Tensor, "N T"]]:
+    """The texts of each split as contexts of `length` tokens, kept in `folder` and returned."""
+    tokens = {name: corpus.contexts(tokenizer, texts, length) for name, texts in split.items()}
     save_file({name: value.int() for name, value in tokens.items()}, folder / "tokens.safetensors")
     return tokens
+
+
+def quiet_transformers() -> None:
+    """No progress bars for reading or writing a file: they are stored in a notebook as widgets that never show again."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
 
 def new_model(config: SubjectConfig):
     """An untrained GPT-2 of the configured shape. Leaves torch's global random state as it was."""
     from transformers import GPT2Config, GPT2LMHeadModel
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()  # its bars for writing a file are stored as widgets that never show again
+    quiet_transformers()
     shape = GPT2Config(
         vocab_size=config.vocab,
         n_positions=config.context,

@@ -1,9 +1,7 @@
-import json
-
 import pytest
 import torch
 
-from companion.lm import subject
+from companion.lm import subject, training
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +46,11 @@ def test_the_forward_pass_stops_at_the_site(tiny):
     assert not ran
 
 
+def test_the_name_is_the_model_s_and_not_the_cache_s(tiny, tiny_home):
+    assert tiny.name == training.TINY.name == "python-stdlib-2l-d32"
+    assert tiny_home.name != tiny.name
+
+
 def test_hooks_are_gone_afterwards(tiny):
     tiny.activations(tiny.tokens("heldout")[:2], "blocks.0.mlp.hook_post")
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in tiny.model.modules())
@@ -75,32 +78,3 @@ def test_a_folder_that_is_no_model(tmp_path):
 def test_a_checkpoint_that_was_not_kept(tiny_home):
     with pytest.raises(subject.SubjectError, match=r"step 5 of .* was not kept; there are: 0, 1, 2"):
         subject.open_subject(tiny_home, step=5)
-
-
-def test_a_published_subject_is_noted_by_name_and_asked_for_by_revision(tiny, tiny_home, tmp_path, monkeypatch):
-    """No hub here: the two calls that would go there are answered from the tiny subject, and what they ask for is checked."""
-    import transformers
-
-    asked = []
-
-    def model(name, revision=None):
-        asked.append((name, revision))
-        return tiny.model
-
-    config = subject.HubConfig("some/model", revision="abc123", steps=(10, 20), context=8, train_contexts=3, heldout_contexts=2)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_home)
-    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda name, revision: tokenizer)
-    monkeypatch.setattr(transformers.GPT2LMHeadModel, "from_pretrained", model)
-    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: [{"text": "import os\nprint(os.getcwd())\n"}] * 10)
-    subject.prepare(tmp_path, config)
-    assert json.loads((tmp_path / "published.json").read_text())["revision"] == "abc123"
-    assert subject.open_subject(tmp_path).tokens("train").shape == (3, 8)
-    subject.open_subject(tmp_path, step=20)
-    assert asked == [("some/model", "abc123"), ("some/model", "checkpoint-20")]
-    with pytest.raises(subject.SubjectError, match="step 30"):
-        subject.open_subject(tmp_path, step=30)
-
-
-def test_no_network_is_one_clear_error(tmp_path):
-    with pytest.raises(subject.SubjectError, match="needs a network"):
-        subject.prepare(tmp_path, subject.HubConfig("stanford-crfm/alias-gpt2-small-x21", revision="main"))

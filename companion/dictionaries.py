@@ -1,0 +1,235 @@
+"""Dictionaries of a subject model, for every page that trains one: the text, its activations, the training, all by configuration.
+
+    config = DictionaryConfig(offline_subject("python-stdlib-4l"), TrainConfig(n=2048, k=16, steps=300, batch=2048))
+    sae, text = dictionary(config), heldout(config)
+    normalised_mse(text.x, sae(text.x.flatten(0, 1)).view_as(text.x))
+
+The only module that joins `lm` and `sae`. Pages import it; of the package only the command line does.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from companion import memo, run
+from companion.evals.reconstruction import normalised_mse
+from companion.lm import sources, subject, training
+from companion.lm.sources import HubConfig, ShippedConfig
+from companion.lm.subject import Subject
+from companion.lm.training import SubjectConfig
+from companion.sae import recipe
+from companion.sae.models import Autoencoder, normalise
+from companion.sae.recipe import TrainConfig
+from companion.sae.stream import Stream, shuffled
+from companion.sae.train import fit
+
+BLOCK = 32
+"""Contexts that a stream takes from the subject at once."""
+POOL_BYTES = 2**32
+"""Activations beyond this are streamed through a buffer of this size instead of being held at once."""
+WEIGHTS = ("averaged", "last", "untrained")
+CHUNK = 4096
+"""Held-out vectors reconstructed at once: the dense kinds make a code of this many rows."""
+
+
+@dataclass(frozen=True)
+class DictionaryConfig:
+    """Which residual stream, how much of it, how the autoencoder is trained on it, and what of it is kept.
+
+    Raises:
+        ValueError: weights to keep that there are not.
+    """
+
+    subject: SubjectConfig | ShippedConfig | HubConfig
+    train: TrainConfig
+    layer: int = 2
+    """Block after which the residual stream is taken, from 0; the paper takes three quarters of the depth."""
+    contexts: int = 6000
+    """Training contexts whose activations are trained on, all positions."""
+    seed: int = 0
+    heldout: int = 192
+    """Held-out contexts for every measurement."""
+    keep: tuple[str, ...] = ("averaged",)
+    """Of `WEIGHTS`: the running mean, the weights after the last step, those before the first. The history is kept in any case."""
+
+    def __post_init__(self):
+        if unknown := set(self.keep) - set(WEIGHTS):
+            raise ValueError(f"no weights called {', '.join(sorted(unknown))} can be kept; there are {', '.join(WEIGHTS)}")
+
+    @property
+    def site(self) -> str:
+        """TransformerLens name of the site."""
+        return f"blocks.{self.layer}.hook_resid_post"
+
+
+def variant(config: DictionaryConfig, *, seed: int | None = None, keep: tuple[str, ...] | None = None, **train: Any) -> DictionaryConfig:
+    """The same dictionary with another seed, other weights kept, or other fields of its `TrainConfig` (n, k, lr, ...)."""
+    return replace(
+        config,
+        train=replace(config.train, **train),
+        seed=config.seed if seed is None else seed,
+        keep=config.keep if keep is None else keep,
+    )
+
+
+# --- the subject and its text -------------------------------------------------------------------------------------------
+
+
+def offline_subject(name: str) -> ShippedConfig | SubjectConfig:
+    """A subject that needs no network, by name: the one that ships with the package, or with COMPANION_SUBJECT=train the
+    configuration to train it here.
+
+    Raises:
+        SubjectError: none of that name ships.
+    """
+    known = sources.shipped(name)
+    return training.OFFLINE[name] if run.subject_source() == "train" else known
+
+
+def open_subject(config: SubjectConfig | ShippedConfig | HubConfig, step: int | None = None) -> Subject:
+    """The memoised subject model, made first if need be, at its last or a kept step."""
+    return subject.open_subject(memo.memo_folder(sources.prepare, config), step, run.device())
+
+
+def kept_steps(config: SubjectConfig | ShippedConfig | HubConfig) -> list[int]:
+    """Training steps at which `open_subject` can open this subject."""
+    return sources.kept_steps(memo.memo_folder(sources.prepare, config))
+
+
+def spread(contexts: Int[Tensor, "N T"], count: int) -> Int[Tensor, "M T"]:
+    """At most `count` of the contexts, evenly spaced: from every file, since files differ more than anything measured on them."""
+    return contexts[:: max(1, len(contexts) // count)][:count]
+
+
+class Heldout(NamedTuple):
+    """The text on which everything about a dictionary is measured."""
+
+    subject: Subject
+    tokens: Int[Tensor, "N T"]
+    resid: Float[Tensor, "N T D"]
+    """The stream after the dictionary's layer."""
+    x: Float[Tensor, "N T D"]
+    """The same, normalised."""
+
+
+_held: dict[str, tuple[Any, Any]] = {}
+"""The last pool and the last held-out text, each with what it was made for: several dictionaries are trained on one stream."""
+
+
+def _last(name: str, key: Any, make) -> Any:
+    if name not in _held or _held[name][0] != key:
+        _held.pop(name, None)  # before the next is made: there is room for one
+        _held[name] = key, make()
+    return _held[name][1]
+
+
+def release() -> None:
+    """Give back the memory of the activations that are held for the next dictionary."""
+    _held.clear()
+
+
+def heldout(config: DictionaryConfig) -> Heldout:
+    """Held-out text of the dictionary's subject, the same contexts for all pages, with its stream at the dictionary's layer."""
+
+    def make() -> Heldout:
+        sub = open_subject(config.subject)
+        tokens = spread(sub.tokens("heldout"), config.heldout)
+        resid = sub.residual(tokens, config.layer)
+        return Heldout(sub, tokens, resid, normalise(resid).x)
+
+    return _last("heldout", (config.subject, config.layer, config.heldout, run.device()), make)
+
+
+def pool(config: DictionaryConfig) -> Float[Tensor, "N D"]:
+    """Activations of the training contexts, all positions, as one shuffled list."""
+    order = run.generator(0, "pool")
+
+    def make() -> Tensor:
+        sub = open_subject(config.subject)
+        return sub.pool(spread(sub.tokens("train"), config.contexts), config.site, order)
+
+    return _last("pool", (config.subject, config.layer, config.contexts, run.device(), order.initial_seed()), make)
+
+
+def stream(config: DictionaryConfig, buffer_tokens: int) -> Stream:
+    """Shuffled batches of the same activations without a pool: made as they are needed, `BLOCK` contexts at a time."""
+    sub = open_subject(config.subject)
+    tokens = spread(sub.tokens("train"), config.contexts)
+
+    def make(block: int) -> Float[Tensor, "M D"]:
+        return sub.activations(tokens[block * BLOCK : (block + 1) * BLOCK], config.site).flatten(0, 1)
+
+    return Stream(make, len(tokens) // BLOCK, config.train.batch, buffer_tokens, config.seed)
+
+
+def first(batches: Stream, count: int) -> Float[Tensor, "S D"]:
+    """At least `count` activations from the beginning of a stream, all of it if it is shorter."""
+    return torch.cat([batches.make(block) for block in range(min(batches.blocks, -(-count // batches.block_tokens)))])
+
+
+# --- training -----------------------------------------------------------------------------------------------------------
+
+
+def batches_of(config: DictionaryConfig) -> tuple[Iterable[Float[Tensor, "B D"]], Float[Tensor, "S D"]]:
+    """What `sae.train.fit` takes: the batches, and the sample for its start. From a pool, or streamed where that would be too large."""
+    sub, wanted = open_subject(config.subject), config.train.median_sample
+    vectors = min(config.contexts, len(tokens := sub.tokens("train"))) * tokens.shape[1]
+    if vectors * sub.d_model * 4 > POOL_BYTES:
+        streamed = stream(config, POOL_BYTES // (4 * sub.d_model))
+        return streamed, first(streamed, wanted)
+    acts = pool(config)
+    return shuffled(acts, config.train.batch, config.train.steps, run.generator(config.seed, "order")), acts[:wanted]
+
+
+def train_dictionary(config: DictionaryConfig) -> dict[str, Any]:
+    """Train (for `memo.memo`). Returns <which>/<tensor> of the weights in `keep`, history/<column>, and heldout/mse, the
+    normalised error of the averaged weights on `heldout`."""
+    batches, sample = batches_of(config)
+
+    def start() -> torch.Generator:
+        return run.generator(config.seed, "start", device=run.device())
+
+    trained = fit(batches, config.train, sample, start())
+    saes = {"averaged": trained.sae, "last": trained.last}
+    if "untrained" in config.keep:
+        saes["untrained"] = recipe.start(normalise(sample.float()).x, config.train, start())
+    made = {f"history/{name}": torch.from_numpy(values) for name, values in trained.history.items()}
+    for which in config.keep:
+        made |= {f"{which}/{name}": tensor for name, tensor in saes[which].tensors().items()}
+    return made | {"heldout/mse": error(trained.sae, heldout(config).x)}
+
+
+@torch.no_grad()
+def error(sae: Autoencoder, x: Float[Tensor, "... D"]) -> float:
+    """Normalised MSE of an autoencoder on normalised activations, a chunk at a time."""
+    flat = x.flatten(0, -2)
+    return normalised_mse(flat, torch.cat([sae(part) for part in flat.split(CHUNK)]))
+
+
+def dictionary(config: DictionaryConfig, which: str = "averaged") -> Autoencoder:
+    """The trained autoencoder of this configuration, from the memo or trained now, without gradients.
+
+    Raises:
+        ValueError: these weights are not among those the configuration keeps.
+    """
+    if which not in config.keep:
+        raise ValueError(f"the {which} weights were not kept: keep={config.keep}")
+    made = memo.memo(train_dictionary, config)
+    tensors = {name.removeprefix(f"{which}/"): value for name, value in made.items() if name.startswith(f"{which}/")}
+    return recipe.model_class(config.train.kind).from_tensors(tensors, config.train.k).to(run.device()).requires_grad_(False)
+
+
+def history(config: DictionaryConfig) -> dict[str, np.ndarray]:
+    """Columns of the training's history: tokens, mse, dead, l0, one entry per logged step."""
+    made = memo.memo(train_dictionary, config)
+    return {name.removeprefix("history/"): value.numpy() for name, value in made.items() if name.startswith("history/")}
+
+
+def heldout_error(config: DictionaryConfig) -> float:
+    """Normalised MSE of the averaged weights on held-out text."""
+    return memo.memo(train_dictionary, config)["heldout/mse"]
