@@ -11,6 +11,7 @@ selection, so it is done on a block of rows while the pre-activations are still 
 
 import functools
 import importlib.util
+import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ ROWS = 512
 WIDE = 512
 """From this width on, a pass over the product is cheap beside the product itself."""
 
+NAN = "there are NaN among the pre-activations: the weights or the inputs hold NaN, or training has diverged (lower the rate)"
+
 Selected = tuple[Float[Tensor, "B K"], Int[Tensor, "B K"]]
 
 
@@ -41,10 +44,55 @@ def top_k_reference(x: Float[Tensor, "B L"], k: int) -> Selected:
 
 
 def top_k(x: Float[Tensor, "B L"], k: int) -> Selected:
-    """Values and indices of the k largest entries of each row, exactly: by a bound on a CPU, elsewhere by a tournament."""
-    group = 32 if x.shape[1] < 2**13 else 64
-    by_bound = x.device.type == "cpu" and x.shape[1] % group == 0 and x.shape[1] >= 4 * group * k
+    """Values and indices of the k largest entries of each row, exactly: on a CPU by their bits in bfloat16 and by a bound in
+    other types, elsewhere by a tournament."""
+    length = x.shape[1]
+    group = 32 if length < 2**13 else 64
+    if x.device.type == "cpu" and x.dtype is torch.bfloat16:
+        by_bits = length % BRANCH == 0 and 2 * BRANCH * k <= length <= 2**17
+        return _by_bits(x, k) if by_bits else _by_tournament(x, k)
+    by_bound = x.device.type == "cpu" and length % group == 0 and length >= 4 * group * k
     return _by_bound(x, k, group) if by_bound else _by_tournament(x, k)
+
+
+def _by_bits(x: Tensor, k: int) -> Selected:
+    """The bits of bfloat16, read as int16, have the order of the numbers from zero up, and all others are below zero.
+
+    So negative numbers count only in rows with fewer than k of the others, where their order is turned round.
+    """
+    bits = x.view(torch.int16)
+    indices, least = _largest_bits(bits, k)
+    if len(short := (least < 0).nonzero()[:, 0]):
+        bits = bits[short]
+        indices[short] = _largest_bits(bits ^ ((bits >> 15) & 0x7FFF), k)[0]
+    values = x.gather(1, indices)
+    if values.isnan().any() or x[0].isnan().any():  # NaN inputs fill a row, NaN weights a column, which the first row shows
+        raise ValueError(NAN)
+    return values, indices
+
+
+def _largest_bits(bits: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Indices of the k largest of each row of int16, and the least of these: as `_by_tournament`, whose passes are over
+    half as many bytes here, while a row is left that is long enough."""
+    rows, length = bits.shape
+    if length % BRANCH or length < 2 * BRANCH * k:
+        tags, least = _largest_tags(bits, torch.arange(length, dtype=torch.int32), k)
+        return tags.long(), least
+    groups = bits.view(rows, BRANCH, -1)
+    winners = _largest_bits(groups.amax(dim=1), k)[0]
+    members = groups.gather(2, winners[:, None, :].expand(rows, BRANCH, k))
+    tags, least = _largest_tags(members, torch.arange(BRANCH * k, dtype=torch.int32).view(k, BRANCH).T.contiguous(), k)
+    return winners.gather(1, (tags // BRANCH).long()) + tags % BRANCH * groups.shape[2], least
+
+
+def _largest_tags(bits: Tensor, tags: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The tags, below 2^16, of the k largest of each row, and the least of these: numpy partitions numbers with their tags as
+    their last two bytes faster than anything says where in a row they stand."""
+    keys = torch.add(tags, bits, alpha=2**16).view(len(bits), -1).numpy()
+    first = keys.shape[1] - k
+    keys.partition(first, axis=1)
+    kept = torch.from_numpy(keys[:, first:])
+    return kept & 0xFFFF, kept[:, 0] >> 16
 
 
 def _by_bound(x: Tensor, k: int, group: int) -> Selected:
@@ -54,7 +102,6 @@ def _by_bound(x: Tensor, k: int, group: int) -> Selected:
     which partitions rows and finds the set entries of a mask many times faster than torch does on a CPU.
     """
     rows, length = x.shape
-    x = x.float() if x.dtype is torch.bfloat16 else x  # unknown to numpy
     maxima = x.view(rows, -1, group).amax(dim=2).numpy()
     bound = np.partition(maxima, maxima.shape[1] - k, axis=1)[:, maxima.shape[1] - k]
     reached = np.flatnonzero(maxima >= bound[:, None])
@@ -71,12 +118,21 @@ def _first_k(values: Tensor, row: np.ndarray, column: np.ndarray, rows: int, k: 
     counts = np.bincount(row, minlength=rows)
     width = int(counts.max())
     if counts.min() < k:  # nothing reaches a bound that is NaN
-        raise ValueError("there are NaN among the pre-activations: the weights or the inputs hold NaN, or training has diverged (lower the rate)")
+        raise ValueError(NAN)
     at = torch.from_numpy(np.arange(len(row)) + (np.arange(rows) * width - np.cumsum(counts) + counts)[row])
     padded = values.new_full((rows * width,), -torch.inf).index_copy_(0, at, values).view(rows, width)
     columns = torch.zeros(rows * width, dtype=torch.long).index_copy_(0, at, torch.from_numpy(column)).view(rows, width)
-    top, among = padded.topk(k, dim=1, sorted=False)
-    return top, columns.gather(1, among)
+    return _best(padded, columns, k)
+
+
+def _best(values: Tensor, columns: Tensor, k: int) -> Selected:
+    """The k largest values of each row, where few more are given, and what stands beside them in `columns`."""
+    if values.device.type == "cpu" and values.dtype in (torch.float32, torch.float64):
+        first = values.shape[1] - k
+        at = torch.from_numpy(np.argpartition(values.numpy(), first, axis=1)[:, first:])  # several times as fast as topk
+    else:
+        at = values.topk(k, dim=1, sorted=False).indices
+    return values.gather(1, at), columns.gather(1, at)
 
 
 def _by_tournament(x: Tensor, k: int) -> Selected:
@@ -111,7 +167,7 @@ def _products(x: Tensor, W: Tensor, b: Tensor) -> Iterator[Tensor]:
     """Blocks of rows of x Wᵀ + b, all in the same memory."""
     rows = max(min(ROWS, -(-len(x) // 8)), CELLS.get(x.device.type, CELLS["cuda"]) // max(1, len(W)))
     block = x.new_empty(min(rows, len(x)), len(W))
-    if x.shape[1] >= WIDE:
+    if x.shape[1] >= WIDE and x.dtype is not torch.bfloat16:
         yield from (torch.addmm(b, part, W.T, out=block[: len(part)]) for part in x.split(rows))
     else:  # the bias as the weight of one more input that is always 1: adding it afterwards would be a pass over (B, L)
         x, W = F.pad(x, (0, 1), value=1.0), torch.cat([W, b[:, None]], dim=1)
@@ -120,12 +176,16 @@ def _products(x: Tensor, W: Tensor, b: Tensor) -> Iterator[Tensor]:
 
 @torch.no_grad()
 def select_low(x: Float[Tensor, "B D"], W: Float[Tensor, "L D"], b: Float[Tensor, " L"], k: int) -> Selected:
-    """The k largest in bfloat16, their values then computed in full precision: exact values of nearly the right set.
+    """The k largest of exact values, among a few more that are largest in bfloat16.
 
-    Pays where the hardware multiplies bfloat16 faster; which latents differ from `select` is a matter of near ties.
+    Pays where the hardware multiplies bfloat16 faster. What `select` keeps and this does not is what more than K/4 others
+    passed by rounding: nothing at all in nearly every row (a test says how many).
     """
-    indices = select(x.bfloat16(), W.bfloat16(), b.bfloat16(), k)[1]
-    return gathered_dot(indices, W, x) + b[indices], indices
+    indices = select(x.bfloat16(), W.bfloat16(), b.bfloat16(), min(len(W), k + max(4, k // 4)))[1]
+    values = gathered_dot(indices, W, x) + b.index_select(0, indices.flatten()).view_as(indices)
+    if values.isnan().any():
+        raise ValueError(NAN)
+    return _best(values, indices, k)
 
 
 # --- sparse products ---------------------------------------------------------------------------------------------
@@ -147,11 +207,19 @@ def gathered_dot_reference(indices: Int[Tensor, "B K"], W: Float[Tensor, "L D"],
 
 
 def gathered_dot(indices: Int[Tensor, "B K"], W: Float[Tensor, "L D"], g: Float[Tensor, "B D"]) -> Float[Tensor, "B K"]:
-    """As `gathered_dot_reference`: the gradient of a weighted gather with respect to its weights, which torch has as one
-    pass. An einsum would hold a (B, K, D) tensor."""
-    with torch.enable_grad():
-        weights = g.new_zeros(indices.shape).requires_grad_()
-        return torch.autograd.grad(weighted_gather(indices, weights, W.detach()), weights, g)[0]
+    """As `gathered_dot_reference`: a product of which only some entries are computed. An einsum would hold a (B, K, D) tensor.
+
+    On a GPU the gradient of a weighted gather with respect to its weights, which torch has as one pass there too.
+    """
+    if g.device.type != "cpu":
+        with torch.enable_grad():
+            weights = g.new_zeros(indices.shape).requires_grad_()
+            return torch.autograd.grad(weighted_gather(indices, weights, W.detach()), weights, g)[0]
+    begins = torch.arange(0, indices.numel() + 1, indices.shape[1])
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        wanted = torch.sparse_csr_tensor(begins, indices.flatten(), g.new_zeros(indices.numel()), (len(g), len(W)), check_invariants=False)
+        return torch.sparse.sampled_addmm(wanted, g, W.T, beta=0.0).values().view_as(indices)
 
 
 def transposed_gather_reference(by: "ByLatent", values: Float[Tensor, "B K"], x: Float[Tensor, "B D"]) -> Float[Tensor, "L D"]:
