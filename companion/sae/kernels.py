@@ -81,8 +81,8 @@ def _largest_bits(bits: Tensor, k: int) -> tuple[Tensor, Tensor]:
     groups = bits.view(rows, BRANCH, -1)
     winners = _largest_bits(groups.amax(dim=1), k)[0]
     members = groups.gather(2, winners[:, None, :].expand(rows, BRANCH, k))
-    tags, least = _largest_tags(members, torch.arange(BRANCH * k, dtype=torch.int32).view(k, BRANCH).T.contiguous(), k)
-    return winners.gather(1, (tags // BRANCH).long()) + tags % BRANCH * groups.shape[2], least
+    tags, least = _largest_tags(members, torch.arange(0, 2**16, 2**13, dtype=torch.int32)[:, None] + torch.arange(k, dtype=torch.int32), k)
+    return winners.gather(1, (tags & 0x1FFF).long()) + (tags >> 13) * groups.shape[2], least
 
 
 def _largest_tags(bits: Tensor, tags: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -159,19 +159,27 @@ def select_reference(x: Float[Tensor, "B D"], W: Float[Tensor, "L D"], b: Float[
 @torch.no_grad()
 def select(x: Float[Tensor, "B D"], W: Float[Tensor, "L D"], b: Float[Tensor, " L"], k: int) -> Selected:
     """As `select_reference`, without ever holding the (B, L) product: a block of rows at a time, no gradient."""
-    parts = [top_k(block, k) for block in _products(x, W, b)]
+    parts = [top_k(block, k) for block in _products(x, W, b, x.dtype)]
     return torch.cat([values for values, _ in parts]), torch.cat([indices for _, indices in parts])
 
 
-def _products(x: Tensor, W: Tensor, b: Tensor) -> Iterator[Tensor]:
+def _products(x: Tensor, W: Tensor, b: Tensor, dtype: torch.dtype) -> Iterator[Tensor]:
     """Blocks of rows of x Wᵀ + b, all in the same memory."""
     rows = max(min(ROWS, -(-len(x) // 8)), CELLS.get(x.device.type, CELLS["cuda"]) // max(1, len(W)))
-    block = x.new_empty(min(rows, len(x)), len(W))
-    if x.shape[1] >= WIDE and x.dtype is not torch.bfloat16:
+    rows *= 2 if dtype is torch.bfloat16 else 1  # as many bytes
+    block = x.new_empty(min(rows, len(x)), len(W), dtype=dtype)
+    if x.shape[1] >= WIDE and dtype is x.dtype:
         yield from (torch.addmm(b, part, W.T, out=block[: len(part)]) for part in x.split(rows))
     else:  # the bias as the weight of one more input that is always 1: adding it afterwards would be a pass over (B, L)
-        x, W = F.pad(x, (0, 1), value=1.0), torch.cat([W, b[:, None]], dim=1)
+        x, W = _widened(x, 1.0, dtype), _widened(W, b, dtype)
         yield from (torch.mm(part, W.T, out=block[: len(part)]) for part in x.split(rows))
+
+
+def _widened(t: Tensor, last: Tensor | float, dtype: torch.dtype) -> Tensor:
+    """With one more column, and of another type, in one copy."""
+    out = t.new_empty(len(t), t.shape[1] + 1, dtype=dtype)
+    out[:, :-1], out[:, -1] = t, last
+    return out
 
 
 @torch.no_grad()
@@ -181,7 +189,8 @@ def select_low(x: Float[Tensor, "B D"], W: Float[Tensor, "L D"], b: Float[Tensor
     Pays where the hardware multiplies bfloat16 faster. What `select` keeps and this does not is what more than K/4 others
     passed by rounding: nothing at all in nearly every row (a test says how many).
     """
-    indices = select(x.bfloat16(), W.bfloat16(), b.bfloat16(), min(len(W), k + max(4, k // 4)))[1]
+    few = min(len(W), k + max(4, k // 4))
+    indices = torch.cat([top_k(block, few)[1] for block in _products(x, W, b, torch.bfloat16)])
     values = gathered_dot(indices, W, x) + b.index_select(0, indices.flatten()).view_as(indices)
     if values.isnan().any():
         raise ValueError(NAN)
