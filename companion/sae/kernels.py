@@ -253,10 +253,17 @@ class ByLatent:
     def sorted(self) -> tuple[Int[Tensor, " BK"], Int[Tensor, " BK"], Int[Tensor, " L+1"]]:
         """In order of latents: where each pair stands in the code, its row; and where each latent's run begins."""
         flat = self.indices.reshape(-1)
-        narrow = torch.int16 if self.n < 2**15 else torch.int32  # a radix sort's time goes with the bytes of its keys
-        order = flat.to(narrow).sort(stable=True).indices
+        order = _order(flat.to(torch.int16 if self.n < 2**15 else torch.int32))  # a radix sort's time goes with the bytes of its keys
         ends = torch.bincount(flat, minlength=self.n).cumsum(0)
         return order, order // self.indices.shape[1], F.pad(ends, (1, 0))
+
+
+def _order(keys: Int[Tensor, " P"]) -> Int[Tensor, " P"]:
+    """Where each key stands that comes next in order, equal ones as they were: by radix either way. Of fewer than 2^15
+    keys torch's sort compares them, and takes ten times as long."""
+    if keys.device.type == "cpu" and keys.dtype is torch.int16 and len(keys) < 2**15:
+        return torch.from_numpy(keys.numpy().argsort(kind="stable"))
+    return keys.sort(stable=True).indices
 
 
 def dense(indices: Int[Tensor, "B K"], values: Float[Tensor, "B K"], n: int) -> Float[Tensor, "B L"]:

@@ -223,12 +223,19 @@ def test_gathers_agree_with_their_dense_forms(generator):
 def test_pairs_are_sorted_once(generator, monkeypatch):
     indices, values = _code(generator)
     sorts = []
-    sort = torch.Tensor.sort
-    monkeypatch.setattr(torch.Tensor, "sort", lambda self, **kwargs: sorts.append(1) or sort(self, **kwargs))
+    order = kernels._order
+    monkeypatch.setattr(kernels, "_order", lambda keys: sorts.append(1) or order(keys))
     by = kernels.ByLatent(indices, N)
     kernels.transposed_gather(by, values, torch.ones(B, D, dtype=torch.float64))
     kernels.transposed_gather(by, values, torch.zeros(B, D, dtype=torch.float64))
     assert len(sorts) == 1
+
+
+@pytest.mark.parametrize("pairs", [1, 2**15 - 1, 2**15])  # by numpy, by torch
+@pytest.mark.parametrize("dtype", [torch.int16, torch.int32])
+def test_order_is_that_of_a_stable_sort(pairs, dtype, generator):
+    keys = torch.randint(2**15 - 1, (pairs,), generator=generator).to(dtype)
+    assert torch.equal(kernels._order(keys), keys.sort(stable=True).indices)
 
 
 def _inputs(generator):
