@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from companion.sae import kernels
+from companion.sae import kernels, selection
 
 N, D, K, B = 96, 7, 4, 33
 
@@ -88,8 +88,8 @@ def test_both_ways_of_top_k_keep_everything_when_the_largest_crowd_one_group(len
 
 def test_the_bound_is_what_is_tested(generator, monkeypatch):
     used = []
-    by_bound = kernels._by_bound
-    monkeypatch.setattr(kernels, "_by_bound", lambda x, k, group: used.append(group) or by_bound(x, k, group))
+    by_bound = selection._by_bound
+    monkeypatch.setattr(selection, "_by_bound", lambda x, k, group: used.append(group) or by_bound(x, k, group))
     for rows, length, k in BORDERS:
         kernels.top_k(torch.randn(rows, length, generator=generator), k)
     assert used == [32, 32, 32, 32, 64, 64]
