@@ -9,16 +9,16 @@ selection, so it is done on a block of rows while the pre-activations are still 
 """
 
 import functools
+import warnings
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-BRANCH = 8
-"""Entries per group of the tournament."""
+from companion.sae.selection import NAN, Selected, best, top_k, top_k_reference
+
 CELLS = {"cpu": 2**21, "cuda": 2**28}
 """Pre-activations held at a time: 8 MB stay in a core's cache; a GPU wants large products."""
 ROWS = 512
@@ -26,70 +26,7 @@ ROWS = 512
 WIDE = 512
 """From this width on, a pass over the product is cheap beside the product itself."""
 
-Selected = tuple[Float[Tensor, "B K"], Int[Tensor, "B K"]]
-
-
 # --- selection ---------------------------------------------------------------------------------------------------
-
-
-def top_k_reference(x: Float[Tensor, "B L"], k: int) -> Selected:
-    """Values and indices of the k largest entries of each row, in no particular order."""
-    return x.topk(k, dim=1, sorted=False)
-
-
-def top_k(x: Float[Tensor, "B L"], k: int) -> Selected:
-    """Values and indices of the k largest entries of each row, exactly: by a bound on a CPU, elsewhere by a tournament."""
-    group = 32 if x.shape[1] < 2**13 else 64
-    by_bound = x.device.type == "cpu" and x.shape[1] % group == 0 and x.shape[1] >= 4 * group * k
-    return _by_bound(x, k, group) if by_bound else _by_tournament(x, k)
-
-
-def _by_bound(x: Tensor, k: int, group: int) -> Selected:
-    """Split a row into groups. The k-th largest of their maxima is a bound that k entries reach, and few others do.
-
-    So: maxima, the bound, the groups that reach it, the entries in them that reach it, and a choice among these. In numpy,
-    which partitions rows and finds the set entries of a mask many times faster than torch does on a CPU.
-    """
-    rows, length = x.shape
-    x = x.float() if x.dtype is torch.bfloat16 else x  # unknown to numpy
-    maxima = x.view(rows, -1, group).amax(dim=2).numpy()
-    bound = np.partition(maxima, maxima.shape[1] - k, axis=1)[:, maxima.shape[1] - k]
-    reached = np.flatnonzero(maxima >= bound[:, None])
-    row_of_group = reached // maxima.shape[1]
-    members = x.view(-1, group).index_select(0, torch.from_numpy(reached)).numpy()
-    found = np.flatnonzero(members >= bound[row_of_group][:, None])
-    rows_found = row_of_group[found // group]
-    columns = reached[found // group] * group + found % group - rows_found * length
-    return _first_k(torch.from_numpy(members.reshape(-1)[found]), rows_found, columns, rows, k)
-
-
-def _first_k(values: Tensor, row: np.ndarray, column: np.ndarray, rows: int, k: int) -> Selected:
-    """The k largest of each row of a ragged list, rows in order, at least k in each."""
-    counts = np.bincount(row, minlength=rows)
-    width = int(counts.max())
-    if counts.min() < k:  # nothing reaches a bound that is NaN
-        raise ValueError("there are NaN among the pre-activations: the weights or the inputs hold NaN, or training has diverged (lower the rate)")
-    at = torch.from_numpy(np.arange(len(row)) + (np.arange(rows) * width - np.cumsum(counts) + counts)[row])
-    padded = values.new_full((rows * width,), -torch.inf).index_copy_(0, at, values).view(rows, width)
-    columns = torch.zeros(rows * width, dtype=torch.long).index_copy_(0, at, torch.from_numpy(column)).view(rows, width)
-    top, among = padded.topk(k, dim=1, sorted=False)
-    return top, columns.gather(1, among)
-
-
-def _by_tournament(x: Tensor, k: int) -> Selected:
-    """The k groups with the largest maxima hold the k largest entries: an entry of any other group is no larger than k
-    maxima. So: maxima, their own top k (the same function), and a choice among k * BRANCH."""
-    rows, length = x.shape
-    groups = -(-length // BRANCH)
-    if groups < 4 * k:
-        return x.topk(k, dim=1, sorted=False)
-    if length % BRANCH:
-        x = F.pad(x, (0, groups * BRANCH - length), value=-torch.inf)
-    winners = _by_tournament(x.view(rows, BRANCH, groups).amax(dim=1), k)[1]
-    strides = torch.arange(0, BRANCH * groups, groups, device=x.device)
-    members = (winners[:, None, :] + strides[:, None]).view(rows, -1)
-    values, at = x.gather(1, members).topk(k, dim=1, sorted=False)
-    return values, members.gather(1, at)
 
 
 def select_reference(x: Float[Tensor, "B D"], W: Float[Tensor, "L D"], b: Float[Tensor, " L"], k: int) -> Selected:
@@ -100,29 +37,42 @@ def select_reference(x: Float[Tensor, "B D"], W: Float[Tensor, "L D"], b: Float[
 @torch.no_grad()
 def select(x: Float[Tensor, "B D"], W: Float[Tensor, "L D"], b: Float[Tensor, " L"], k: int) -> Selected:
     """As `select_reference`, without ever holding the (B, L) product: a block of rows at a time, no gradient."""
-    parts = [top_k(block, k) for block in _products(x, W, b)]
+    parts = [top_k(block, k) for block in _products(x, W, b, x.dtype)]
     return torch.cat([values for values, _ in parts]), torch.cat([indices for _, indices in parts])
 
 
-def _products(x: Tensor, W: Tensor, b: Tensor) -> Iterator[Tensor]:
+def _products(x: Tensor, W: Tensor, b: Tensor, dtype: torch.dtype) -> Iterator[Tensor]:
     """Blocks of rows of x Wᵀ + b, all in the same memory."""
     rows = max(min(ROWS, -(-len(x) // 8)), CELLS.get(x.device.type, CELLS["cuda"]) // max(1, len(W)))
-    block = x.new_empty(min(rows, len(x)), len(W))
-    if x.shape[1] >= WIDE:
+    rows *= 2 if dtype is torch.bfloat16 else 1  # as many bytes
+    block = x.new_empty(min(rows, len(x)), len(W), dtype=dtype)
+    if x.shape[1] >= WIDE and dtype is x.dtype:
         yield from (torch.addmm(b, part, W.T, out=block[: len(part)]) for part in x.split(rows))
     else:  # the bias as the weight of one more input that is always 1: adding it afterwards would be a pass over (B, L)
-        x, W = F.pad(x, (0, 1), value=1.0), torch.cat([W, b[:, None]], dim=1)
+        x, W = _widened(x, 1.0, dtype), _widened(W, b, dtype)
         yield from (torch.mm(part, W.T, out=block[: len(part)]) for part in x.split(rows))
+
+
+def _widened(t: Tensor, last: Tensor | float, dtype: torch.dtype) -> Tensor:
+    """With one more column, and of another type, in one copy."""
+    out = t.new_empty(len(t), t.shape[1] + 1, dtype=dtype)
+    out[:, :-1], out[:, -1] = t, last
+    return out
 
 
 @torch.no_grad()
 def select_low(x: Float[Tensor, "B D"], W: Float[Tensor, "L D"], b: Float[Tensor, " L"], k: int) -> Selected:
-    """The k largest in bfloat16, their values then computed in full precision: exact values of nearly the right set.
+    """The k largest of exact values, among a few more that are largest in bfloat16.
 
-    Pays where the hardware multiplies bfloat16 faster; which latents differ from `select` is a matter of near ties.
+    Pays where the hardware multiplies bfloat16 faster. What `select` keeps and this does not is what more than K/4 others
+    passed by rounding: nothing at all in nearly every row (a test says how many).
     """
-    indices = select(x.bfloat16(), W.bfloat16(), b.bfloat16(), k)[1]
-    return gathered_dot(indices, W, x) + b[indices], indices
+    few = min(len(W), k + max(4, k // 4))
+    indices = torch.cat([top_k(block, few)[1] for block in _products(x, W, b, torch.bfloat16)])
+    values = gathered_dot(indices, W, x) + b.index_select(0, indices.flatten()).view_as(indices)
+    if values.isnan().any():
+        raise ValueError(NAN)
+    return best(values, indices, k)
 
 
 # --- sparse products ---------------------------------------------------------------------------------------------
@@ -144,11 +94,19 @@ def gathered_dot_reference(indices: Int[Tensor, "B K"], W: Float[Tensor, "L D"],
 
 
 def gathered_dot(indices: Int[Tensor, "B K"], W: Float[Tensor, "L D"], g: Float[Tensor, "B D"]) -> Float[Tensor, "B K"]:
-    """As `gathered_dot_reference`: the gradient of a weighted gather with respect to its weights, which torch has as one
-    pass. An einsum would hold a (B, K, D) tensor."""
-    with torch.enable_grad():
-        weights = g.new_zeros(indices.shape).requires_grad_()
-        return torch.autograd.grad(weighted_gather(indices, weights, W.detach()), weights, g)[0]
+    """As `gathered_dot_reference`: a product of which only some entries are computed. An einsum would hold a (B, K, D) tensor.
+
+    On a GPU the gradient of a weighted gather with respect to its weights, which torch has as one pass there too.
+    """
+    if g.device.type != "cpu":
+        with torch.enable_grad():
+            weights = g.new_zeros(indices.shape).requires_grad_()
+            return torch.autograd.grad(weighted_gather(indices, weights, W.detach()), weights, g)[0]
+    begins = torch.arange(0, indices.numel() + 1, indices.shape[1])
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        wanted = torch.sparse_csr_tensor(begins, indices.flatten(), g.new_zeros(indices.numel()), (len(g), len(W)), check_invariants=False)
+        return torch.sparse.sampled_addmm(wanted, g, W.T, beta=0.0).values().view_as(indices)
 
 
 def transposed_gather_reference(by: "ByLatent", values: Float[Tensor, "B K"], x: Float[Tensor, "B D"]) -> Float[Tensor, "L D"]:
@@ -173,10 +131,17 @@ class ByLatent:
     def sorted(self) -> tuple[Int[Tensor, " BK"], Int[Tensor, " BK"], Int[Tensor, " L+1"]]:
         """In order of latents: where each pair stands in the code, its row; and where each latent's run begins."""
         flat = self.indices.reshape(-1)
-        narrow = torch.int16 if self.n < 2**15 else torch.int32  # a radix sort's time goes with the bytes of its keys
-        order = flat.to(narrow).sort(stable=True).indices
+        order = _order(flat.to(torch.int16 if self.n < 2**15 else torch.int32))  # a radix sort's time goes with the bytes of its keys
         ends = torch.bincount(flat, minlength=self.n).cumsum(0)
         return order, order // self.indices.shape[1], F.pad(ends, (1, 0))
+
+
+def _order(keys: Int[Tensor, " P"]) -> Int[Tensor, " P"]:
+    """Where each key stands that comes next in order, equal ones as they were: by radix either way. Of fewer than 2^15
+    keys torch's sort compares them, and takes ten times as long."""
+    if keys.device.type == "cpu" and keys.dtype is torch.int16 and len(keys) < 2**15:
+        return torch.from_numpy(keys.numpy().argsort(kind="stable"))
+    return keys.sort(stable=True).indices
 
 
 def dense(indices: Int[Tensor, "B K"], values: Float[Tensor, "B K"], n: int) -> Float[Tensor, "B L"]:

@@ -146,7 +146,7 @@ MAKERS: dict[str, Callable[[Shape, Tensor, Tensor], Step]] = {
 HERE = (OURS, LOW, DENSE)
 step_of = {
     OURS: "companion.sae.train.Training.advance: normalisation, forward, backward, unit norm and projection, fused Adam, count of silent latents",
-    LOW: "the same with companion.sae.paths.LOW: selection in bfloat16, values in float32",
+    LOW: "the same with companion.sae.paths.LOW: candidates by bfloat16, a few more than k, and the k largest of these in float32",
     DENSE: "autograd through the formula, unit norm and projection, fused Adam",
     "sparsify": "the body of Trainer.fit: unit norm, SparseCoder.forward (eager), backward, projection, Adam, count of silent latents",
     "dictionary_learning": "TopKTrainer.update: forward, backward, projection, clipping, Adam, unit norm, count of silent latents",
