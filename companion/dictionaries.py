@@ -88,7 +88,7 @@ def offline_subject(name: str) -> ShippedConfig | SubjectConfig:
         SubjectError: none of that name ships.
     """
     known = sources.shipped(name)
-    return training.OFFLINE[name] if run.subject_source() == "train" else known
+    return replace(training.OFFLINE[name], seed=run.seed_shift()) if run.subject_source() == "train" else known
 
 
 def open_subject(config: SubjectConfig | ShippedConfig | HubConfig, step: int | None = None) -> Subject:
@@ -164,7 +164,7 @@ def stream(config: DictionaryConfig, buffer_tokens: int) -> Stream:
     def make(block: int) -> Float[Tensor, "M D"]:
         return sub.activations(tokens[block * BLOCK : (block + 1) * BLOCK], config.site).flatten(0, 1)
 
-    return Stream(make, len(tokens) // BLOCK, config.train.batch, buffer_tokens, config.seed)
+    return Stream(make, len(tokens) // BLOCK, config.train.batch, buffer_tokens, run.generator(config.seed, "stream").initial_seed())
 
 
 def first(batches: Stream, count: int) -> Float[Tensor, "S D"]:

@@ -85,7 +85,7 @@ def test_what_would_not_fit_is_streamed(tiny, monkeypatch):
     monkeypatch.setattr(dictionaries, "POOL_BYTES", 4 * tiny.d_model * 2048)
     batches, sample = dictionaries.batches_of(CONFIG)
     assert next(iter(batches)).shape == (128, tiny.d_model)
-    assert batches.bytes <= dictionaries.POOL_BYTES
+    assert batches.buffer.nbytes <= dictionaries.POOL_BYTES
     flat = dictionaries.pool(CONFIG)
     assert (sample[:4, None] == flat).all(dim=2).any(dim=1).all()
 
