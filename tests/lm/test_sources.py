@@ -37,7 +37,7 @@ def test_a_shipped_subject_is_what_its_provenance_says(opened):
 
 def test_the_held_out_loss_here_is_near_the_recorded_one(opened):
     """Three standard errors of the mean over 192 contexts (.1 each). Nine libraries, of Python 3.6 to 3.13, had 3.34 to 3.46 on one
-    layer and 3.24 to 3.35 on four, each with this split and this tokenizer; guessing evenly is at 8.3, another tokenizer above 5."""
+    layer and 3.24 to 3.35 on four, each with this split and this tokenizer; guessing evenly is at 8.3."""
     tokens = opened.tokens("heldout")
     loss = opened.losses(tokens[:: len(tokens) // 192]).mean().item()
     recorded = sources.provenance(opened.name)["heldout_loss"]
