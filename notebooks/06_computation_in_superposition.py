@@ -238,7 +238,6 @@ def distance_from_code(W, mono):
     return torch.where(mono == 3, (cosines - torch.tensor([-1.0, 0, 0])).abs().amax(-1), 1.0)
 
 
-# %%
 page.check(
     "F25.code",
     distance_from_code(W[:, 1], mono[:, 1]),
