@@ -157,7 +157,7 @@ shown = five["W"][0]
 under = [turned(five["best W"][level], shown[level]) for level in range(3)]
 least = torch.minimum(five["best loss"][:3], five["starts"].amin(1))  # the trained models are not among them
 excess = five["loss"] / least - 1  # (seeds, 3)
-titles = [f"S = {1 - p:.1f}\nloss {e:.2%} above the optimum" for p, e in zip(three.tolist(), excess[0].tolist(), strict=True)]
+titles = [f"S = {1 - p:.1f}\nloss {round(e, 4) + 0:.2%} above the optimum" for p, e in zip(three.tolist(), excess[0].tolist(), strict=True)]
 figure = plots.feature_vectors([W.numpy() for W in shown], titles, importance.numpy(), "importance", [W.numpy() for W in under])
 page.save_figure(figure, "F1_five_features", {"p": three, "W": shown, "optimum": under, "loss": five["loss"], "least": least})
 
@@ -289,7 +289,8 @@ loss20 = swept["loss"].double().unflatten(0, (cfg.seeds, 7))
 
 # %% [markdown]
 # Interference is what a feature's own direction sees of the others. The linear model stands beside the seven others as their control. Of the seeds
-# the model of lowest loss is drawn.
+# the model of lowest loss is drawn. The first picture has the linear model alone, and beside it one whose importances are all equal: five dimensions
+# are then spread over all features.
 
 
 # %%
@@ -302,8 +303,8 @@ levels = [f"relu, S = {1 - p:g}" for p in densities.tolist()]
 linear_W, linear_b, equal_W, equal_b = (swept[f"{name} {part}"].double() for name in ("linear", "equal") for part in "Wb")
 lowest = loss20.argmin(0), torch.arange(7)
 all_W, all_b = torch.cat([linear_W[:1], W20[lowest]]), torch.cat([linear_b[:1], b20[lowest]])
-figure = draw(linear_W[:1], linear_b[:1], ["linear, S = 0.9"])
-page.save_figure(figure, "F2_linear_model", {"W": linear_W[0], "b": linear_b[0]})
+two_W, two_b = torch.stack([linear_W[0], equal_W[0]]), torch.stack([linear_b[0], equal_b[0]])
+page.save_figure(draw(two_W, two_b, ["linear, S = 0.9", "equal importances"]), "F2_linear_model", {"W": two_W, "b": two_b})
 page.save_figure(draw(all_W, all_b, ["linear, S = 0.9", *levels]), "F3_relu_models", {"p": densities, "W": all_W, "b": all_b})
 
 # %% [markdown]
