@@ -77,7 +77,7 @@ cfg = run.choose(
     paper=Config(400, 30, fine, **shown, seeds=5, steps=20_000, batch=512, rate=0.003),
 )
 small = run.choose(
-    quick=Small(seeds=3, starts=10, steps=150, ratios=7, local=(12, 6, 400)),
+    quick=Small(seeds=3, starts=6, steps=150, ratios=7, local=(12, 6, 400)),
     laptop=Small(seeds=5, starts=20, steps=300, ratios=19, local=(20, 10, 1500)),
     paper=Small(seeds=5, starts=200, steps=1000, ratios=41, local=(20, 10, 20_000)),
 )
@@ -432,14 +432,16 @@ page.check(
 # ### More features, cleaner lines?
 #
 # A later comment to the paper expects cleaner polytopes under more pressure: more features compete for the same dimensions. The models with fewer
-# features against those of the sweep, at the same levels and trained alike; clean is a represented feature that lies within a hundredth of one of
-# the lines above.
+# features against those of the sweep, at the same levels and trained alike. Measured is the share of the represented features that lie on one of the
+# lines above, less the share that lies beside it, by the windows of the count above: without that, random directions are the cleaner the more there
+# are.
 
 
 # %%
 def clean_share(weights):
     kept = geometry.dimensionality(weights)[geometry.norms(weights) > 0.5]
-    return torch.stack([(kept - fraction).abs() < 0.01 for fraction in plots.LINES.values()]).any(0).double().mean().item()
+    tests = [geometry.line_test(kept, fraction) for fraction in plots.LINES.values()]
+    return sum(test.on - test.beside for test in tests) / len(kept)
 
 
 fewer = {int(n): weights.double().unflatten(0, (cfg.seeds, -1)) for n, weights in memo.memo(train_fewer, cfg).items()}
@@ -452,7 +454,7 @@ page.save_figure(plots.clean_shares(of_one, clean), "F32_cleaner_with_size", {"n
 page.check(
     "F32.cleaner",
     np.array(clean[most]) - clean[least],
-    control={"random directions with the trained norms, at both n": at_random[most] - at_random[least]},
+    control={"random directions with the trained norms, mean of seeds": (at_random[most] - at_random[least]).mean()},
     witness=np.array(clean[least]) - at_random[least],
 )
 
@@ -583,9 +585,9 @@ def angles_within(W):  # degrees between the two members of each pair
 
 
 def best_runs(name, n):
-    """Weights of the runs within a hundredth of the lowest loss; where that is zero, of those below a millionth."""
+    """Weights of the runs within a thousandth of the lowest loss; where that is zero, of those below a millionth."""
     loss = paired[f"{name} {n} loss"]
-    return paired[f"{name} {n} W"][loss <= 1.01 * loss[0] + 1e-6]
+    return paired[f"{name} {n} W"][loss <= 1.001 * loss[0] + 1e-6]
 
 
 def draw_best(name, n, figure_name, how_many=5):
@@ -706,21 +708,22 @@ levels = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 0.9)
 
 
 def train_collapse(small):
-    """Three correlated pairs in two dimensions at each density, from half of the starts: weights and losses, lowest first."""
-    W, result = random_starts(small, "collapse", n=6)[::2], {}
-    for p in levels:
-        result[f"W {p}"], result[f"loss {p}"] = descend(W, "correlated", p, small.steps)
-    return result
+    """Three correlated pairs in two dimensions at each density, from half of the starts: weights and losses."""
+    W = random_starts(small, "collapse", n=6)[::2]
+    law = pairs["correlated"].law(torch.tensor(levels, dtype=torch.float64).repeat_interleave(len(W)), 6)
+    W = W.repeat(len(levels), 1, 1)
+    path = exact.descend(W, torch.zeros(W.shape[:2]), law, steps=small.steps, rate=0.03)
+    return {"W": path.W.unflatten(0, (len(levels), -1)), "loss": path.loss.unflatten(0, (len(levels), -1))}
 
 
 collapsed = memo.memo(train_collapse, small)
+lowest = {p: W[loss.argmin()] for p, W, loss in zip(levels, collapsed["W"], collapsed["loss"], strict=True)}
+how_many = {p: int((angles_within(W) < 15).sum()) for p, W in lowest.items()}
 drawn = (0.9, 0.35, 0.15, 0.1, 0.05)
-how_many = {p: int((angles_within(collapsed[f"W {p}"][0]) < 15).sum()) for p in levels}
 titles = [f"p = {p}: {how_many[p]} collapsed" for p in drawn]
-figure = vectors.feature_vectors(
-    [first_up(collapsed[f"W {p}"][0]).numpy() for p in drawn], titles, torch.arange(6).numpy() // 2, "set", circles=(1, 0.5**0.5)
-)
-page.save_figure(figure, "F18_collapse", {"collapsed pairs at the lowest loss": how_many, "W": [collapsed[f"W {p}"][0] for p in levels]})
+arrows = [first_up(lowest[p]).numpy() for p in drawn]
+figure = vectors.feature_vectors(arrows, titles, torch.arange(6).numpy() // 2, "set", circles=(1, 0.5**0.5))
+page.save_figure(figure, "F18_collapse", {"collapsed pairs at the lowest loss": how_many, "W": list(lowest.values())})
 how_many
 
 # %% [markdown]
@@ -729,7 +732,7 @@ how_many
 
 # %%
 pca = 5 * 0.9 / 6 - 0.9**2 / 2  # loss of the best two directions, p = .9
-assert abs(collapsed["loss 0.9"][0] / pca - 1) < 0.015
+assert abs(collapsed["loss"][-1].min() / pca - 1) < 0.015
 page.check("F18.quarter", [how_many[0.25], how_many[0.35]], control={"p = .05": how_many[0.05]}, witness=how_many[0.5])
 
 # %% [markdown]
