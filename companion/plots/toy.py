@@ -180,7 +180,7 @@ def clean_shares(D: Mapping[int, Row], shares: Mapping[int, Sequence[float]]) ->
     frame(axes, "features n  (dimensions fixed)", "D of each represented feature", xticks=range(len(D)), xticklabels=list(D), ylim=(0, 1.02))
     for n, values in shares.items():
         right.plot([n] * len(values), values, "o", color=OURS, ms=4, alpha=0.6)
-    frame(right, "features n", "share on a line, less beside it", ylim=(None, 1))
+    frame(right, "features n", "share on a line, less beside it")
     return figure
 
 
