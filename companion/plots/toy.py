@@ -168,12 +168,20 @@ def dimension_budget(inverse: Row, share: Rows, control: Rows, gap: Rows) -> Fig
     )  # fmt: skip
 
 
-def clean_shares(shares: Mapping[int, Sequence[float]]) -> Figure:
-    """F32: share of the represented features that lie on one of the LINES, against the number of features."""
-    rows = np.array(list(shares.values())).T
-    looks = [dict(marker="o", ls="", ms=5, color=OURS), dict(color=OURS, lw=1)]
-    across, up = "features n  (dimensions fixed)", "features within .01 of a line"
-    return lines(Panel(list(shares), {"": rows, " ": rows.mean(0)}, across, up, looks, settings=dict(ylim=(0, 1))), size=(4.6, 3.2))
+@styled
+def clean_shares(D: Mapping[int, Row], shares: Mapping[int, Sequence[float]]) -> Figure:
+    """F32: D_i of the represented features, jittered sideways within each number of features, and the share that lies on one of the LINES."""
+    figure, (axes, right) = panels(1, 2, size=(3.9, 3.6), width_ratios=(1.7, 1))
+    for name, fraction in LINES.items():
+        level(axes, fraction, alpha=0.8)
+        note(axes, name, (len(D) - 0.5, fraction), color=PAPER, va="top" if name == "square antiprism" else "center_baseline")
+    for i, values in enumerate(D.values()):
+        axes.plot(i + 0.7 * (np.arange(len(values)) / len(values) - 0.5), values, ".", color=OURS, ms=2, alpha=0.4)
+    frame(axes, "features n  (dimensions fixed)", "D of each represented feature", xticks=range(len(D)), xticklabels=list(D), ylim=(0, 1.02))
+    for n, values in shares.items():
+        right.plot([n] * len(values), values, "o", color=OURS, ms=4, alpha=0.6)
+    frame(right, "features n", "share on a line, less beside it")
+    return figure
 
 
 # --- under attack ---

@@ -96,7 +96,7 @@ FIGURES = {
     toy.gain_per_dimension: lambda f: f(LEVELS, SEEDS, LEVELS, {"digon": UP}),
     toy.feature_dimensionality: lambda f: f(LEVELS, np.full((3, 6), 0.5), np.array([1.0, 0.5, 0.4])),
     toy.dimension_budget: lambda f: f(LEVELS, SEEDS, SEEDS, SEEDS),
-    toy.clean_shares: lambda f: f({60: [0.5, 0.6], 120: [0.7, 0.8]}),
+    toy.clean_shares: lambda f: f({60: UP, 120: UP}, {60: [0.5, 0.6], 120: [0.7, 0.8]}),
     toy.vulnerability: lambda f: f(LEVELS, 2 * SEEDS, {"all": SEEDS, "not zero": SEEDS}, UP, {"pairs": 2.0}),
     toy.against_features: lambda f: f(SEEDS, SEEDS, LEVELS, {"digon": (2.0, 2.0), "pentagon": (2.5, 3.27)}),
     toy.attack_and_chance: lambda f: f({"one": tuple(np.ones((3, 4)))}),
