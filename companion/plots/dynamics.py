@@ -134,5 +134,5 @@ def branches(counts: Mapping[str, Mapping[str, int]], matched: Row, uniform: Row
     looks = dict(color=OURS, alpha=0.8, label="exact descent"), dict(color=THEORY, ls="--", histtype="step", label="if every angle were as likely")
     for values, look in zip((matched, uniform), looks, strict=True):
         right.hist(values, bins, weights=np.full(len(values), 1 / len(values)), **look)
-    frame(right, "mean cosine of partners as the triples open\n(-1: octahedron, -2/3: prism)", "share of the runs", "best")
+    frame(right, "mean cosine of partners as triples open\n(-1: octahedron, -2/3: prism)", "share of the runs", "best")
     return figure
