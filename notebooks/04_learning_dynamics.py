@@ -377,21 +377,24 @@ smooth = 2
 
 
 def flattest(relative, steps):
-    """Loss / p where a path is flattest in the log-log plot, between 1/20 and 1."""
+    """Kept step at which a path is flattest in the log-log plot, with loss / p between 1/20 and 1: one per run."""
     log_loss, log_step = relative.log(), torch.from_numpy(steps).double().log()
     slope = (log_loss[2 * smooth :] - log_loss[: -2 * smooth]) / (log_step[2 * smooth :] - log_step[: -2 * smooth])[:, None]
     middle = relative[smooth:-smooth]
-    slope = torch.where((middle > 0.05) & (middle < 1), slope.abs(), torch.inf)
-    return middle.gather(0, slope.argmin(0)[None])[0]
+    return smooth + torch.where((middle > 0.05) & (middle < 1), slope.abs(), torch.inf).argmin(0)
 
 
-plateau = flattest(relative, set_steps)
-independent_relative = sets["independent loss_at"] / p0
-independent_plateau = flattest(independent_relative, np.array(log_spaced(cfg.set_steps // 3, cfg.checkpoints)))
+def collapse(name, steps):
+    """Least cosine of two features of one set where the path is flattest: one per run."""
+    at = flattest(sets[f"{name} loss_at"] / p0, steps)
+    c = cosines(sets[f"{name} W_at"][at, torch.arange(len(at))])
+    return torch.minimum(c[:, :3, :3].amin((1, 2)), c[:, 3:, 3:].amin((1, 2)))
+
+
 page.check(
     "F20.plateau",
-    plateau.unflatten(0, (cfg.seeds, -1)).median(1).values,
-    control={"six independent features, same starts": independent_plateau.median()},
+    collapse("sets", set_steps).unflatten(0, (cfg.seeds, -1)).median(1).values,
+    control={"six independent features, same starts": collapse("independent", np.array(log_spaced(cfg.set_steps // 3, cfg.checkpoints))).median()},
 )
 
 # %% [markdown]
