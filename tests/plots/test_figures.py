@@ -42,7 +42,7 @@ FIGURES = {
     dynamics.reallocation: lambda f: f(STEPS, D, np.full((3, 3), 1 / 3), EVENT),
     dynamics.jitter: lambda f: f(STEPS, {"one optimiser": D, "a new one in every step": D}),
     dynamics.unfolding: lambda f: f(STEPS, np.array([[2.0], [0.3], [0.01]]), {"octahedron": 0.01}, [("run", 0, PATH, [0, 2])]),
-    dynamics.branches: lambda f: f({"ends as": {"octahedron": 3}}, np.array([-1.0, -0.9, -0.7]), np.ones(3), np.ones(1), 1.0),
+    dynamics.branches: lambda f: f({"ends as": {"octahedron": 3}}, np.array([-1.0, -0.9, -0.7]), np.linspace(-1, -0.7, 9)),
     heatmaps.matrices: lambda f: f([SQUARE @ SQUARE.T], ["a"]),
     heatmaps.overlaps: lambda f: f([SQUARE @ SQUARE.T] * 2, [np.zeros(4)] * 2, [np.ones(4)] * 2, ["a", "b"]),
     heatmaps.phase_diagram: lambda f: f(LEVELS, LEVELS, np.eye(3), np.eye(3) / 2, FATE, list(heatmaps.FATES)),
