@@ -14,7 +14,7 @@
 # - Added: JumpReLU, BatchTopK and Matryoshka, which are younger than the paper or not in its figure; ProLU is left out.
 # - Added: planted features, which tell shrinkage from a wrong choice.
 #
-# **Time.** `quick` under half a minute, `laptop` some six minutes on two cores, `paper` a GPU and a network.
+# **Time.** `quick` under half a minute, `laptop` some five minutes on two cores, `paper` a GPU and a network.
 
 # %% tags=["skip-execution"]
 import importlib.metadata
