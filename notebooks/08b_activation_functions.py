@@ -52,6 +52,7 @@ from companion.toy import planted
 KEEP = {"topk": "TopK", "multi_topk": "Multi-TopK", "batch_topk": "BatchTopK", "matryoshka": "Matryoshka"}
 PAY = {"relu": "ReLU (2023)", "relu_norm": "ReLU (April 2024)", "gated": "Gated", "jumprelu": "JumpReLU"}
 NAMES = KEEP | PAY
+PILOT = (100, 101)  # seeds on which learning rates are chosen
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,16 @@ class Planted:
         return planted.directions(self.features, self.width, run.generator(self.seed, "features", device=run.device()))
 
 
+def shared(subject, layer, contexts, heldout=192, **settings) -> dictionaries.DictionaryConfig:
+    common = TrainConfig(k=1, decay=0.2, median_sample=8192, log_every=25, **settings)
+    return dictionaries.DictionaryConfig(subject, common, layer, contexts, heldout=heldout)
+
+
+def own(k: int, rate: float, **coefficients: float) -> dict[str, tuple[float, float]]:
+    """k or coefficient, and rate, of every kind."""
+    return {kind: (coefficients.get(kind, k), rate) for kind in NAMES}
+
+
 # %% [markdown]
 # ## Parameters
 # One row per profile. Each kind is trained at several sparsities, `kept` for those that keep a number and `penalties` for those that pay, so
@@ -81,9 +92,6 @@ class Planted:
 
 
 # %% tags=["parameters"]
-PILOT = (100, 101)
-
-
 @dataclass(frozen=True)
 class Config:
     stream: dictionaries.DictionaryConfig  # subject, site, and what all runs on it share
@@ -96,16 +104,6 @@ class Config:
     planted_own: dict[str, tuple[float, float]]  # of each kind on planted data: k or coefficient, and learning rate
     refined: int = 256  # held-out tokens whose amounts are refined
     seeds: int = 5
-
-
-def shared(subject, layer, contexts, heldout=192, **settings) -> dictionaries.DictionaryConfig:
-    common = TrainConfig(k=1, decay=0.2, median_sample=8192, log_every=25, **settings)
-    return dictionaries.DictionaryConfig(subject, common, layer, contexts, heldout=heldout)
-
-
-def own(k: int, rate: float, **coefficients: float) -> dict[str, tuple[float, float]]:
-    """k or coefficient, and rate, of every kind."""
-    return {kind: (coefficients.get(kind, k), rate) for kind in NAMES}
 
 
 gpt2 = HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e")
