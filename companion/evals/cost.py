@@ -89,11 +89,12 @@ def counted_flops(call: Callable[[], Any]) -> int:
     """Operations of the products that `call` does, its backward pass included if it runs one.
 
     torch's own counter knows dense products only, and counts a weighted gather as nothing; here a gather of N rows of
-    width D and a gradient with respect to N weights count 2ND each.
+    width D, a gradient with respect to N weights and N entries of a product over D count 2ND each.
     """
     aten = torch.ops.aten
     counts = dict.fromkeys((aten._embedding_bag, aten._embedding_bag_forward_only), _gather_flops)
     counts[aten._embedding_bag_per_sample_weights_backward] = lambda grad, *shapes, **_: _gather_flops(*shapes)
+    counts[aten.sparse_sampled_addmm] = _sampled_flops
     counter = FlopCounterMode(display=False, custom_mapping=counts)
     with counter:
         call()
@@ -102,6 +103,13 @@ def counted_flops(call: Callable[[], Any]) -> int:
 
 def _gather_flops(W: tuple[int, ...], indices: tuple[int, ...], *_: Any, **__: Any) -> int:
     return 2 * indices[0] * W[-1]
+
+
+def _sampled_flops(wanted: Tensor, left: Tensor, *_: Any, **__: Any) -> int:
+    return 2 * wanted._nnz() * left.shape[1]
+
+
+_sampled_flops._get_raw = True  # the counter passes tensors, not their shapes: how many entries are wanted is in no shape
 
 
 def peak_bytes(call: Callable[[], Any]) -> int:
