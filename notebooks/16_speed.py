@@ -94,7 +94,7 @@ def read_record(name):
 
 
 def sizes(**symbols):
-    return ", ".join(f"{symbol} = {size:,}" for symbol, size in symbols.items() if size)
+    return ", ".join(f"{symbol} = {size:,}" for symbol, size in symbols.items() if symbol not in ("k_aux", "s"))
 
 
 record, sweeps, scaling, files = (read_record(name) for name in ("bench", "sweeps", "weak_scaling", "interop"))
