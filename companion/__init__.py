@@ -2,9 +2,10 @@
 
 Rooms, left to right; a module imports only from rooms to its left (tests/test_house.py holds this):
 
-    toy | lm  ->  sae  ->  evals  ->  plots  ->  the notebook
+    toy | lm  ->  sae  ->  evals  ->  dictionaries  ->  plots  ->  the notebook
 
-`run` (profile, device, random generators), `memo` (what was trained is kept) and `claims` (bands, controls, figures) are imported by notebooks.
+`run` (profile, device, random generators), `memo` (what was trained is kept; its key is made by `fingerprint` and `source`), `claims` (bands,
+controls, figures) and `files` (written whole or not at all) serve all of them; `render` runs the notebooks, `cli` trains without one.
 
 Letters used in shapes and as suffixes of tensors, everywhere in the package:
     B batch   I instance (one model of a sweep)   F features (n)   H hidden dimensions (m)

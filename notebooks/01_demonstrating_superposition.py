@@ -14,8 +14,8 @@
 # - Under every small model the exact optimum is drawn (dashed), so that each picture says how far from it the run ended.
 # - Sixty random starts per sparsity show how often training finds that optimum; the paper shows one model each.
 # - The equation for the split of the loss by the number of active features gets the figure that the paper leaves to the reader.
-# - Training draws only samples in which something is active, and each model's loss is divided by $V(p)$, so that sparse models train as fast as
-#   dense ones.
+# - Training draws only samples in which something is active, and each model's loss is divided by $V(p) = p/3 - p^2/4$, the variance of a feature
+#   of density $p$, so that sparse models train as fast as dense ones.
 #
 # **Time.** `quick` seconds, `laptop` about a minute and a half on two cores, `paper` a GPU and some minutes. Memory below 1 GB.
 
@@ -30,6 +30,7 @@ if "google.colab" in sys.modules:
     assert numpy.__version__ == importlib.metadata.version("numpy"), "numpy was replaced: Runtime > Restart session, then run again"
 
 # %%
+import math
 from dataclasses import dataclass
 
 import torch
@@ -43,10 +44,10 @@ from companion.toy import data, exact, geometry, model, playground, theory, trai
 # %% tags=["parameters"]
 @dataclass(frozen=True)
 class Config:
-    restarts: int  # sampled runs of the five features, of which the best is shown
+    restarts: int  # sampled runs of the five features per seed, of which the best is kept
     starts: int  # random starts whose fate is counted
     descent: int  # steps of descent on the exact loss
-    seeds: int  # sweeps of the larger models
+    seeds: int
     larger: tuple[int, int]  # n and m of the largest sweep
     steps: int
     batch: int
@@ -54,9 +55,9 @@ class Config:
 
 
 cfg = run.choose(
-    quick=Config(8, 20, 200, seeds=1, larger=(40, 10), steps=700, batch=64, rate=0.01),
-    laptop=Config(16, 60, 400, seeds=3, larger=(80, 20), steps=3000, batch=256, rate=0.01),
-    paper=Config(64, 1000, 1000, seeds=10, larger=(80, 20), steps=30_000, batch=1024, rate=0.005),
+    quick=Config(4, 12, 100, seeds=2, larger=(40, 10), steps=700, batch=64, rate=0.01),
+    laptop=Config(8, 60, 400, seeds=5, larger=(80, 20), steps=3000, batch=256, rate=0.01),
+    paper=Config(16, 1000, 1000, seeds=10, larger=(80, 20), steps=30_000, batch=1024, rate=0.005),
 )
 page = claims.Page("01_demonstrating_superposition", cfg)
 F64 = torch.float64
@@ -79,8 +80,8 @@ page.save_figure(concepts.privileged_basis(), "C1_privileged_basis", {})
 page.save_figure(concepts.superposition_hypothesis(), "C2_superposition_hypothesis", {})
 
 # %% [markdown]
-# The experiment asks for the least that could show this. Sparse features $x$ are pressed into fewer dimensions $h$ and read out again with the same
-# weights:
+# This is the smallest experiment that could show superposition. Sparse features $x$ are pressed into fewer dimensions $h$ and read out again with
+# the same weights:
 #
 # $$h = W^\top x, \qquad x' = \mathrm{relu}(W h + b), \qquad L = \mathbb{E} \sum_i I_i (x_i - x'_i)^2 .$$
 #
@@ -93,9 +94,9 @@ page.save_figure(concepts.experiment(), "C3_experiment", {})
 # %% [markdown]
 # ## Five features in two dimensions
 #
-# The paper's first picture. The importances are $0.9^i$; from left to right the features get sparser. Each sparsity is trained from several seeds and
-# the run of lowest loss is shown. The loss of so small a model can be computed without samples, and so can its optimum: the best of many descents on
-# the exact loss. It is drawn dashed.
+# The paper's first picture. The importances are $0.9^i$; from left to right the features get sparser. Each sparsity is trained several times and
+# the run of lowest loss is kept; all of that is repeated for five seeds, of which the first is shown. The loss of so small a model can be computed
+# without samples, and so can its optimum: the best of many descents on the exact loss. It is drawn dashed.
 
 
 # %%
@@ -117,23 +118,25 @@ assert abs(errors.mean().item() - expected) < 4 * errors.std().item() / len(x) *
 
 
 def five_features(cfg):
-    """Sampled runs at the three densities, the exact optimum at all thirteen, and the losses of many random starts at the three."""
+    """The best sampled runs per seed at three densities, the exact optimum at thirteen, the losses of random starts at the three."""
     all_p = torch.cat([three, columns])
     random = 0.6 * torch.randn(cfg.starts, 5, 2, generator=run.generator(1, "starts"), dtype=F64)
     best = exact.optimum(random[:16], data.Independent().law(all_p, 5), importance, steps=cfg.descent)
-    streams = [run.generator(seed, "five") for seed in range(cfg.restarts)]
+    streams = [run.generator(seed, "five", one) for seed in range(cfg.seeds) for one in range(cfg.restarts)]
     schedule = train.Schedule(cfg.steps // 2, cfg.batch, 0.02)
     runs = train.fit(model.Config(5, 2), three, streams, schedule, importance.float())
-    law = data.Independent().law(three.repeat(cfg.restarts), 5)
+    law = data.Independent().law(three.repeat(cfg.seeds * cfg.restarts), 5)
+    loss = exact.loss(runs.W, runs.b, law, importance).unflatten(0, (cfg.seeds, cfg.restarts, 3))
+    lowest = loss.argmin(1, keepdim=True)  # (seeds, 1, 3)
+    W = runs.W.double().unflatten(0, (cfg.seeds, cfg.restarts, 3))
     each = data.Independent().law(three.repeat_interleave(cfg.starts), 5)
     path = exact.descend(random.repeat(3, 1, 1), torch.zeros(3 * cfg.starts, 5), each, importance, steps=cfg.descent, rate=0.03)
     return {
         "best W": best.W,
         "best b": best.b,
         "best loss": best.loss,
-        "W": runs.W.double().unflatten(0, (cfg.restarts, 3)),
-        "b": runs.b.double().unflatten(0, (cfg.restarts, 3)),
-        "loss": exact.loss(runs.W, runs.b, law, importance).unflatten(0, (cfg.restarts, 3)),
+        "W": W.take_along_dim(lowest[..., None, None], 1)[:, 0],  # (seeds, 3, 5, 2)
+        "loss": loss.amin(1),  # (seeds, 3)
         "starts": path.loss.unflatten(0, (3, cfg.starts)),
     }
 
@@ -141,7 +144,7 @@ def five_features(cfg):
 five = memo.memo(five_features, cfg)
 
 # %% [markdown]
-# Only angles between features matter, so each optimum is turned, and mirrored if need be, to lie on the run above it.
+# The loss does not change when the hidden space is rotated or mirrored, so each optimum is turned onto the trained model before it is drawn.
 
 
 # %%
@@ -150,12 +153,11 @@ def turned(W, onto):
     return W @ (U @ V)
 
 
-winner = five["loss"].argmin(0)
-shown = [five["W"][winner[level], level] for level in range(3)]
+shown = five["W"][0]
 under = [turned(five["best W"][level], shown[level]) for level in range(3)]
-least = torch.stack([five["best loss"][:3], five["starts"].min(1).values, five["loss"].min(0).values]).amin(0)
-excess = five["loss"].min(0).values / least - 1
-titles = [f"S = {1 - p:.1f}\nloss {e:.2%} above the optimum" for p, e in zip(three.tolist(), excess.tolist(), strict=True)]
+least = torch.minimum(five["best loss"][:3], five["starts"].amin(1))  # the trained models are not among them
+excess = five["loss"] / least - 1  # (seeds, 3)
+titles = [f"S = {1 - p:.1f}\nloss {round(e, 4) + 0:.2%} above the optimum" for p, e in zip(three.tolist(), excess[0].tolist(), strict=True)]
 figure = plots.feature_vectors([W.numpy() for W in shown], titles, importance.numpy(), "importance", [W.numpy() for W in under])
 page.save_figure(figure, "F1_five_features", {"p": three, "W": shown, "optimum": under, "loss": five["loss"], "least": least})
 
@@ -183,25 +185,27 @@ def worst_gap(W, degrees):
     return (gaps(W) - degrees).abs().max()
 
 
-represented = [(W.norm(dim=1) > 0.5).sum().item() for W in shown]
-linear = train.fit(model.Config(5, 2, relu=False), three, [run.generator(0, "five")], train.Schedule(300, 64, 0.02), importance.float())
-linear_represented = (linear.W.norm(dim=-1) > 0.5).sum(-1)
-page.check(
-    "F1.counts",
-    represented[2] - represented[0],
-    control={"linear models at the same sparsities": (linear_represented[2] - linear_represented[0]).double()},
-)
-page.check(
-    "F1.two",
-    torch.maximum(shown[0][0] @ shown[0][1], shown[0][2:].square().sum(1).max()).abs(),
-    control={"the pentagon of S = .9": (shown[2] @ shown[2].T).fill_diagonal_(0).abs().max()},
-)
+def misplaced(W):  # of the 15 features of three models: how many are there and should not be, or are missing
+    expected = torch.arange(5) < torch.tensor([2, 4, 5])[:, None]
+    return ((W.norm(dim=-1) > 0.5) != expected).sum((-1, -2)).double()
+
+
+streams = [run.generator(seed, "five", 0) for seed in range(cfg.seeds)]
+schedule = train.Schedule(300, 64, 0.02)
+linear = train.fit(model.Config(5, 2, relu=False), three, streams, schedule, importance.float()).W.unflatten(0, (cfg.seeds, 3))
+page.check("F1.counts", misplaced(five["W"]), control={"linear models at the same sparsities": misplaced(linear)})
 # %% [markdown]
 # With some sparsity the four that matter most sit on two crossed axes, and with more of it all five stand around the circle.
 
 # %%
-page.check("F1.square", worst_gap(shown[1][:4], 90), control={"the optimum of S = .9": worst_gap(five["best W"][2][:4], 90)})
-page.check("F1.pentagon", worst_gap(shown[2], 72), control={"the model of S = .8": worst_gap(shown[1], 72)})
+four, all_five = ([W[level] for W in five["W"]] for level in (1, 2))
+square = {"four of the pentagon of S = .9": [worst_gap(W[:4], 90) for W in all_five]}
+page.check("F1.square", [worst_gap(W[:4], 90) for W in four], control=square)
+page.check(
+    "F1.pentagon",
+    [worst_gap(W, 72) for W in all_five],
+    control={"the models of S = .8": [worst_gap(W, 72) for W in four]},
+)
 
 # %% [markdown]
 # How lucky is a picture like this? Descent on the exact loss from random starts, nothing else changed. At $S = 0$ the landscape is flat and runs stop
@@ -211,23 +215,26 @@ page.check("F1.pentagon", worst_gap(shown[2], 72), control={"the model of S = .8
 # %%
 spread = {f"S = {1 - p:.1f}": (row / low - 1).numpy() for p, row, low in zip(three.tolist(), five["starts"], least, strict=True)}
 page.save_figure(toy.runs_against_optimum(spread), "F1_random_starts", {"loss": five["starts"], "least": least})
-page.check("F1.optimum", excess.max(), control={"the worst of the same runs": (five["loss"].max(0).values / least - 1).max()})
+crossed = torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1], [0, 0]], dtype=F64)
+left_out = torch.tensor([0, 0, 0, 0, 0.05], dtype=F64)  # the mean p/2 of the fifth feature
+other = exact.loss(crossed[None], left_out[None], data.Independent().law(three[2:], 5), importance) / least[2] - 1
+page.check("F1.optimum", excess.amax(1), control={"two crossed pairs at S = .9": other})
 
 # %% [markdown]
-# **A question of a reader's notes on the paper**: near-antipodal pairs come out perfect, near-orthogonal ones do not; why? Antipodality is enforced
-# at first order in $p$: a positive overlap costs as soon as one feature is active. Orthogonality of two pairs is enforced at second order only. Turn
-# one pair of a square by an angle $\delta$ and the exact loss rises by about $\tfrac43 p\,\delta^2$, which at small $p$ is hardly more than nothing.
-# The optimum is orthogonal; training is slow to see it.
+# **A natural question**: near-antipodal pairs come out perfect, near-orthogonal ones do not. Is that the optimum? No. Turn one pair of a square by
+# an angle $\delta$ and the exact loss rises by about $\tfrac43 p\,\delta^2$, since positive overlaps appear. For a few degrees that is little
+# beside $V$, as the numbers below say. The optimum is orthogonal; training is slow to see it.
 
 # %%
 delta = torch.deg2rad(torch.tensor([0.0, 5.0], dtype=F64))
-square = torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1]], dtype=F64).repeat(2, 1, 1)
+square = crossed[:4].repeat(2, 1, 1)
 turn = torch.stack([torch.stack([delta.cos(), delta.sin()], -1), torch.stack([-delta.sin(), delta.cos()], -1)], -2)
 square[:, 2:] = square[:, 2:] @ turn
 sparse = torch.full((2,), 0.01, dtype=F64)
 rise = exact.loss(square, torch.zeros(2, 4), data.Independent().law(sparse, 4)).diff().item()
-assert abs(rise / (4 / 3 * 0.01 * delta[1].item() ** 2) - 1) < 0.02
-{"5 degrees cost": rise, "4/3 p delta^2": 4 / 3 * 0.01 * delta[1].item() ** 2, "in units of V": rise / data.variance(sparse[0]).item()}
+quadratic = 4 / 3 * 0.01 * delta[1].item() ** 2
+assert abs(rise / quadratic - 1) < 0.02
+{"5 degrees cost": rise, "4/3 p delta^2": quadratic, "in units of V": rise / data.variance(sparse[0]).item()}
 
 # %% [markdown]
 # **Another**: five equal features at $p = .9$ should be two directions, is the mess that training gives of lower loss? The exact optimum is a
@@ -235,9 +242,16 @@ assert abs(rise / (4 / 3 * 0.01 * delta[1].item() ** 2) - 1) < 0.02
 
 # %%
 dense = torch.tensor([0.9, 1.0], dtype=F64)
-random = 0.6 * torch.randn(24, 5, 2, generator=run.generator(2, "dense"), dtype=F64)
-flat = exact.optimum(random, data.Independent().law(dense, 5), steps=cfg.descent)
-{"best loss / V at p = .9 and 1 (two directions: 3)": (flat.loss / data.variance(dense)).tolist()}
+
+
+def dense_optimum(cfg):
+    """Least exact loss of five equal features in two dimensions at p = .9 and 1."""
+    random = 0.6 * torch.randn(24, 5, 2, generator=run.generator(2, "dense"), dtype=F64)
+    return {"loss": exact.optimum(random, data.Independent().law(dense, 5), steps=cfg.descent).loss}
+
+
+flat = memo.memo(dense_optimum, cfg)["loss"] / data.variance(dense)
+{"best loss / V at p = .9 and 1 (two directions: 3)": flat.tolist()}
 
 # %% [markdown]
 # ## Many features, and the linear model
@@ -253,30 +267,30 @@ weights80 = 0.9 ** torch.arange(cfg.larger[0], dtype=F64)
 
 
 def sweeps(cfg):
-    """The seven relu models and the linear one for n = 20, m = 5, per seed; and the larger sweep, once."""
+    """For n = 20, m = 5 and each seed: relu models at all densities, linear ones at p = .1. The larger model once, and at p = .1 per seed."""
     streams = [run.generator(seed, "sweep", device=run.device()) for seed in range(cfg.seeds)]
     schedule, p = train.Schedule(cfg.steps, cfg.batch, cfg.rate), densities.float()
-    relu = train.fit(model.Config(20, 5), p, streams, schedule, weights20.float())
-    linear = train.fit(model.Config(20, 5, relu=False), p[:3], streams[:1], schedule, weights20.float())
-    larger = train.fit(model.Config(*cfg.larger), p, [run.generator(0, "larger", device=run.device())], schedule, weights80.float())
+    found = {"relu": train.fit(model.Config(20, 5), p, streams, schedule, weights20.float())}
     test = run.generator(0, "test", device=run.device())
-    tested = train.sampled_loss(relu.W, relu.b, p.repeat(cfg.seeds).to(relu.W), test, 100_000, weights20.float().to(relu.W))
-    return {
-        "W": relu.W,
-        "b": relu.b,
-        "loss": tested,
-        "linear W": linear.W,
-        "linear b": linear.b,
-        "larger W": larger.W,
-        "larger b": larger.b,
-    }
+    tested = train.sampled_loss(*found["relu"][:2], p.repeat(cfg.seeds), test, 100_000, weights20.float().to(run.device()))
+    streams = [run.generator(seed, "linear", device=run.device()) for seed in range(cfg.seeds)]
+    kind = model.Config(20, 5, relu=False)
+    found["linear"] = train.fit(kind, p[2:3], streams, schedule, weights20.float())
+    found["equal"] = train.fit(kind, p[2:3], streams, schedule)
+    streams = [run.generator(seed, "larger", device=run.device()) for seed in range(cfg.seeds)]
+    found["larger"] = train.fit(model.Config(*cfg.larger), p, streams[:1], schedule, weights80.float())
+    found["larger at .1"] = train.fit(model.Config(*cfg.larger), p[2:3], streams[1:], schedule, weights80.float())
+    return {"loss": tested} | {f"{name} {part}": getattr(fit, part) for name, fit in found.items() for part in ("W", "b")}
 
 
 swept = memo.memo(sweeps, cfg)
-W20, b20 = (swept[name].double().unflatten(0, (cfg.seeds, 7)) for name in ("W", "b"))
+W20, b20 = (swept[f"relu {part}"].double().unflatten(0, (cfg.seeds, 7)) for part in "Wb")
+loss20 = swept["loss"].double().unflatten(0, (cfg.seeds, 7))
 
 # %% [markdown]
-# Interference is what a feature's own direction sees of the others. The linear model stands beside the seven others as their control.
+# Interference is what a feature's own direction sees of the others. The linear model stands beside the seven others as their control. Of the seeds
+# the model of lowest loss is drawn. The first picture has the linear model alone, and beside it one whose importances are all equal: five dimensions
+# are then spread over all features.
 
 
 # %%
@@ -286,10 +300,12 @@ def draw(W, b, titles):
 
 
 levels = [f"relu, S = {1 - p:g}" for p in densities.tolist()]
-linear_W, linear_b = swept["linear W"].double(), swept["linear b"].double()
-all_W, all_b = torch.cat([linear_W[1:2], W20[0]]), torch.cat([linear_b[1:2], b20[0]])
-page.save_figure(draw(linear_W[2:], linear_b[2:], ["linear, S = 0.9"]), "F2_linear_model", {"W": linear_W[2], "b": linear_b[2]})
-page.save_figure(draw(all_W, all_b, ["linear, S = 0.7", *levels]), "F3_relu_models", {"p": densities, "W": all_W, "b": all_b})
+linear_W, linear_b, equal_W, equal_b = (swept[f"{name} {part}"].double() for name in ("linear", "equal") for part in "Wb")
+lowest = loss20.argmin(0), torch.arange(7)
+all_W, all_b = torch.cat([linear_W[:1], W20[lowest]]), torch.cat([linear_b[:1], b20[lowest]])
+two_W, two_b = torch.stack([linear_W[0], equal_W[0]]), torch.stack([linear_b[0], equal_b[0]])
+page.save_figure(draw(two_W, two_b, ["linear, S = 0.9", "equal importances"]), "F2_linear_model", {"W": two_W, "b": two_b})
+page.save_figure(draw(all_W, all_b, ["linear, S = 0.9", *levels]), "F3_relu_models", {"p": densities, "W": all_W, "b": all_b})
 
 # %% [markdown]
 # The linear model is principal component analysis with importances: the best five features perfectly, the others replaced by their mean $p/2$. Its
@@ -297,38 +313,76 @@ page.save_figure(draw(all_W, all_b, ["linear, S = 0.7", *levels]), "F3_relu_mode
 # are antipodal pairs among the *least* important features that are represented.
 
 # %%
-target = torch.zeros(20, 20, dtype=F64)
-target[range(5), range(5)] = 1
-half = densities[:3, None] / 2 * (torch.arange(20) >= 5)
-count = (W20.norm(dim=-1) > 0.5).sum(-1)
+kept = (torch.arange(20) < 5).double()
+
+
+def from_linear(W, b, p):  # largest deviation of W W^T and b from those of the best linear model
+    by_W = (W @ W.mT - kept.diag()).abs().amax((-1, -2))
+    return torch.maximum(by_W, (b - p / 2 * (1 - kept)).abs().amax(-1))
+
+
 page.check(
     "F2.identity",
-    (linear_W @ linear_W.mT - target).abs().amax((1, 2)),
-    control={"the relu model of S = .99": (W20[0, 4] @ W20[0, 4].T - target).abs().max()},
+    from_linear(linear_W, linear_b, 0.1),
+    control={
+        "linear models of equal importances": from_linear(equal_W, equal_b, 0.1),
+        "relu models of the same sparsity": from_linear(W20[:, 2], b20[:, 2], 0.1),
+    },
 )
 page.check(
-    "F2.bias",
-    (linear_b - half).abs().amax(1),
-    control={"the relu model of S = .99": (b20[0, 4] - densities[4] / 2 * (torch.arange(20) >= 5)).abs().max()},
+    "F3.dense",
+    from_linear(W20[:, 0], b20[:, 0], 1.0),
+    control={"the relu models of S = .7": from_linear(W20[:, 1], b20[:, 1], 0.3)},
 )
-page.check("F3.counts", (count[:, -1] - count[:, 0]).double(), control={"linear model": torch.linalg.matrix_rank(linear_W[2]).item() - 5.0})
 
 # %% [markdown]
-# Where superposition begins, and where it has spread to all features:
+# More features than dimensions: a norm alone does not show it, since a linear model of equal importances spreads five dimensions over twenty
+# features. But the squared norms of a projection add up to its rank, so that no linear model can have ten features with $|W_i|^2 > \tfrac12$ in
+# five dimensions.
+
 
 # %%
-linear_loss = theory.linear_optimum(densities, weights20, 5)
-ratio = swept["loss"].double().unflatten(0, (cfg.seeds, 7)) / linear_loss
+def strong(W):  # features with |W_i|^2 above 1/2
+    return (W.square().sum(-1) > 0.5).sum(-1).double()
+
+
+control = {"linear models of equal importances": strong(equal_W), "the relu models without sparsity": strong(W20[:, 0])}
+page.check("F3.counts", strong(W20[:, -1]), control=control)
+
+
+def roles(W):  # who is represented, who of them has a dimension of its own, and who shares one
+    seen = W.norm(dim=-1) > 0.5
+    alone = seen & (geometry.interference(W) < 0.1)
+    return seen, alone, seen & ~alone
+
+
+def with_antipode(W):  # share of the superposed features of which a represented one is the opposite
+    seen, _, shared = roles(W)
+    unit = torch.nn.functional.normalize(W, dim=-1)
+    opposite = ((unit @ unit.mT < -0.9) & seen[..., None, :]).any(-1)
+    return (shared & opposite).sum(-1) / shared.sum(-1).clamp_min(1)
+
+
+page.check("F3.antipodal", with_antipode(W20[:, 1]), control={"p = .003": with_antipode(W20[:, 5])})
+
+# %% [markdown]
+# Far into sparsity both signs of overlap occur, the features that a positive overlap disturbs have negative biases, and no feature has a dimension
+# to itself:
+
+# %%
+seen, alone, _ = roles(W20)
+count, alone = seen.sum(-1), alone.sum(-1)
 off = (W20 @ W20.mT) * (1 - torch.eye(20, dtype=F64))
-alone = ((geometry.interference(W20) < 0.1) & (W20.norm(dim=-1) > 0.5)).sum(-1)  # features with a dimension of their own
-page.check("F3.dense", ratio[:, 0], control={"the relu model at p = .03": ratio[:, 3]})
-page.check("F3.antipodal", off[:, 1].amin((1, 2)), control={"the dense model": off[:, 0].amin((1, 2))})
-# %% [markdown]
-# Far into sparsity both signs of overlap occur, and nobody is left alone:
 
-# %%
+
+def with_bias(sign):  # correlation of the bias and the largest overlap of one sign, over the represented features at p = .003
+    largest = (sign * off[:, 5]).amax(-1)
+    return [torch.corrcoef(torch.stack([o[s], b[s]]))[0, 1] for o, b, s in zip(largest, b20[:, 5], seen[:, 5], strict=True)]
+
+
 page.check("F3.positive", off[:, 5].amax((1, 2)), control={"p = .3, pairs only": off[:, 1].amax((1, 2))})
-page.check("F3.all", alone[:, 5].double(), control={"the dense model, which has five": alone[:, 0].double()})
+page.check("F3.paid", with_bias(1), control={"the largest negative overlap": with_bias(-1)})
+page.check("F3.all", alone[:, 5].double(), control={"the dense models": alone[:, 0].double(), "p = .3": alone[:, 1].double()})
 
 # %% [markdown]
 # **A question of the notes**: which bias is best without sparsity? The linear optimum is a projection $P$, and its bias makes the mean of the output
@@ -336,7 +390,7 @@ page.check("F3.all", alone[:, 5].double(), control={"the dense model, which has 
 # where features sit on a simplex does the relu change that; the rows of its $W W^\top$ sum to zero, and $b = 1/2$ at $p = 1$ by symmetry.
 
 # %%
-mean_kept = densities[:3, None] / 2 * (1 - (linear_W @ linear_W.mT).sum(-1))
+mean_kept = 0.05 * (1 - (linear_W @ linear_W.mT).sum(-1))
 assert torch.allclose(linear_b, mean_kept, atol=1e-4)
 assert abs(theory.polytope_optimum("triangle", torch.ones(1)).bias.item() - 0.5) < 0.02
 
@@ -345,6 +399,7 @@ assert abs(theory.polytope_optimum("triangle", torch.ones(1)).bias.item() - 0.5)
 # optimum. The gap between the two lines on the left is superposition.
 
 # %%
+ratio = loss20 / theory.linear_optimum(densities, weights20, 5)
 figure = toy.counts(
     densities.tolist(), {"represented, |W_i| > 1/2": count.numpy(), "of them alone": alone.numpy()}, "features (of 20, in 5 dimensions)"
 )
@@ -353,15 +408,25 @@ page.save_figure(figure, "F3_counts", {"p": densities, "represented": count, "al
 # %% [markdown]
 # ### Larger
 #
-# The same with more features, more dimensions and importances that fall more slowly: a rescaled version of the picture above.
+# The same with more features, more dimensions and importances that fall more slowly: a rescaled version of the picture above. Superposition begins
+# among the least important of the features that are represented. At $S = .9$ some have a dimension of their own and others share one, and nearly
+# every feature of the first kind matters more than every one of the second.
 
 # %%
 large_W, large_b = swept["larger W"].double(), swept["larger b"].double()
 page.save_figure(draw(large_W, large_b, levels), "F4_larger_models", {"p": densities, "W": large_W, "b": large_b})
-large_count = (large_W.norm(dim=-1) > 0.5).sum(-1)
-large_alone = ((geometry.interference(large_W) < 0.1) & (large_W.norm(dim=-1) > 0.5)).sum(-1)
-page.check("F4.dense", large_count[0] / cfg.larger[1], control={"p = .03": large_count[3] / cfg.larger[1]})
-page.check("F4.top", large_alone[2] / cfg.larger[1], control={"the dense model": large_alone[0] / cfg.larger[1]})
+
+
+def order(rank, alone, shared):  # share of the pairs (alone, shared) in which the first matters more; 0 if there are none
+    return (rank[alone][:, None] < rank[shared]).double().mean().nan_to_num(0)
+
+
+at_tenth = torch.cat([large_W[2:3], swept["larger at .1 W"].double()])
+groups = [(alone, shared) for _, alone, shared in map(roles, at_tenth)]
+stream = run.generator(0, "order")
+shuffled = [order(torch.randperm(cfg.larger[0], generator=stream), *group) for group in groups]
+values = [order(torch.arange(cfg.larger[0]), *group) for group in groups]
+page.check("F4.top", values, control={"importances in a random order": shuffled})
 
 # %% [markdown]
 # ### A reader's model that did not work
@@ -373,42 +438,37 @@ page.check("F4.top", large_alone[2] / cfg.larger[1], control={"the dense model":
 
 # %%
 def two_starts(cfg):
-    """W and sampled loss of n = 100, m = 40, p = .01 from weights of unit variance and from weights of variance 1/m; plain Adam."""
-    p, result = torch.tensor([0.01]), {}
-    for name, scale in (("unit variance", 1.0), ("variance 1/m", 40**-0.5)):
-        W = torch.randn(1, 100, 40, generator=run.generator(0, "notes")) * scale
-        b, weight = torch.zeros(1, 100), torch.ones(100)
-        W.grad, b.grad = torch.empty_like(W), torch.empty_like(b)
-        optimiser, stream = torch.optim.Adam([W, b], lr=3e-3), run.generator(0, "notes", "data")
-        for _ in range(cfg.steps):
-            batch = train.Batch(data.conditional(data.draw(100, 64, stream), p), p, weight)
-            W.grad[:], b.grad[:] = train.gradient(W, b, batch)
-            optimiser.step()
-        result |= {f"W {name}": W, f"loss {name}": train.sampled_loss(W, b, p, run.generator(0, "notes", "test"), 50_000).item()}
-    return result
+    """W and sampled loss of n = 100, m = 40, p = .01 from weights of unit variance and of variance 1/m, per seed; plain Adam."""
+    seeds, p, weight = range(cfg.seeds), torch.full((2 * cfg.seeds,), 0.01), torch.ones(100)
+    normal = torch.stack([torch.randn(100, 40, generator=run.generator(seed, "notes")) for seed in seeds])
+    W, b = torch.cat([normal, normal * 40**-0.5]), torch.zeros(2 * cfg.seeds, 100)
+    W.grad, b.grad = torch.empty_like(W), torch.empty_like(b)
+    optimiser, streams = torch.optim.Adam([W, b], lr=3e-3), [run.generator(seed, "notes", "data") for seed in seeds]
+    for _ in range(cfg.steps):
+        x = torch.cat([data.conditional(data.draw(100, 64, stream), p[:1]) for stream in streams])
+        W.grad[:], b.grad[:] = train.gradient(W, b, train.Batch(x.repeat(2, 1, 1), p, weight))
+        optimiser.step()
+    return {"W": W, "loss": train.sampled_loss(W, b, p, run.generator(0, "notes", "test"), 20_000).unflatten(0, (2, cfg.seeds))}
 
 
 notes = memo.memo(two_starts, cfg)
 V = data.variance(torch.tensor(0.01)).item()
-pair = theory.polytope_optimum("digon", torch.tensor([0.01])).loss.item()
-good = notes["W variance 1/m"][0].double()
+pairs = 80 * theory.polytope_optimum("digon", torch.tensor([0.01])).loss.item() + 20 * V
+large, small = notes["loss"].double() / pairs
+page.check("notes.start", small, control={"weights of unit variance, same samples": large})
+good = notes["W"][cfg.seeds].double()
 unit = good / good.norm(dim=1, keepdim=True)
 cosines = (unit @ unit.T)[torch.ones(100, 100, dtype=torch.bool).triu(1)].abs()
-page.check(
-    "notes.start",
-    notes["loss variance 1/m"] / (80 * pair + 20 * V),
-    control={"weights of unit variance, same samples": notes["loss unit variance"] / (80 * pair + 20 * V)},
-)
 {
-    "nothing learned": 100 * V,
-    "losses": {name: value for name, value in notes.items() if name.startswith("loss")},
+    "nothing learned, in units of forty pairs": 100 * V / pairs,
+    "the two starts, likewise": (large.tolist(), small.tolist()),
     "sum of D, of 40": geometry.dimensionality(good).sum().item(),
     "|cosine| quantiles .1 .5 .9 .99": torch.quantile(cosines, torch.tensor([0.1, 0.5, 0.9, 0.99], dtype=F64)).tolist(),
 }
 
 # %% [markdown]
-# Are its cosines sparse, as the notes ask? Partly: most are small and a few are large. It is a frame of low coherence, in which all dimensions are
-# used, and no set of separate polygons; those need more density, as notebook 3 shows.
+# Are its cosines sparse, as the notes ask? Partly: most are small and a few are large. Overlaps are spread thinly over many pairs instead of
+# concentrated in a few; all dimensions are used, and there are no separate polygons. Those need more density, as notebook 3 shows.
 #
 # ### Three ways to look at weights
 #
@@ -454,10 +514,19 @@ assert torch.allclose((chance * each).sum(1), 5 * best.loss, atol=1e-9)
 page.save_figure(toy.loss_by_active(grid.numpy(), share.T.numpy(), chance.T.numpy()), "F5_loss_by_active_features", {"p": grid, "L_k": each})
 
 # %% [markdown]
-# For the pentagon, whose neighbours overlap positively, the loss of single active features takes over as sparsity grows, as the paper says.
+# For the pentagon, whose neighbours overlap positively, the loss of single active features takes over as sparsity grows, as the paper says. That is
+# no consequence of such samples being frequent: two crossed pairs have no loss on them at any density.
 
 # %%
-page.check("F5.dominate", share[0, :2].sum(), control={"the same share at p = .3": share[int((grid - 0.3).abs().argmin()), :2].sum()})
+at_most_one = share[:, :2].sum(1)
+pair_losses = loss_by_active(crossed[:4], torch.zeros(4))
+pair_chance = torch.tensor([math.comb(4, k) * 0.001**k * 0.999 ** (4 - k) for k in range(5)], dtype=F64)
+pair_share = (pair_chance * pair_losses)[:2].sum() / (pair_chance * pair_losses).sum()
+page.check(
+    "F5.dominate",
+    at_most_one[0],
+    control={"p = .3": at_most_one[int((grid - 0.3).abs().argmin())], "two crossed pairs, p = .001": pair_share},
+)
 
 # %% [markdown]
 # ## Try it
@@ -467,13 +536,13 @@ page.check("F5.dominate", share[0, :2].sum(), control={"the same share at p = .3
 
 
 # %%
-def small(density, decay, n, m):
+def small_model(density, decay, n, m):
     played = playground.play(density, decay, n, m, run.generator(0, "live", n, m))
     return plots.small_model(*(array.numpy() for array in played[:3]), played.losses, played.importance.numpy())
 
 
-S = widgets.Slider
-widgets.live(small, density=S(0.01, 1, 0.1, log=True), decay=S(0.5, 1.0, 0.9), n=S(2, 6, 5), m=S(1, 4, 2))
+sliders = {"density": (0.01, 1, 0.1, True), "decay": (0.5, 1.0, 0.9), "n": (2, 6, 5), "m": (1, 4, 2)}
+widgets.live(small_model, **{name: widgets.Slider(*ends) for name, ends in sliders.items()})
 
 # %% [markdown]
 # ## Limits

@@ -120,19 +120,19 @@ def _vectors(axes: Axes, W: Float[ndarray, "T F 3"], title: str) -> None:
 
 
 @styled
-def branches(counts: Mapping[str, Mapping[str, int]], matched: Row, loss: Row, sampled: Row, best: float) -> Figure:
-    """How often each geometry is an ending or is on the way (left), and the loss that every run reaches in units of p^2 (right).
+def branches(counts: Mapping[str, Mapping[str, int]], matched: Row, uniform: Row) -> Figure:
+    """How often each geometry is an ending or is on the way (left), and how the triples stand to each other as they open (right).
 
-    matched: mean cosine of a run's cross-set partners when its triples have opened.
+    matched: mean cosine of a run's cross-set partners when its triples have opened; uniform: the same for evenly spaced angles.
     """
-    figure, (left, reached) = panels(1, 2, size=(4.6, 3.3))
-    named = {f"{group}: {name}": value for group, inside in counts.items() for name, value in inside.items()}
+    figure, (left, right) = panels(1, 2, size=(4.6, 3.3))
+    runs = {group: sum(inside.values()) for group, inside in counts.items()}
+    named = {f"{group}: {name}, {value} of {runs[group]}": value / runs[group] for group, inside in counts.items() for name, value in inside.items()}
     colours = [(OURS, PAPER, CONTROL)[i % 3] for i, inside in enumerate(counts.values()) for _ in inside]
-    bars(left, named, named.values(), colours, "{0:.0f}", xlabel="runs")
-    left.margins(x=0.12)
-    level(reached, best, colour=THEORY, ls="--", label="octahedron, L = p²")
-    reached.plot(matched, loss, "o", color=OURS, ms=4, alpha=0.6, label="exact descent")
-    reached.plot(np.full(len(sampled), matched.min() - 0.03), sampled, "s", color=PAPER, ms=4, label="sampled training (no path kept)")
-    frame(reached, "mean cosine of partners as the triples open\n(-1: octahedron, -2/3: prism)", "final exact loss / p²", "best")
-    reached.set_ylim(0.98, max(1.06, loss.max() * 1.01, sampled.max() * 1.01))
+    bars(left, named, named.values(), colours, xlabel="share of the runs", xlim=(0, 1))
+    bins = np.linspace(min(matched.min(), -1), max(matched.max(), -2 / 3), 13)
+    looks = dict(color=OURS, alpha=0.8, label="exact descent"), dict(color=THEORY, ls="--", histtype="step", label="if every angle were as likely")
+    for values, look in zip((matched, uniform), looks, strict=True):
+        right.hist(values, bins, weights=np.full(len(values), 1 / len(values)), **look)
+    frame(right, "mean cosine of partners as triples open\n(-1: octahedron, -2/3: prism)", "share of the runs", "best")
     return figure

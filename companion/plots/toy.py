@@ -15,7 +15,7 @@ from companion.plots.style import CONTROL, OURS, PAPER, SECOND, THEORY, Row, Row
 SPARSER = Log("density p = 1 - S  (log, sparser to the right)")
 LINES = {"tetrahedron": 3 / 4, "triangle": 2 / 3, "digon": 1 / 2, "pentagon": 2 / 5, "square antiprism": 3 / 8}
 """Dimensionality d/k of the polytopes the paper draws guide lines for."""
-VULNERABILITY = "vulnerability V\n(1 = no superposition)"
+VULNERABILITY = "vulnerability\n(1 = no superposition)"
 
 
 # --- one model ---
@@ -168,12 +168,20 @@ def dimension_budget(inverse: Row, share: Rows, control: Rows, gap: Rows) -> Fig
     )  # fmt: skip
 
 
-def clean_shares(shares: Mapping[int, Sequence[float]]) -> Figure:
-    """F32: share of the represented features that lie on one of the LINES, against the number of features."""
-    rows = np.array(list(shares.values())).T
-    looks = [dict(marker="o", ls="", ms=5, color=OURS), dict(color=OURS, lw=1)]
-    across, up = "features n  (dimensions fixed)", "features within .01 of a line"
-    return lines(Panel(list(shares), {"": rows, " ": rows.mean(0)}, across, up, looks, settings=dict(ylim=(0, 1))), size=(4.6, 3.2))
+@styled
+def clean_shares(D: Mapping[int, Row], shares: Mapping[int, Sequence[float]]) -> Figure:
+    """F32: D_i of the represented features, jittered sideways within each number of features, and the share that lies on one of the LINES."""
+    figure, (axes, right) = panels(1, 2, size=(3.9, 3.6), width_ratios=(1.7, 1))
+    for name, fraction in LINES.items():
+        level(axes, fraction, alpha=0.8)
+        note(axes, name, (len(D) - 0.5, fraction), color=PAPER, va="top" if name == "square antiprism" else "center_baseline")
+    for i, values in enumerate(D.values()):
+        axes.plot(i + 0.7 * (np.arange(len(values)) / len(values) - 0.5), values, ".", color=OURS, ms=2, alpha=0.4)
+    frame(axes, "features n  (dimensions fixed)", "D of each represented feature", xticks=range(len(D)), xticklabels=list(D), ylim=(0, 1.02))
+    for n, values in shares.items():
+        right.plot([n] * len(values), values, "o", color=OURS, ms=4, alpha=0.6)
+    frame(right, "features n", "share on a line, less beside it")
+    return figure
 
 
 # --- under attack ---
@@ -181,7 +189,7 @@ def clean_shares(shares: Mapping[int, Sequence[float]]) -> Figure:
 
 @styled
 def vulnerability(inverse: Row, features: Rows, V: Mapping[str, Rows], predicted: Row, guides: Mapping[str, float]) -> Figure:
-    """F21: V above and features per dimension 1/D* below, against 1/(1-S); V for each way to measure the attack's length."""
+    """F21: vulnerability V above and features per dimension 1/D* below, against 1/(1-S); V for each way to measure the attack's length."""
     figure, (above, below) = panels(2, 1, size=(7.2, 2.9), sharex=True)
     family(above, inverse, V, **DOTTED)
     above.plot(inverse, predicted, color=THEORY, lw=1.2, ls=(0, (4, 2)), label="best polytope, not trained")
@@ -196,13 +204,13 @@ def vulnerability(inverse: Row, features: Rows, V: Mapping[str, Rows], predicted
 
 @styled
 def against_features(features: Rows, V: Rows, inverse: Row, ideal: Mapping[str, tuple[float, float]]) -> Figure:
-    """F22: V against 1/D*, one point per model, coloured by 1/(1-S); unit vectors on polytopes without bias as crosses."""
+    """F22: vulnerability V against 1/D*, one point per model, coloured by 1/(1-S); unit vectors on polytopes without bias as crosses."""
     figure, (axes,) = panels(size=(5.8, 4.2))
     colour = np.broadcast_to(inverse, V.shape).ravel()
     points = axes.scatter(features.ravel(), V.ravel(), c=colour, norm=LogNorm(), s=24, cmap="viridis", lw=0)
     figure.colorbar(points, ax=axes, label=by_sparsity(inverse).label)
     end = min(features.max(), V.max()) * 1.05
-    axes.plot([1, end], [1, end], color=CONTROL, lw=1, ls="--", label="V = 1/D*")
+    axes.plot([1, end], [1, end], color=CONTROL, lw=1, ls="--", label="vulnerability = 1/D*")
     axes.plot(*zip(*ideal.values(), strict=True), "x", color=PAPER, ms=7, mew=1.6, label="unit vectors, no bias, sparse limit")
     for name, place in ideal.items():
         note(axes, name, place, (7, 0), color=PAPER, va="center")
@@ -226,8 +234,8 @@ def attack_and_chance(added: Mapping[str, tuple[Row, Row, Row]]) -> Figure:
 
 
 def sparse_end(inverse: Row, curves: Mapping[str, Row]) -> Figure:
-    """V of exact pentagons against 1/(1-S), one line per kind of attack."""
-    drawn = Panel(inverse, curves, by_sparsity(inverse), Log("vulnerability V  (log scale)"), levels={"": 1})
+    """Vulnerability of exact pentagons against 1/(1-S), one line per kind of attack."""
+    drawn = Panel(inverse, curves, by_sparsity(inverse), Log("vulnerability  (log scale)"), levels={"": 1})
     return lines(drawn, size=(6.6, 3.8), marker="o", ms=3)
 
 

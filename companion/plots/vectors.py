@@ -34,7 +34,8 @@ def feature_vectors(
 
 
 def _shade(value: Row) -> ScalarMappable:
-    return ScalarMappable(Normalize(value.min(), value.max() + 1e-9), "viridis_r")
+    alike = value.min() == value.max()  # one value alone is drawn dark, not in the pale end of the map
+    return ScalarMappable(Normalize(value.min() - alike, value.max() + 1e-9), "viridis_r")
 
 
 def _arrows(axes: Axes, W: Float[ndarray, "F 2"], colours: Float[ndarray, "F 4"], circles: Sequence[float] = (1.0,)) -> None:
