@@ -50,6 +50,7 @@ test-gpu: $(READY)  ## the GPU kernels on a real GPU (skipped with a plain messa
 
 bench: $(READY) $(PEERS)/.ready  ## side by side: a training step beside SAELens, dictionary_learning and sparsify; files; ranks (15 minutes)
 	$(BIN)/python tests/benchmarks/sae_step.py --peers $(PEERS)/bin/python --out figures/16_speed/bench.json
+	$(BIN)/python tests/benchmarks/sae_step.py --sweeps --out figures/16_speed/sweeps.json
 	PYTHONPATH=. $(PEERS)/bin/python tests/benchmarks/interop.py --out figures/16_speed/interop.json
 	$(BIN)/python tests/benchmarks/weak_scaling.py --out figures/16_speed/weak_scaling.json
 	$(BIN)/python tests/benchmarks/gpu_step.py --out figures/16_speed/gpu.json

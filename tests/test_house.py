@@ -183,7 +183,7 @@ def test_what_is_generated_from_the_record_is_up_to_date():
     assert render.summary(RECORD) in README
 
 
-RECORDED_BY_BENCH = ("bench.json", "interop.json", "weak_scaling.json", "gpu.json")
+RECORDED_BY_BENCH = ("bench.json", "sweeps.json", "interop.json", "weak_scaling.json", "gpu.json")
 """What `make bench` writes; notebook 16 draws it."""
 
 

@@ -66,14 +66,9 @@ class Step(NamedTuple):
         Args:
             fused: pre-activations are ranked before they leave the cache; otherwise they are written and read once.
         """
-        (code, w, x), rows = self._arrays(), self.B * self.k * self.d * self.s
-        code = 0 if fused else code
+        code, w, x, rows = (self.s * size for size in (0 if fused else self.B * self.n, self.n * self.d, self.B * self.d, self.B * self.k * self.d))
         parts = {"encoder": code + w + x, "selection": code, "decoder": rows + x, "dL/dz": rows + x, "dL/dW_dec": rows + w, "dL/dW_enc": rows + w}
         return parts | {"Adam": ADAM_BYTES * self.parameters}
-
-    def _arrays(self) -> tuple[int, int, int]:
-        """Bytes of the code as an array, of one weight matrix, of the activations."""
-        return self.B * self.n * self.s, self.n * self.d * self.s, self.B * self.d * self.s
 
 
 def training_flops(tokens: Float[np.ndarray, "..."], d: int, n: int) -> Float[np.ndarray, "..."]:
@@ -89,19 +84,26 @@ def counted_flops(call: Callable[[], Any]) -> int:
     """Operations of the products that `call` does, its backward pass included if it runs one.
 
     torch's own counter knows dense products only, and counts a weighted gather as nothing; here a gather of N rows of
-    width D and a gradient with respect to N weights count 2ND each.
+    width D, a gradient with respect to N weights and N entries of a product over D count 2ND each.
     """
     aten = torch.ops.aten
     counts = dict.fromkeys((aten._embedding_bag, aten._embedding_bag_forward_only), _gather_flops)
-    counts[aten._embedding_bag_per_sample_weights_backward] = lambda grad, *shapes, **_: _gather_flops(*shapes)
-    counter = FlopCounterMode(display=False, custom_mapping=counts)
-    with counter:
+    of_weights = {aten._embedding_bag_per_sample_weights_backward: lambda grad, *shapes, **_: _gather_flops(*shapes)}
+    counts |= of_weights | {aten.sparse_sampled_addmm: _sampled_flops}
+    with FlopCounterMode(display=False, custom_mapping=counts) as counter:
         call()
     return counter.get_total_flops()
 
 
 def _gather_flops(W: tuple[int, ...], indices: tuple[int, ...], *_: Any, **__: Any) -> int:
     return 2 * indices[0] * W[-1]
+
+
+def _sampled_flops(wanted: Tensor, left: Tensor, *_: Any, **__: Any) -> int:
+    return 2 * wanted._nnz() * left.shape[1]
+
+
+_sampled_flops._get_raw = True  # the counter passes tensors, not their shapes: how many entries are wanted is in no shape
 
 
 def peak_bytes(call: Callable[[], Any]) -> int:

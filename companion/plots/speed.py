@@ -22,6 +22,7 @@ PARTS = {
     "dL/db_pre": THEORY,
     "AuxK": PAPER,
     "norm, Adam": "#4f9d69",
+    "the rest": "#dddddd",
 }
 """Colours of the parts of a training step, the same in every figure."""
 LIBRARIES = (OURS, PALE, THEORY, "#4f9d69", SECOND, PAPER)
@@ -56,10 +57,11 @@ def losses(steps: Row, curves: Mapping[str, Rows]) -> Figure:
 
 
 @styled
-def parts(steps: Mapping[str, Mapping[str, float]], xlabel: str) -> Figure:
-    """One stacked bar per name, its parts (keys of `PARTS`) in order; the sum is written at the end."""
+def parts(steps: Mapping[str, Mapping[str, float]], xlabel: str, whole: Mapping[str, float] | None = None) -> Figure:
+    """One stacked bar per name, its parts (keys of `PARTS`) in order. At the end stands the sum, or `whole` where it was measured by itself."""
     figure, (axes,) = panels(size=(8.0, 0.7 + 0.6 * len(steps) + 0.8))
-    bars(axes, steps, [sum(step.values()) for step in steps.values()], ["none"] * len(steps), "{0:.3g}", xlabel=xlabel)
+    ends = [sum(step.values()) if whole is None else whole[name] for name, step in steps.items()]
+    bars(axes, steps, ends, ["none"] * len(steps), "{0:.3g}", xlabel=xlabel)
     for at, step in enumerate(steps.values()):
         ends = np.cumsum([0, *step.values()])
         axes.barh(at, list(step.values()), left=ends[:-1], color=[PARTS[part] for part in step], edgecolor="white", lw=0.5)
@@ -94,10 +96,9 @@ def recorded(
     figure, axes = panels(1, len(shapes), sharey=True, sharex=True, size=(3.4, 0.9 + 0.38 * len(rows)))
     colours = [LIBRARIES[at % len(LIBRARIES)] for at in range(len(rows))]
     for panel, shape, ratio, low, high in zip(axes, shapes, ratios.T, least.T, most.T, strict=True):
-        bars(panel, rows, ratio, colours, "{0:.2g}", whiskers=(low, high), xscale="log", xlabel="time of a step / encoder product", title=shape)
+        bars(panel, rows, ratio, colours, "{0:.2g}", whiskers=(low, high), xlabel="time of a step / encoder product", title=shape)
         panel.axvline(1, color=THEORY, lw=1)
-        panel.xaxis.set_major_formatter("{x:g}")
-        panel.set_xlim(0.5, 2.2 * max(1, most.max()))
+        panel.set_xlim(0, 1.15 * max(1, most.max()))
     figure.suptitle(source, fontsize=9)
     return figure
 

@@ -1,6 +1,7 @@
 """One training step of a TopK autoencoder, ours beside the libraries that people use; nothing is asserted but that all do the same work.
 
     python tests/benchmarks/sae_step.py --peers .peers/bin/python --out figures/16_speed/bench.json
+    python tests/benchmarks/sae_step.py --sweeps --out figures/16_speed/sweeps.json
     python tests/benchmarks/sae_step.py --quick
 
 Every library runs in a process of its own, with its own interpreter, on the same inputs from the same weights; processes that are
@@ -9,6 +10,9 @@ float32 into a buffer it keeps, then takes one step: the ratio of these two time
 that a machine whose clock drifts slows both. A step is forward, backward, optimiser and whatever the library itself does at each
 step of its own trainer (see `step_of`); no latent is dead, so AuxK costs nothing. openai/sparse_autoencoder is on no package index:
 its path without a GPU is a dense step, for which the dense reference stands.
+
+The sweeps are ours alone, in this process and on one thread: the dense step over ours, and torch.topk over ours, for many n / k, with
+every round's ratio, so that their spread is in the record.
 """
 
 import argparse
@@ -39,6 +43,12 @@ class Shape(NamedTuple):
 
 SHAPES = (Shape(4096, 128, 4096, 16), Shape(8192, 128, 16384, 32), Shape(2048, 768, 32768, 32))
 QUICK = (Shape(64, 16, 512, 4),)
+SWEPT = Shape(512, 128, 4096, 1)
+"""The step whose n / k is swept; its k is not used."""
+RATIOS = (2, 4, 8, 16, 32, 64, 128, 256, 512)
+TABLE = (512, 16384)
+"""Rows and columns from which the largest of each row are selected."""
+SHARES = (4, 16, 64, 256, 512, 1024)
 RATE = 1e-4
 FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16")
 
@@ -243,6 +253,45 @@ def facts() -> dict:
     return {"python": platform.python_version(), "threads": torch.get_num_threads()} | found
 
 
+# --- sweeps over n / k ---
+
+
+def sweeps(swept: Shape, table: tuple[int, int], repeats: int) -> dict:
+    """Every round's ratio by n / k, of the dense step to ours and of torch.topk to ours; of the latter also for rows of equal entries, of
+    which the bound that ours rests on leaves nothing out."""
+    rows, n = table
+    scores = torch.randn(rows, n, generator=torch.Generator().manual_seed(0))
+    step = {ratio: step_ratios(swept._replace(k=swept.n // ratio), repeats) for ratio in RATIOS if ratio <= swept.n}
+    shares = [share for share in SHARES if share <= n]
+    by_name = {
+        "step": ("dense step / ours", {symbol: size for symbol, size in swept._asdict().items() if symbol != "k"}, step),
+        "selection": ("torch.topk / ours", {"rows": rows, "n": n}, {share: topk_ratios(scores, n // share, repeats) for share in shares}),
+        "selection of equal entries": (
+            "torch.topk / ours, equal entries", {"rows": rows, "n": n},
+            {share: topk_ratios(torch.ones_like(scores), n // share, repeats) for share in shares if share >= 256},
+        ),
+    }  # fmt: skip
+    return {name: {"what": what, "sizes": sizes, "rounds": rounds} for name, (what, sizes, rounds) in by_name.items()}
+
+
+def step_ratios(shape: Shape, repeats: int) -> list[float]:
+    ours, dense = Bench(OURS, shape), Bench(DENSE, shape)
+    return by_turns({"over": lambda: dense.step.take(dense.x), "under": lambda: ours.step.take(ours.x)}, repeats)
+
+
+def topk_ratios(scores: Tensor, k: int, repeats: int) -> list[float]:
+    from companion.sae import selection
+
+    return by_turns({"over": lambda: selection.top_k_reference(scores, k), "under": lambda: selection.top_k(scores, k)}, repeats)
+
+
+def by_turns(calls: dict[str, Callable[[], object]], repeats: int) -> list[float]:
+    from companion.evals import cost
+
+    taken = cost.by_turns(calls, repeats)
+    return [round(float(ratio), 4) for ratio in taken["over"] / taken["under"]]
+
+
 # --- the process that asks ---
 
 
@@ -341,10 +390,16 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", type=int, nargs="+", help="numbers of the shapes, from 0")
     parser.add_argument("--quick", action="store_true", help="one tiny shape: that it works, not how fast")
+    parser.add_argument("--sweeps", action="store_true", help="ours alone over n / k, on one thread, in place of the comparison")
     parser.add_argument("--worker", choices=MAKERS, help=argparse.SUPPRESS)
     asked_for = parser.parse_args()
     if asked_for.worker:
         worker(asked_for.worker)
+        return
+    if asked_for.sweeps:
+        torch.set_num_threads(1)
+        swept, rows = (QUICK[0], (16, 2048)) if asked_for.quick else (SWEPT, TABLE)
+        write({"machine": machine(), "versions": facts(), "repeats": asked_for.repeats} | sweeps(swept, rows, asked_for.repeats), asked_for.out)
         return
     shapes = QUICK if asked_for.quick else [SHAPES[i] for i in asked_for.only or range(len(SHAPES))]
     names = [name for name in MAKERS if name in HERE or asked_for.peers]
@@ -363,9 +418,13 @@ def main() -> None:
         result["memory"] = memory(shape)
     record = {"machine": here, "versions": versions, "repeats": asked_for.repeats, "step_of": {n: step_of[n] for n in names}, "shapes": results}
     print(f"{record['machine']['cpu']}, {versions[OURS]['threads']} threads, torch {versions[OURS]['torch']}\n{table(results)}", flush=True)
-    if asked_for.out:
-        asked_for.out.parent.mkdir(parents=True, exist_ok=True)
-        asked_for.out.write_text(json.dumps(record, indent=1) + "\n")
+    write(record, asked_for.out)
+
+
+def write(record: dict, path: Path | None) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -45,6 +45,13 @@ def test_the_table_says_what_was_not_measured(result):
     assert "not measured" in text
 
 
+def test_sweeps_hold_a_ratio_per_round_for_each_n_over_k():
+    swept = sae_step.sweeps(SHAPE, (8, 1024), repeats=2)
+    assert list(swept["step"]["rounds"]) == list(sae_step.RATIOS)
+    assert list(swept["selection of equal entries"]["rounds"]) == [256, 512, 1024]
+    assert all(len(rounds) == 2 and min(rounds) > 0 for sweep in swept.values() for rounds in sweep["rounds"].values())
+
+
 def test_peers_are_pinned_and_leave_torch_to_the_lock():
     lines = [line for line in (SCRIPT.parent / "peers.txt").read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     names = {line.split("==")[0].lower() for line in lines}
