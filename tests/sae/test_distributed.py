@@ -3,6 +3,7 @@ on one mesh after another and writes down what it finds there."""
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -327,7 +328,7 @@ def test_a_killed_process_ends_the_run_and_another_number_of_processes_resumes_i
 
 def test_a_process_that_hangs_ends_the_run_when_patience_does(found):
     said = found(silent, (2, 1))
-    assert "step 3: rank 0 of 2 lost contact" in said
+    assert re.search(r"step \d: rank 0 of 2 lost contact", said)  # a busy machine may not come to step 3 in time
     assert "no state of it had been kept" in said
 
 
