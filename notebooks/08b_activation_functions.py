@@ -238,6 +238,11 @@ def direction(form, coefficient):
     return flat / flat.norm()
 
 
+# %% [markdown]
+# Two directions are compared for each pair of conventions: with the coefficient converted they must be the same, and with the coefficient copied
+# unchanged they must differ.
+
+# %%
 for a, b in itertools.permutations((dense.BRICKEN_2023, dense.APRIL_2024, dense.NANDA_2023), 2):
     assert (direction(a, 0.1) - direction(b, dense.convert_l1(0.1, a, b, 24, 96))).norm() < 1e-9
     assert (direction(a, 0.1) - direction(b, 0.1)).norm() > 0.1, "a coefficient copied from one convention to another"

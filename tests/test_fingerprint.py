@@ -310,9 +310,8 @@ def test_edit_run_again_it_changes_on_a_real_page():
     cells = [*[cell.source.replace("memo.memo(optima, cfg)", "{}") for cell in kept[: last + 1]], show, show, changed, show]
     cells[last] = cells[last].split("\nfound = ")[0]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells], metadata=page.metadata)
-    NotebookClient(
-        notebook, timeout=600, startup_timeout=300, kernel_name="python3", resources={"metadata": {"path": Path(__file__).parents[1] / "notebooks"}}
-    ).execute()
+    where = {"metadata": {"path": Path(__file__).parents[1] / "notebooks"}}
+    NotebookClient(notebook, timeout=600, startup_timeout=300, kernel_name="python3", resources=where).execute()
     first, again, after = (notebook.cells[index].outputs[0].text for index in (-4, -3, -1))
     assert first == again != after
 
