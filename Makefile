@@ -31,6 +31,7 @@ figures: $(READY)  ## run every notebook at the laptop profile, draw figures/, c
 	$(BIN)/python -m companion.render $(ONLY)
 
 record: $(READY)  ## the same, and make it the record: claims.json, CLAIMS.md, the notebooks' outputs (ONLY=name for one)
+	$(BIN)/python -m companion.lm.ship
 	$(BIN)/python -m companion.render --record $(ONLY)
 
 figures-again: $(READY)  ## every figure from other random numbers (SEED=1), in a cache of its own; lists the verdicts that differ

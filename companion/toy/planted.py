@@ -36,7 +36,8 @@ def draw(W: Float[Tensor, "F D"], density: float, count: int, generator: Generat
     p, parts, found = W.new_tensor([density]), [], 0
     data.check_density(p)
     while found < count or not parts:
-        amounts = data.conditional(data.draw(len(W), count, generator), p)[0]
+        few_more = count + count // 32 + 8  # at most densities one draw is then enough
+        amounts = data.conditional(data.draw(len(W), few_more, generator), p)[0]
         acts = amounts @ W
         seen = acts.norm(dim=1) > SHORTEST
         parts.append(Planted(amounts[seen], acts[seen]))

@@ -36,12 +36,12 @@ def test_a_shipped_subject_is_what_its_provenance_says(opened):
 
 
 def test_the_held_out_loss_here_is_near_the_recorded_one(opened):
-    """BOUND_REASON"""
+    """Three standard errors of the mean over 192 contexts (.1 each). Nine libraries, of Python 3.6 to 3.13, had 3.34 to 3.46 on one
+    layer and 3.24 to 3.35 on four, each with this split and this tokenizer; guessing evenly is at 8.3."""
     tokens = opened.tokens("heldout")
     loss = opened.losses(tokens[:: len(tokens) // 192]).mean().item()
     recorded = sources.provenance(opened.name)["heldout_loss"]
     assert abs(loss - recorded) < 0.3
-    assert recorded < 4
 
 
 def test_other_files_are_another_configuration_and_are_not_taken_for_it(tmp_path, monkeypatch):
