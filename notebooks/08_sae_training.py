@@ -526,7 +526,7 @@ def dead_shares(n: int, **own) -> np.ndarray:
     lr = cfg.stream.lr and cfg.stream.lr * (cfg.stream.n / n) ** 0.5
     one = study_of(train=replace(cfg.stream, **(dict(n=n, lr=lr) | own)), keep=dictionaries.WEIGHTS)
     dead = np.array([dictionaries.history(replace(one, seed=seed))["dead"] for seed in range(cfg.seeds)])
-    return np.median(dead[:, [dead.shape[1] // 2 - 1, -1]], axis=0)
+    return np.median(dead[:, [dead.shape[1] // 2, -1]], axis=0)
 
 
 few = {n: dead_shares(n) for n in cfg.alive}
