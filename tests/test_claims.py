@@ -82,6 +82,8 @@ def test_verdicts():
     assert judge([0.5], witness=[1.0], setting="paper") == "REFUTED"
     assert judge([0.5]) == "MISSED"
     assert judge([0.5], witness=[1.0, 0.5]) == "MISSED"
+    assert judge([1.0], again="0.5 with seed 1") == "MIXED"
+    assert judge([0.5], again="1.0 with seed 1") == "MISSED"
     assert judge([1.0], control=[0.0, 0.9]) == "VACUOUS"
     assert judge([0.5], control=[2.0], witness=[1.0]) == "VACUOUS"
 

@@ -15,6 +15,8 @@ over = "seeds"                                                        what a lis
 witness = "..."                                                       optional: a case for which the sentence holds
 setting = "paper"                                                     optional: measured in the paper's own setting
 needs = "laptop"                                                      optional: what the quick profile cannot show
+again = "..."                                                         optional: what another run (other seeds, another CPU) gave
+                                                                      where its verdict differed; it makes this one MIXED
 note = "..."                                                          optional: e.g. a configuration changed, the old value
 """
 
@@ -28,7 +30,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 SOURCES = ("theory", "paper", "calibration", "migrated")
-JUDGING = ("measure", "band", "control", "over", "witness", "needs", "setting")
+JUDGING = ("measure", "band", "control", "over", "witness", "needs", "setting", "again")
 """Fields that decide a verdict: the record keeps their hash."""
 
 
@@ -51,6 +53,7 @@ class Claim:
     witness: str = ""
     setting: str = "here"
     needs: str = "quick"
+    again: str = ""
     note: str = ""
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ def within(values: Sequence[float], band: tuple[float, float]) -> int:
 
 
 def judge(claim: Claim, values: Sequence[float], controls: Sequence[float], witness: Sequence[float]) -> Verdict:
-    """Verdict on finite numbers.
+    """Verdict on finite numbers; one that another run did not give (`Claim.again`) is MIXED.
 
     VACUOUS    a control lies in the band: the check could not have failed
     CONFIRMED  every value lies in the band; over seeds the median also lies `MARGIN` standard deviations from each finite end
@@ -33,6 +33,11 @@ def judge(claim: Claim, values: Sequence[float], controls: Sequence[float], witn
     NOT HERE   none does, and the witness does, so the check could have passed; REFUTED if this is the paper's own setting
     MISSED     none does, and there is no witness or it misses too
     """
+    verdict = _judge_alone(claim, values, controls, witness)
+    return Verdict(MIXED, f"another run differed: {claim.again}") if claim.again and verdict.name in RECORDABLE else verdict
+
+
+def _judge_alone(claim: Claim, values: Sequence[float], controls: Sequence[float], witness: Sequence[float]) -> Verdict:
     inside = within(values, claim.band)
     if passing := within(controls, claim.band):
         return Verdict(VACUOUS, f"{passing} of {len(controls)} control values lie in the band too")
