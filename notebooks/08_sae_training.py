@@ -536,6 +536,9 @@ for n, (half, end) in few.items():
 page.check("sae.few-dead", np.concatenate(list(few.values())), control={"neither remedy, the fewest latents": bare}, witness=witness)
 
 # %% [markdown]
+# The answer depends on the number of latents: the remedies keep up with the fewest, and not with the most, where the dead are no fewer at the
+# end than half-way. At the size of section 3 it also depends on when one looks.
+#
 # How many times as many are dead without the remedies, in the four arms above? The paper's numbers make it 13 times.
 
 # %%
