@@ -4,23 +4,24 @@
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/08_sae_training.ipynb)
 #
 # **Claim.** A TopK autoencoder finds the directions that are really there. On a language model it reconstructs the residual stream from a
-# handful of latents per token. AuxK, and with it a transposed start, decides how many of its latents live, and the learning rate how well all
-# of it goes.
+# handful of latents per token. AuxK, helped by the transposed start, determines how many latents stay alive, and the learning rate how low
+# the error gets.
 #
 # You will see the recipe, item by item, held against its formulas (1); the trained dictionary on data whose features are known (2) and on
 # the residual stream of a language model (3); which remedy keeps latents alive (4); the learning rate swept for three dictionary sizes (5);
-# eleven ways in which reproductions of this paper have failed, each with its cure and one number (6); and the trained model on disk (7).
+# ways in which reproductions of this paper have failed, each with its cure and one number (6); and the trained model on disk (7).
 #
 # Paper: Gao et al., *Scaling and evaluating sparse autoencoders* (2024), [section 2 and appendix A](https://arxiv.org/abs/2406.04093).
 #
 # **Difference to the paper.**
-# - At `laptop` the subject is a 4-layer GPT-2 trained on your own Python library, and runs have some hundred thousand tokens, not billions.
+# - At `laptop` the subject is a 4-layer GPT-2 trained on Python's library, shipped with the package and fed your own library's text. Runs have
+#   some hundred thousand tokens, not billions.
 # - Batches are of hundreds of tokens, not 131,072; the learning rate rule is re-anchored, the running mean shortened, and the silence
 #   after which a latent counts as dead is scaled down with the run. AuxK takes a quarter of the width instead of half: on a CPU it is the
 #   dearest part of a step.
 # - Added: data whose features are known, so that "found" can be counted.
 #
-# **Time.** `quick` under half a minute, `laptop` four minutes on two slow cores once the subject model exists, `paper` a GPU and a network.
+# **Time.** `quick` under half a minute, `laptop` some minutes on two cores, `paper` a GPU and a network.
 
 # %% tags=["skip-execution"]
 import importlib.metadata
@@ -33,6 +34,7 @@ if "google.colab" in sys.modules:
     assert numpy.__version__ == importlib.metadata.version("numpy"), "numpy was replaced: Runtime > Restart session, then run again"
 
 # %%
+import itertools
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,6 +45,7 @@ from scipy.stats import spearmanr
 
 from companion import claims, dictionaries, memo, run
 from companion.evals import anchors, reconstruction
+from companion.evals import scaling as laws
 from companion.lm.sources import HubConfig, ShippedConfig
 from companion.lm.training import TINY, SubjectConfig
 from companion.plots import bars, scaling
@@ -79,13 +82,14 @@ class Config:
     layer: int  # block after which its stream is taken: three quarters of the depth
     contexts: int  # training contexts whose activations make the pool
     stream: TrainConfig  # the autoencoder on the stream; section 4 takes parts of this recipe away
+    alive: tuple[int, ...]  # numbers of latents at which section 4 counts the dead
     sweep: TrainConfig  # one run of the sweep of section 5, which sets n and lr
     sizes: tuple[int, ...]  # its numbers of latents
     rates: tuple[float, ...]  # its learning rates, in factors of two
     short: TrainConfig  # one run with a mistake in it, section 6
     window: int  # context length there
     heldout: int = 192  # held-out contexts for every measurement
-    seeds: int = 3
+    seeds: int = 5
 
 
 # %% [markdown]
@@ -99,17 +103,18 @@ cfg = run.choose(
             sae=TrainConfig(n=128, k=4, steps=300, batch=512, dead_after_tokens=20_000),
         ),
         subject=TINY, layer=0, contexts=600,
-        stream=TrainConfig(n=256, k=4, steps=60, batch=512, dead_after_tokens=10_000, lr=1e-2),
+        stream=TrainConfig(n=256, k=4, steps=60, batch=512, dead_after_tokens=10_000, lr=1e-2), alive=(64, 256),
         sweep=TrainConfig(n=64, k=4, steps=20, batch=128, aux_k=0, ema=None), sizes=(32, 64), rates=(1e-2, 2e-2, 4e-2),
         short=TrainConfig(n=128, k=4, steps=30, batch=128, lr=1e-2, aux_k=0), window=8, seeds=1,
     ),
     laptop=Config(
         planted=Planted(
-            features=256, width=64, density=0.01, samples=20_000, toy=toy_train.Schedule(steps=1500, batch=512, rate=1e-2),
-            sae=TrainConfig(n=512, k=4, steps=700, batch=1024, dead_after_tokens=50_000),
+            features=256, width=64, density=0.01, samples=20_000, toy=toy_train.Schedule(steps=1000, batch=512, rate=1e-2),
+            sae=TrainConfig(n=512, k=4, steps=400, batch=1024, dead_after_tokens=50_000),
         ),
         subject=dictionaries.offline_subject("python-stdlib-4l"), layer=2, contexts=2000,
         stream=TrainConfig(n=2048, k=16, steps=400, batch=512, dead_after_tokens=10_000, aux_k=32, lr=4e-3),
+        alive=(1024, 2048, 4096),
         sweep=TrainConfig(n=512, k=8, steps=150, batch=256, aux_k=0, ema=None),
         sizes=(128, 512, 2048), rates=(2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2),
         short=TrainConfig(n=512, k=8, steps=150, batch=512, lr=8e-3, aux_k=0), window=16,
@@ -121,6 +126,7 @@ cfg = run.choose(
         ),
         subject=HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e"), layer=8, contexts=48_000, heldout=2048,
         stream=TrainConfig(n=2**15, k=32, steps=20_000, batch=8192, dead_after_tokens=3_000_000),
+        alive=(2**13, 2**15),
         sweep=TrainConfig(n=2**13, k=32, steps=2000, batch=8192, dead_after_tokens=1_000_000),
         sizes=(2**11, 2**13, 2**15), rates=(1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3, 6.4e-3),
         short=TrainConfig(n=2**13, k=32, steps=2000, batch=4096, aux_k=0), window=16,
@@ -167,6 +173,7 @@ def gradients(loss, sae):
 
 
 small = TopK.random(cfg.planted.width, 128, 4, run.generator(0, "small")).double()
+small.b_pre.data = x.double().mean(dim=0) + 1  # not 0, so that counting it twice would show
 x64 = x.double()
 assert torch.allclose(small(x64), dense(small, x64))
 pairs = zip(*(gradients((form(x64) - x64).square().sum(), small) for form in (small, lambda x: dense(small, x))), strict=True)
@@ -196,28 +203,25 @@ assert np.isclose(*lengths, rtol=1e-4)
 # $$ \mathcal L_{aux} = \frac{|\hat e - e|^2}{|\bar e - e|^2}, \qquad \hat e = W_{dec}\, z_{dead}, \qquad
 #    \mathcal L = \mathcal L_{mse} + \tfrac{1}{32} \mathcal L_{aux}. $$
 #
-# Two mistakes are common in public code. $\hat e$ must not contain $b_{pre}$, which $\hat x$ has already spent. And the gradient must reach
-# $W_{enc}$: a hand-written kernel that drops it trains decoder rows which nothing will ever select.
+# Two mistakes are common in public code. $\hat e$ must not contain $b_{pre}$, which $\hat x$ has already spent: latents that know the
+# residual exactly would otherwise have a loss, and all be pulled one way. And the gradient must reach $W_{enc}$: a hand-written kernel that
+# drops it trains decoder rows which nothing will ever select. The formula written out excludes both.
 
 
 # %%
-def aux_by_hand(sae, x, dead, k_aux, reaching=True):
+def aux_by_hand(sae, x, dead, k_aux):
     e = (x - dense(sae, x)).detach()
-    pre = (x - sae.b_pre) @ sae.W_enc[dead].T + sae.b_enc[dead]
-    top = (pre if reaching else pre.detach()).topk(min(k_aux, len(dead)), dim=1)
-    z = torch.zeros_like(pre).scatter(1, top.indices, torch.relu(top.values))
+    top = ((x - sae.b_pre) @ sae.W_enc[dead].T + sae.b_enc[dead]).topk(min(k_aux, len(dead)), dim=1)
+    z = torch.zeros(len(x), len(dead)).to(x).scatter(1, top.indices, torch.relu(top.values))
     return (z @ sae.W_dec[dead] - e).square().sum() / (e.mean(0) - e).square().sum()
 
 
 dead = torch.arange(0, 128, 3)
-ours = gradients(recipe.aux_loss(small, x64, small(x64), dead, 12), small)[0]
-theirs = gradients(aux_by_hand(small, x64, dead, 12), small)[0]
-dropped = torch.autograd.grad(aux_by_hand(small, x64, dead, 12, reaching=False), small.W_enc, allow_unused=True, materialize_grads=True)[0]
-page.check(
-    "sae.auxk-reaches-encoder",
-    ((ours * theirs).sum() / theirs.square().sum()).item(),
-    control={"pre-activations without a gradient, as in a published kernel": ((dropped * theirs).sum() / theirs.square().sum()).item()},
-)
+ours, theirs = (loss(small, x64) for loss in (lambda sae, x: recipe.aux_loss(sae, x, sae(x), dead, 12), lambda sae, x: aux_by_hand(sae, x, dead, 12)))
+assert torch.allclose(ours, theirs)
+pairs = list(zip(gradients(ours, small), gradients(theirs, small), strict=True))
+assert all(torch.allclose(sparse, full, atol=1e-9) for sparse, full in pairs)
+assert pairs[0][1].norm() > 0  # W_enc
 
 # %% [markdown]
 # ## 2. Does it find what is there?
@@ -238,9 +242,9 @@ def planted_features(planted: Planted) -> dict[str, torch.Tensor]:
 
 
 # %% [markdown]
-# Three controls get the same measurement: the autoencoder before its first step, a random dictionary of the same size, and the principal
-# directions of the data with both signs. The last is the serious one: it is the best *linear* description, and superposition should defeat
-# it.
+# Three controls get the same measurement. Before its first step the autoencoder is a random dictionary. The principal directions of the data,
+# with both signs, are the best *linear* description, which superposition should defeat. And as many vectors of the data as there are latents:
+# some of them hold one feature alone, so a method that did no more than remember inputs would find those.
 
 
 # %%
@@ -248,8 +252,7 @@ def controls(acts: torch.Tensor, planted: Planted) -> dict[str, torch.Tensor]:
     x = normalise(acts).x
     axes = torch.linalg.svd(x - x.mean(0), full_matrices=False).Vh
     untrained = recipe.start(x, planted.sae, run.generator(planted.seed, "sae", device=run.device())).W_dec
-    random = torch.randn(planted.sae.n, planted.width, generator=run.generator(planted.seed, "random"))
-    return {"before training": untrained, "random": random, "PCA": torch.cat([axes, -axes])}
+    return {"before training": untrained, "vectors of the data": x[: planted.sae.n], "PCA": torch.cat([axes, -axes])}
 
 
 def recover(planted: Planted) -> dict:
@@ -270,16 +273,16 @@ def recover(planted: Planted) -> dict:
 cosines = [memo.memo(recover, replace(cfg.planted, seed=seed)) for seed in range(cfg.seeds)]
 
 # %% [markdown]
-# If the recipe works, the trained line below stays near one for almost all features and the others stay far away from it.
+# If the recipe works, the trained line below stays near one for almost all features, and no other line does.
 
 # %%
 FOUND = 0.9
-KINDS, DICTIONARIES = ("random directions", "a toy model's features"), ("trained", "before training", "random", "PCA")
+KINDS, DICTIONARIES = ("random directions", "a toy model's features"), ("trained", "before training", "vectors of the data", "PCA")
 first_seed = [{name: cosines[0][f"{kind}/{name}"].numpy() for name in DICTIONARIES} for kind in KINDS]
 page.save_figure(plots.recovery(first_seed, KINDS, FOUND), "recovery", {"threshold": FOUND, "cosines": dict(zip(KINDS, first_seed, strict=True))})
 
 # %% [markdown]
-# Counted over seeds, with the best of the three controls of each seed against it:
+# Counted over seeds, with the three controls against it:
 
 
 # %%
@@ -288,25 +291,18 @@ def share_found(kind, name):
 
 
 for kind, short in zip(KINDS, ("random", "toy"), strict=True):
-    page.check(
-        f"sae.recovers-{short}",
-        share_found(kind, "trained"),
-        control={
-            "the best of: before training, random dictionary, PCA": [
-                max(share_found(kind, name)[seed] for name in DICTIONARIES[1:]) for seed in range(cfg.seeds)
-            ]
-        },
-    )
+    page.check(f"sae.recovers-{short}", share_found(kind, "trained"), control={name: share_found(kind, name) for name in DICTIONARIES[1:]})
 
 # %% [markdown]
-# The controls are not at zero cosine: among that many rows one is always somewhat near. That is why a threshold far above their best is
-# used, and why a mean cosine would flatter everybody. What is missed are features that lie close to another one, or that are short in the
-# toy model.
+# The controls are not at zero cosine: among that many rows one is always somewhat near, so a mean cosine would flatter all of them. What the
+# data's own vectors find are features that were active alone. What the trained rows miss are features that lie close to another one, or that
+# are short in the toy model.
 
 # %% [markdown]
 # ## 3. On a language model
-# The same recipe on the residual stream of the subject model, all positions, three seeds. Only the rate is set by hand, from the sweep of
-# section 5; for other sizes `recipe.learning_rate` has the paper's rule.
+# The same recipe on the residual stream of the subject model, all positions, one run per seed. Set by hand are the rate (below the lowest
+# points of section 5, since at those more latents die), the number of latents that AuxK uses, and the silence after which a latent counts as
+# dead. For other sizes `recipe.learning_rate` has the paper's rule.
 
 
 # %% [markdown]
@@ -334,7 +330,7 @@ def trained_sae(which: str, seed: int, arm: str = "both") -> TopK:
 #
 # $$ \frac{\sum |x - \hat x|^2}{\sum |x - \bar x|^2}, $$
 #
-# with its two anchors checked first: the identity has none of it, the mean has exactly one.
+# with its two anchors checked first: the identity scores 0, the mean scores 1.
 
 
 # %%
@@ -363,51 +359,67 @@ histories = [dictionaries.history(of_arm("both", seed)) for seed in range(cfg.se
 page.save_figure(plots.training_curves(histories, mse["averaged"]), "training", {"histories": histories, "heldout": mse})
 
 # %% [markdown]
-# The dots are held-out text. They lie on the end of the training curve if the pool was large enough not to be learned by heart.
+# The dots are held-out text. They lie on the end of the training curve if the pool was large enough that the autoencoder does not overfit.
 
 # %%
+variances = torch.linalg.svdvals((x - average).flatten(0, 1)).square()
 page.check(
     "sae.reconstructs",
     mse["averaged"],
-    control={"the same model before training; and the mean alone, exactly 1": [*mse["untrained"], reconstruction.normalised_mse(x, average)]},
+    control={
+        "the same model before training": mse["untrained"],
+        "PCA, as many numbers per token": (variances[cfg.stream.k :].sum() / variances.sum()).item(),
+    },
 )
 
 # %% [markdown]
 # ### Averaged or last weights
 # At a constant learning rate the last weights still jitter. The paper evaluates a running mean of them, corrected for having started at
-# zero. The ratio of the two errors says what that is worth; the control forgets the correction, for a mean over as long as the run.
+# zero. The ratio of the two errors says what that is worth. A mean of vectors that jitter is also shorter than they are, and shorter
+# encoder rows alone might do as well: the control is the last weights with their encoder rows cut to the length that the mean has.
+
 
 # %%
-forgotten = []
-for seed in range(cfg.seeds):
-    sae = trained_sae("averaged", seed)
-    for parameter in sae.parameters():
-        parameter.mul_(1 - np.exp(-1))
-    forgotten.append(reconstruction.normalised_mse(x, reconstructed(sae)))
+def shortened(seed):
+    last, mean = trained_sae("last", seed), trained_sae("averaged", seed)
+    last.W_enc *= mean.W_enc.norm(dim=1, keepdim=True) / last.W_enc.norm(dim=1, keepdim=True)
+    return reconstruction.normalised_mse(x, reconstructed(last))
+
+
 page.check(
     "sae.average",
     np.divide(mse["averaged"], mse["last"]),
-    control={"the running mean without its correction": np.divide(forgotten, mse["last"])},
+    control={"the last weights, encoder rows as short as the mean's": np.divide([shortened(seed) for seed in range(cfg.seeds)], mse["last"])},
     witness=[found["mse/averaged"] / found["mse/last"] for found in cosines],
 )
 
 # %% [markdown]
 # ### Does the model still work on the reconstruction?
 # An error of some per cent can be harmless or fatal, depending on where it lies. So the reconstruction is put in place of the stream, at
-# every position, and the model predicts on. Two ablations give the scale: the stream set to zero, as is usual, and to its mean.
+# every position, and the model predicts on. Two ablations give the scale: the stream set to zero, as is usual, and to its mean. Both can cost
+# more than knowing nothing, since they put something in that the rest of the model has never met; so a third anchor needs no model at all,
+# the loss of somebody who knows only how frequent each token is.
 
 
 # %%
+def many_latents(config: Config) -> dictionaries.DictionaryConfig:
+    return dictionaries.variant(of_arm("both", 0), k=4 * config.stream.k, keep=("averaged",))
+
+
 def replaced_losses(config: Config) -> dict:
     """Loss of each token with the stream replaced by several things; all on the same tokens."""
-    sub, tokens, resid, _ = dictionaries.heldout(of_arm("both", 0))
+    sub, tokens, resid, x = dictionaries.heldout(of_arm("both", 0))
     made = anchors.anchor_losses(sub, tokens, config.layer)  # clean, mean, zero, unigram
     made["identity"] = sub.losses_from(resid, tokens, config.layer)
     for seed in range(config.seeds):
         for which in ("averaged", "untrained"):
             made[f"{which}/{seed}"] = sub.losses_from(trained_sae(which, seed).reconstruct(resid), tokens, config.layer)
-        dealt = torch.randperm(len(resid), generator=run.generator(seed, "dealt")).to(resid.device)
-        made[f"dealt/{seed}"] = sub.losses_from(trained_sae("averaged", seed).reconstruct(resid)[dealt], tokens, config.layer)
+    _, mean, std = normalise(resid)
+    centre = x.mean(dim=(0, 1))
+    axes = torch.linalg.svd((x - centre).flatten(0, 1), full_matrices=False).Vh[: config.stream.k]
+    made["PCA"] = sub.losses_from(((x - centre) @ axes.T @ axes + centre) * std + mean, tokens, config.layer)
+    many = dictionaries.dictionary(many_latents(config))
+    made["many"] = sub.losses_from(many.reconstruct(resid), tokens, config.layer)
     return made
 
 
@@ -415,27 +427,37 @@ losses = memo.memo(replaced_losses, cfg)
 assert torch.allclose(losses["identity"], losses["clean"], atol=1e-3)
 
 # %% [markdown]
-# Shown below: the trained model; the same before training; its reconstructions dealt out to other contexts, which have the right
-# distribution and carry nothing about this text; and the two ablations. The dealt ones are the control.
+# Shown below: the trained model; the same before training; the best linear description with as many numbers per token; and the three anchors.
 
 # %%
-names = {"averaged": "trained SAE", "untrained": "untrained SAE", "dealt": "of another context"}
+ANCHORS = {"PCA": "PCA, as many numbers", "unigram": "token frequencies", "mean": "mean", "zero": "zero"}
+names = {"averaged": "trained SAE", "untrained": "untrained SAE"}
 shown = {name: [losses[f"{which}/{seed}"].mean().item() for seed in range(cfg.seeds)] for which, name in names.items()}
-shown |= {name: [losses[which].mean().item()] for which, name in dict(unigram="token frequencies", mean="mean", zero="zero").items()}
+shown |= {name: [losses[which].mean().item()] for which, name in ANCHORS.items()}
 page.save_figure(bars.loss_when_replaced(shown, losses["clean"].mean().item()), "loss", {"clean": losses["clean"].mean().item()} | shown)
 
 
-def recovered(which):
-    return [reconstruction.loss_recovered(losses["clean"], losses[f"{which}/{seed}"], losses["mean"]) for seed in range(cfg.seeds)]
+def recovered(which, anchor="unigram"):
+    runs = [which] if which in losses else [f"{which}/{seed}" for seed in range(cfg.seeds)]
+    return [reconstruction.loss_recovered(losses["clean"], losses[run], losses[anchor]) for run in runs]
 
 
-# %%
-page.check("sae.loss-recovered", recovered("averaged"), control={"the same reconstructions, dealt out to other contexts": recovered("dealt")})
+for anchor in ("zero", "mean", "unigram"):
+    print(f"recovered of {anchor:8}:", {name: np.round(recovered(which, anchor), 4).tolist() for which, name in names.items()})
 
 # %% [markdown]
-# The share is against the *mean*, the harder anchor. Note how well the untrained model does: with parallel encoder and decoder rows of the
-# right length, even random directions carry part of the stream. It is a baseline to beat, not a model that must fail. Notebook 10 asks what
-# the rest is worth in compute.
+# Read the first line: against zero ablation even the untrained model recovers nearly all. With parallel encoder and decoder rows of the right
+# length, random directions carry part of the stream, and the ablated model is far worse than knowing nothing. The paper itself calls that
+# score too easy. Its number is therefore asked for against token frequencies. The witness is the same recipe with four times as many latents
+# per token. Notebook 10 asks what the rest is worth in compute.
+
+# %%
+page.check(
+    "sae.loss-recovered",
+    recovered("averaged"),
+    control={"the same model before training": recovered("untrained"), "PCA, as many numbers per token": recovered("PCA")},
+    witness=recovered("many"),
+)
 
 # %% [markdown]
 # ### Where in the context?
@@ -470,11 +492,11 @@ page.check(
 # %% [markdown]
 # ## 4. What keeps latents alive
 # The paper reports up to 90 % dead latents without mitigation and 7 % with both remedies at its largest size (section 2.4, figure 15). Four
-# arms, same data and order, three seeds each: encoder rows start parallel to decoder rows or in independent directions, and AuxK is on or
+# arms, same data and order within a seed: encoder rows start parallel to decoder rows or in independent directions, and AuxK is on or
 # off. The models of section 3 are the arm that has both. We expect their dead latents to be revived and those of the bare recipe to pile up.
 #
 # Left: the share that is dead by the run's own count. Right: latents silent on all of the held-out text, a measure in which AuxK had no
-# part. The right one is larger, because held-out text is short and a rare latent is not a dead one.
+# part. The two need not agree: they count over different numbers of tokens, and the right one uses the averaged weights.
 
 
 # %%
@@ -489,17 +511,39 @@ figure = bars.dead_latents(histories[0]["tokens"], dead, cfg.stream.dead_after_t
 page.save_figure(figure, "dead_latents", {"dead": dead, "never": never, "threshold": cfg.stream.dead_after_tokens})
 
 # %% [markdown]
-# The claims use the run's own count. "Few" is the paper's figure for its largest model, after many thousand times as many tokens: whether the
-# revival gets as far in a short run is open, and depends on how many latents the stream must keep busy. A pilot with twice as many, 32 for
-# each dimension, missed the band: what is said here holds for one size.
-# The witness is a dictionary with an eighth of the latents at the paper's learning rate.
-# "Many times more" is less than what the paper reports, because a short run has not had the time to kill as many.
+# Why both arms with AuxK have so many dead latents in the middle of the run, and why they lose them again, is *not explained here*; nor
+# is the run long enough to say where the share settles.
+#
+# The claims use the run's own count. "Few" is the paper's figure for its largest model, after many thousand times as many tokens. One size
+# and one length would say little, so the share is counted at several numbers of latents, after half of the steps and after all, each rate
+# scaled with $1/\sqrt n$. The control takes both remedies away from the smallest of them: a dictionary may also have few dead latents because it
+# has few latents.
 
 
 # %%
+def dead_shares(n: int, **own) -> np.ndarray:
+    """Share that is dead after half of the steps and after all of them, the median of the seeds."""
+    lr = cfg.stream.lr and cfg.stream.lr * (cfg.stream.n / n) ** 0.5
+    one = study_of(train=replace(cfg.stream, n=n, lr=lr, **own), keep=dictionaries.WEIGHTS)
+    dead = np.array([dictionaries.history(replace(one, seed=seed))["dead"] for seed in range(cfg.seeds)])
+    return np.median(dead[:, [dead.shape[1] // 2, -1]], axis=0)
+
+
+few = {n: dead_shares(n) for n in cfg.alive}
+for n, (half, end) in few.items():
+    print(f"n = {n:6,}: {half:.1%} dead after {cfg.stream.steps // 2} steps, {end:.1%} after {cfg.stream.steps}")
+page.check(
+    "sae.few-dead", np.concatenate(list(few.values())), control={"neither remedy, the fewest latents": dead_shares(cfg.alive[0], **ARMS["neither"])}
+)
+
+# %% [markdown]
+# The answer depends on the number of latents: the remedies keep up with the fewest, and not with the most, where the dead are no fewer at the
+# end than half-way. At the size of section 3 it also depends on when one looks.
+#
+# How many times as many are dead without the remedies, in the four arms above? The paper's numbers make it 13 times.
+
+# %%
 final = {arm: np.maximum(values[:, -1], 1 / cfg.stream.n) for arm, values in dead.items()}  # at least one latent, for ratios
-small = study_of(train=replace(cfg.stream, n=cfg.stream.n // 8, lr=None), keep=())
-page.check("sae.few-dead", final["both"], control={"neither remedy": final["neither"]}, witness=dictionaries.history(small)["dead"][-1])
 page.check(
     "sae.remedies",
     final["neither"] / final["both"],
@@ -507,91 +551,70 @@ page.check(
 )
 
 # %% [markdown]
-# Which of the two does it? The paper names both. Here the arms can be asked one by one: the share that is dead with one remedy, over the
-# share with neither. AuxK works alone. The transposed start is allowed to fail: it gives every latent an input it answers to on the first
-# day, which a run can forget. In the picture it shows beside AuxK, where the dead come back sooner with it than without.
+# Which of the two does it? The paper names both. The share that is dead with the transposed start alone, over the share with neither, is held
+# against the same ratio for AuxK alone, the witness. The transposed start makes every latent fire on some input at initialisation, which a
+# run can undo. In the picture it shows beside AuxK, where the dead come back sooner with it than without.
 
 # %%
-alone = {"auxk": "AuxK only", "start": "transposed start only"}
-for remedy, arm in alone.items():
-    page.check(
-        f"sae.{remedy}-alone",
-        final[arm] / final["neither"],
-        control={"neither against neither, another seed": np.roll(final["neither"], 1) / final["neither"]},
-        witness=final["AuxK only"] / final["neither"],
-    )
+page.check(
+    "sae.start-alone",
+    final["transposed start only"] / final["neither"],
+    control={"neither against neither, another seed": np.roll(final["neither"], 1) / final["neither"]},
+    witness=final["AuxK only"] / final["neither"],
+)
 
 # %% [markdown]
 # ## 5. The learning rate
 # The paper's figure 3: error against learning rate, for several numbers of latents. Two things to see. The lowest point of each curve must
 # lie *inside* the grid, or the grid has not found it. And it moves down with $n$; the paper's rule is $1 / \sqrt n$.
-#
-# One person's reproduction, kept as a public journal, swept `5e-5` to `4e-4` in factors of two and took the largest. The same four rates
-# are run here too: if a grid ends too early, its best rate is its last.
+
 
 # %%
-JOURNAL = (5e-5, 1e-4, 2e-4, 4e-4)
-
-
-def sweep_of(n: int, rates: tuple[float, ...], seeds: int) -> dict[str, np.ndarray]:
+def sweep_of(n: int) -> dict[str, np.ndarray]:
     """Held-out error and dead share, (seed, rate) arrays; one entry of the memo per run."""
-    runs = [[study_of(train=replace(cfg.sweep, n=n, lr=rate), seed=seed, keep=()) for rate in rates] for seed in range(seeds)]
+    runs = [[study_of(train=replace(cfg.sweep, n=n, lr=rate), seed=seed, keep=()) for rate in cfg.rates] for seed in range(cfg.seeds)]
     measures = {"mse": dictionaries.heldout_error, "dead": lambda one: dictionaries.history(one)["dead"][-1]}
     return {what: np.array([[measure(one) for one in row] for row in runs]) for what, measure in measures.items()}
 
 
-wide = {n: sweep_of(n, cfg.rates, cfg.seeds) for n in cfg.sizes}
-early = {n: sweep_of(n, JOURNAL, 1)["mse"] for n in cfg.sizes}
+wide = {n: sweep_of(n) for n in cfg.sizes}
 
 # %% [markdown]
-# Left: the curves should be valleys, deeper for more latents. Right: their lowest points, on a grid of factors of two, beside the rule. The
-# rule was found over runs trained to convergence, with far larger batches; runs as short as these also reward a rate that gets somewhere.
-# Notebook 09 fits the exponent on data of its own.
+# Left: the curves should be valleys, deeper for more latents. Right: their lowest points, those of a parabola, beside the rule. The rule was
+# found over runs trained to convergence, with far larger batches; runs as short as these also reward a rate that gets somewhere. The exponent
+# printed is therefore one of these sizes and this length only. Notebook 09 fits it over other sizes and another length, and finds another.
 
 # %%
 swept_errors = {n: found["mse"] for n, found in wide.items()}
-lowest = {n: np.array(cfg.rates)[errors.argmin(axis=1)] for n, errors in swept_errors.items()}
-figure = scaling.rates(cfg.rates, swept_errors, lowest, short=(JOURNAL, early))
+lowest = {n: [laws.optimum(np.array(cfg.rates), row).at for row in errors] for n, errors in swept_errors.items()}
 numbers = {"rates": cfg.rates, "mse": swept_errors, "dead": {n: found["dead"] for n, found in wide.items()}}
-page.save_figure(figure, "Fig3_learning_rate", numbers | {"short grid": JOURNAL, "its mse": early})
-
-# %% [markdown]
-# Counted in steps of the grid, from the lowest point to the nearer end:
-
-
-# %%
-def steps_from_the_edge(errors):
-    at = errors.argmin(axis=1)
-    return np.minimum(at, errors.shape[1] - 1 - at).tolist()
-
-
-page.check(
-    "sae.rate-interior",
-    [steps for errors in swept_errors.values() for steps in steps_from_the_edge(errors)],
-    control={"the four rates of the journal": [steps for errors in early.values() for steps in steps_from_the_edge(errors)]},
+page.save_figure(scaling.rates(cfg.rates, swept_errors, lowest), "Fig3_learning_rate", numbers)
+exponents = [laws.slope(np.array(cfg.sizes, dtype=float), np.array([lowest[n][seed] for n in cfg.sizes])) for seed in range(cfg.seeds)]
+print(
+    "exponent of the best rate in n, by seed:", np.round(exponents, 2), f"over n = {cfg.sizes}, {cfg.sweep.steps} steps of {cfg.sweep.batch} tokens"
 )
 
 # %% [markdown]
-# The journal's second, four times larger dictionary was trained at the same rate as its first and came out *worse*. That is the mark of a rate
-# too high: the optimum moves down with $n$, so the largest dictionary passes it first. The number is the error of the largest dictionary over
-# that of the one before it, at the end of the grid; each at its own best rate is the control.
+# One person's reproduction, kept as a public journal, trained a second dictionary, four times larger, at the same rate as its first, and it
+# came out *worse*. A rate too high for both leaves that mark: the optimum moves down with $n$, so the largest dictionary passes it first.
+# (Without AuxK dead latents can do the same.) The number is the error of the largest dictionary over that of the one before it, at the end
+# of the grid; each at its own best rate is the control.
 
 # %%
 middle, largest = cfg.sizes[-2:]
 too_high = swept_errors[largest][:, -1] / swept_errors[middle][:, -1]
 at_best = swept_errors[largest].min(axis=1) / swept_errors[middle].min(axis=1)
-page.check("sae.rate-too-high", too_high, control={"each at its own best rate, where the larger one is the better": at_best})
+page.check("sae.rate-too-high", too_high, control={"each at its own best rate": at_best})
 
 # %% [markdown]
 # ## 6. How reproductions fail
-# The journal and the public code around it hold eleven lessons, most of them cheap to state and expensive to find. Each is shown below as the
-# mistake and its cure, with one number, in the order in which one meets them. Where the mistake turns out harmless at this size, the text
-# says so.
+# The journal and the public code around it hold lessons that are cheap to state and expensive to find. Each is shown below as the mistake
+# and its cure, with one number, in the order in which one meets them. Where the mistake turns out harmless at this size, the text says so.
 #
 # ### Positions
 # The journal stored the *last* vector of each window and trained on those. Below, windows short enough that there are many; from the same
-# number of vectors one autoencoder is trained on last positions, another on all. Two more runs, for later, share one memory between encoder
-# and decoder: for ever, and until half-way.
+# number of vectors one autoencoder is trained on last positions, another on all. Three more runs are for later: two share one memory between
+# encoder and decoder, for the whole run and for its first half, and one has a rate twice as high.
 
 
 # %%
@@ -599,12 +622,13 @@ page.check("sae.rate-too-high", too_high, control={"each at its own best rate, w
 class Short:
     one: dictionaries.DictionaryConfig
     window: int
+    seeds: int
 
 
 def windows(short: Short, split: str) -> torch.Tensor:
     sub, tokens, *_ = dictionaries.heldout(short.one)
     if split == "train":
-        tokens = sub.tokens("train")[: short.one.contexts]
+        tokens = dictionaries.spread(sub.tokens("train"), short.one.contexts)
     return sub.activations(tokens[:, : tokens.shape[1] // short.window * short.window].reshape(-1, short.window), short.one.site)
 
 
@@ -620,41 +644,47 @@ def short_run(pool: torch.Tensor, config: TrainConfig, seed: int, tied_until: in
 
 
 # %% [markdown]
-# Kept of each run: the held-out error by position, and how far decoder rows are from unit length when the last step is done.
+# Kept of each run: the held-out error by position, and how far decoder rows are from unit length. Rows are normalised before the step, so
+# after the last step they are not of unit length, and neither is a running mean of unit rows: the trainer normalises once more.
 
 
 # %%
 def short_runs(short: Short) -> dict:
-    acts, config, seed = windows(short, "train"), short.one.train, short.one.seed
+    acts, config = windows(short, "train"), short.one.train
     anywhere = torch.randperm(len(acts) * short.window, generator=run.generator(0, "positions"))[: len(acts)]
     last, every = acts[:, -1], acts.flatten(0, 1)[anywhere.to(acts.device)]
     x = normalise(windows(short, "heldout")).x
-    pools = {"last": (last, 0), "every": (every, 0), "tied": (every, config.steps), "tied at first": (every, config.steps // 2)}
-    made = {"vectors": len(last), "tokens": acts.shape[0] * acts.shape[1]}
-    for name, (pool, tied_until) in pools.items():
-        going = short_run(pool, config, seed, tied_until)
-        made[f"{name}/off"] = (going.sae.W_dec.detach().norm(dim=1) - 1).abs().max()
+    twice = replace(config, lr=2 * (config.lr or recipe.learning_rate(config.n, config.batch)))
+    arms = {"last": (last, config, 0), "every": (every, config, 0), "twice the rate": (every, twice, 0)}
+    arms |= {"tied": (every, config, config.steps), "tied at first": (every, config, config.steps // 2)}
+    made = {}
+    for seed, (name, (pool, own, tied_until)) in itertools.product(range(short.seeds), arms.items()):
+        going = short_run(pool, own, seed, tied_until)
+        made[f"{name}/off/{seed}"] = (going.sae.W_dec.detach().norm(dim=1) - 1).abs().max()
         sae = going.finish().sae
-        made[f"{name}/by position"] = reconstruction.by_position(x, sae(x.flatten(0, 1)).detach().view_as(x))
-        made[f"{name}/off when saved"] = (sae.W_dec.detach().norm(dim=1) - 1).abs().max()
+        made[f"{name}/by position/{seed}"] = reconstruction.by_position(x, sae(x.flatten(0, 1)).detach().view_as(x))
+        made[f"{name}/off when saved/{seed}"] = (sae.W_dec.detach().norm(dim=1) - 1).abs().max()
     return made
 
 
-shorts = [memo.memo(short_runs, Short(study_of(train=cfg.short, seed=seed), cfg.window)) for seed in range(cfg.seeds)]
+shorts = memo.memo(short_runs, Short(study_of(train=cfg.short), cfg.window, cfg.seeds))
 
 
 def of_short(name, what):
-    return [made[f"{name}/{what}"] for made in shorts]
+    return [shorts[f"{name}/{what}/{seed}"] for seed in range(cfg.seeds)]
 
+
+assert max(of_short("every", "off when saved")) < 1e-5 < min(of_short("every", "off"))
 
 by_position = {
-    name: np.array([errors.cpu().numpy() for errors in of_short(name, "by position")]) for name in ("last", "every", "tied", "tied at first")
+    name: np.array([errors.cpu().numpy() for errors in of_short(name, "by position")])
+    for name in ("last", "every", "twice the rate", "tied", "tied at first")
 }
 
 # %% [markdown]
 # The number: the error at position 0 over that at the last position. The cure is to train on all of them, and to look at the error by
-# position, as section 3 did. In GPT-2 it is worse than here, because its position 0 is a vector a hundred times as long as the others. So is
-# the next mistake, of counting tokens: a window whose last vector is used is one activation, whatever its length.
+# position, as section 3 did. In GPT-2 it is worse than here, because its position 0 is a vector a hundred times as long as the others. And
+# a window whose last vector alone is used counts as one token of training, whatever its length.
 
 # %%
 ends = {name: errors[:, 0] / errors[:, -1] for name, errors in by_position.items()}
@@ -662,11 +692,11 @@ page.check("sae.all-positions", ends["every"], control={"trained on last positio
 
 # %% [markdown]
 # ### One space for everything
-# The second table of the journal stored vectors of unit length, and its model normalised them again to $\sqrt{d-1}$; the first took $b_{pre}$
-# from raw activations. The weights cannot tell: they answer in the space they were trained in. Below, the trained model is given inputs of
-# unit length, as a reader of the paper's text would, and $b_{pre}$ is taken as the median of three versions of one sample. The unit test that
-# would have caught both: an error in the common space is the raw error over the variance of its token. The wrong $b_{pre}$ costs little here,
-# because this subject's stream happens to be about as long as a normalised one; GPT-2's is several times as long.
+# The second table of the journal stored vectors of unit length, and its model normalised them again to $\sqrt{d-1}$. The weights cannot
+# tell: they answer in the space they were trained in. Below, the trained model is given inputs of unit length, as a reader of the paper's
+# text would. The unit test that would have caught it: an error in the common space is the raw error over the variance of its token. In that
+# one space always answering the mean scores exactly 1; a version of the journal's metric subtracted the mean of *normalised* data from *raw*
+# activations, so that its mean did not.
 
 
 # %%
@@ -682,10 +712,7 @@ unit_length = [
     reconstruction.normalised_mse(x / (sub.d_model - 1) ** 0.5, trained_sae("averaged", seed)(x.flatten(0, 1) / (sub.d_model - 1) ** 0.5).view_as(x))
     for seed in range(cfg.seeds)
 ]
-views = {"raw": resid, "unit length": x / (sub.d_model - 1) ** 0.5, "common": x}
-medians = {name: recipe.geometric_median(view.flatten(0, 1)[:4096]) for name, view in views.items()}
-b_alone = {name: reconstruction.normalised_mse(x, median.expand_as(x)) for name, median in medians.items()}
-page.check("sae.one-space", mse["averaged"], control={"the same vectors at unit length, as in the paper's text": unit_length})
+assert np.isclose(reconstruction.normalised_mse(resid, resid.mean(dim=(0, 1)).expand_as(resid)), 1)
 
 # %% [markdown]
 # ### Metrics
@@ -725,11 +752,7 @@ noticed = {name: [metric(sink, bad) / metric(sink, good) for good, bad in answer
 # and why a report needs the share of position 0 beside its number.
 
 # %%
-page.check(
-    "sae.metric",
-    noticed["paper"],
-    control={"the ratio of totals in the raw space; and a ratio for each channel": [*noticed["raw totals"], *noticed["per channel"]]},
-)
+assert max(noticed["paper"]) < min(noticed["raw totals"] + noticed["per channel"])
 
 # %% [markdown]
 # ### The start
@@ -737,8 +760,8 @@ page.check(
 # long, so the first reconstructions are too short. At this size training repairs it; what catches it is the test of the first batch.
 #
 # It had also copied no memory. `encoder = decoder` and `encoder.data = decoder.data` name one tensor twice: two Adam steps land on it, the
-# pair stays tied for ever, and only a move to another device parts them. Untied half-way, the run makes up
-# for it: that mistake heals.
+# pair stays tied for ever, and only a move to another device parts them. Two steps at a time are a rate twice as high, which alone might do
+# the harm: it is the control. Untied half-way, the run makes up for the error: that mistake heals.
 
 # %%
 begun = [
@@ -756,66 +779,10 @@ start_lengths = {"scaled": [first_length(sae) for sae in begun]}
 for sae in begun:
     sae.W_enc *= (sub.d_model / 3 / cfg.short.n) ** 0.5 / sae.W_enc.norm(dim=1, keepdim=True)
 start_lengths["copied too early"] = [first_length(sae) for sae in begun]
-page.check(
-    "sae.start-length",
-    start_lengths["scaled"],
-    control={"encoder rows as long as a fresh linear layer's, the decoder normalised after the copy": start_lengths["copied too early"]},
-)
 
 # %%
 overall = {name: errors.mean(axis=1) for name, errors in by_position.items()}
-page.check(
-    "sae.untied", overall["every"] / overall["tied"], control={"two runs with encoders of their own": np.roll(overall["every"], 1) / overall["every"]}
-)
-
-# %% [markdown]
-# ### AuxK with the bias twice
-# Several public trainers decode the dead latents with the whole decoder, $b_{pre}$ included. Suppose the dead latents already knew the
-# residual exactly. Then the loss should be zero and pull them nowhere; with the bias added it is $|b_{pre}|^2$ over the spread of the residual
-# and pulls them all one way.
-
-# %%
-flat = x.flatten(0, 1)[:1024]
-perfect = {"bias-free": [], "b_pre again": []}
-for seed in range(cfg.seeds):
-    sae = trained_sae("averaged", seed)
-    for name, extra in (("bias-free", 0), ("b_pre again", sae.b_pre)):
-        sae.dead_code = lambda x, dead, k, extra=extra, sae=sae: x - sae(x) + extra  # latents that know the residual
-        perfect[name].append(recipe.aux_loss(sae, flat, sae(flat), torch.arange(8), 8).item())
-page.check(
-    "sae.auxk-bias", perfect["bias-free"], control={"the same decoded with b_pre, which the reconstruction has already spent": perfect["b_pre again"]}
-)
-
-# %% [markdown]
-# ### What is saved
-# Rows are normalised before the step, so after the last step they are not of unit length, and neither is a running mean of unit rows. The
-# trainer normalises once more.
-
-# %%
-page.check("sae.saved-unit", of_short("every", "off when saved"), control={"the weights as the last step left them": of_short("every", "off")})
-
-# %% [markdown]
-# ### Reference values
-# Before any training, a metric must score what it says: the identity 0, the mean exactly 1, a random autoencoder somewhere in between. One
-# version of the journal's metric subtracted the mean of *normalised* data from *raw* activations, which is nearly no subtraction at all: its
-# numbers look small, and the mean gives it away.
-
-# %%
-raw_mean = resid.mean(dim=(0, 1)).expand_as(resid)
-
-
-def mixed_spaces(raw, answer):
-    return (squared(raw - answer).sum() / squared(raw - x.mean(dim=(0, 1))).sum()).item()
-
-
-random_sae = TopK.random(sub.d_model, cfg.stream.n, cfg.stream.k, run.generator(0, "random sae", device=run.device()))
-references = {"identity": resid, "mean": raw_mean, "random": random_sae.reconstruct(resid)}
-print({name: {"mended": reconstruction.normalised_mse(resid, a), "mixed": mixed_spaces(resid, a)} for name, a in references.items()})
-page.check(
-    "sae.reference",
-    reconstruction.normalised_mse(resid, raw_mean),
-    control={"the mean of normalised data subtracted from raw activations": mixed_spaces(resid, raw_mean)},
-)
+page.check("sae.untied", overall["every"] / overall["tied"], control={"a rate twice as high, not tied": overall["every"] / overall["twice the rate"]})
 
 # %% [markdown]
 # ### Paired tokens
@@ -831,14 +798,8 @@ def standard_error(clean, patched):
 
 clean = losses["clean"].double().mean(dim=1)  # one number per context
 patched = [losses[f"averaged/{seed}"].double().mean(dim=1) for seed in range(cfg.seeds)]
-strangers = [clean[torch.randperm(len(clean), generator=run.generator(seed, "strangers"))] for seed in range(cfg.seeds)]
 unpaired = [((clean.var() + p.var()) / len(clean)).sqrt().item() for p in patched]
 paired = [standard_error(clean, p) for p in patched]
-page.check(
-    "sae.paired",
-    np.divide(paired, unpaired),
-    control={"the same numbers paired with other contexts": [standard_error(s, p) / u for s, p, u in zip(strangers, patched, unpaired, strict=True)]},
-)
 
 # %% [markdown]
 # ### The file's identity
@@ -848,29 +809,15 @@ page.check(
 # %%
 elsewhere = normalise(sub.residual(tokens, 0 if cfg.layer else 1)).x
 foreign = [reconstruction.normalised_mse(elsewhere, trained_sae("averaged", seed)(elsewhere.flatten(0, 1)).view_as(x)) for seed in range(cfg.seeds)]
-page.check(
-    "sae.own-site",
-    np.divide(mse["averaged"], foreign),
-    control={"two dictionaries of the same site, which may stand in for each other": np.divide(mse["averaged"], np.roll(mse["averaged"], 1))},
-)
 
 # %% [markdown]
 # All of them on one page: red what the mistake measures, blue what the cure does, each on a scale of its own.
 
 # %%
 L = bars.Lesson
-at_short_grid = [errors[0, -1] / swept_errors[n].min(axis=1).mean() for n, errors in early.items()]
 panels = [
     L("Positions", "error at position 0 / at the last", {"last only": ends["last"]}, {"all": ends["every"]}),
-    L("Counting tokens", "tokens reported / activations used", {"windows": [shorts[0]["tokens"] / shorts[0]["vectors"]]}, {"vectors": [1.0]}),
     L("Space: inputs", "normalised MSE", {"unit length": unit_length}, {"common": mse["averaged"]}),
-    L(
-        "Space: b_pre",
-        "normalised MSE of b_pre alone",
-        {name: [b_alone[name]] for name in ("raw", "unit length")},
-        {"common": [b_alone["common"]]},
-        ".3g",
-    ),
     L("Metrics", "error, position 0 wrong / right", {name: noticed[name] for name in ("raw totals", "per channel")}, {"paper": noticed["paper"]}),
     L(
         "Start: scale",
@@ -879,25 +826,16 @@ panels = [
         {"scaled": start_lengths["scaled"]},
     ),
     L("Start: memory", "normalised MSE", {"tied": overall["tied"], "tied, 1st half": overall["tied at first"]}, {"own": overall["every"]}),
-    L("Rate: grid too short", "error / error at the optimum", {"journal's grid": at_short_grid}, {"bracketed": [1.0]}),
     L("Rate too high", f"error, n = {largest} / n = {middle}", {"top of grid": too_high}, {"best rates": at_best}),
-    L("AuxK: b_pre twice", "AuxK of perfect latents", {"with b_pre": perfect["b_pre again"]}, {"without": perfect["bias-free"]}),
     L("Saved decoder", "largest | |row| - 1 |", {"as stepped": of_short("every", "off")}, {"normalised": of_short("every", "off when saved")}, ".0e"),
-    L(
-        "Reference values",
-        "score of the mean",
-        {"mixed spaces": [mixed_spaces(resid, raw_mean)]},
-        {"one space": [reconstruction.normalised_mse(resid, raw_mean)]},
-        ".4g",
-    ),
     L("Paired tokens", "standard error of the rise (nats)", {"unpaired": unpaired}, {"paired": paired}),
     L("Identity of the file", "normalised MSE", {"another block": foreign}, {"its own": mse["averaged"]}),
 ]
 page.save_figure(bars.mistakes_and_cures(panels), "lessons", {panel.title: panel.mistakes | panel.cure for panel in panels})
 
 # %% [markdown]
-# Read the panels as unit tests: each cure's number is known before training or reached by a run of seconds, and each mistake leaves its own
-# mark in it. Most of the mistakes would not show in the training loss.
+# Read the panels as unit tests: each cure's number is known before training or reached by a run of seconds. Most of the mistakes would not
+# show in the training loss.
 
 # %% [markdown]
 # ## 7. On disk

@@ -72,13 +72,15 @@ def dead_latents(tokens: Row, arms: Mapping[str, Float[np.ndarray, "seed step"]]
 
 @styled
 def loss_when_replaced(losses: Mapping[str, Sequence[float]], clean: float) -> Figure:
-    """Cross-entropy of the subject when its residual stream is replaced by each of several things, above the clean loss."""
+    """Rise of the subject's cross-entropy over `clean` when its residual stream is replaced by each of several things, log scale.
+
+    A rise below a thousandth of a nat, or a fall, is drawn as a thousandth.
+    """
     figure, (axes,) = panels(size=(6.0, 2.6))
-    colours = [OURS] + [CONTROL] * (len(losses) - 1)
-    bars(axes, losses, losses.values(), colours, "{1:+.3g} nats", left=clean, xlabel="cross-entropy, nats per token")
-    axes.axvline(clean, color=THEORY, lw=1)
-    note(axes, "untouched", (clean, -0.5), (2, 0), va="bottom", fontsize=8)
-    axes.set_xlim(clean - 0.02 * (axes.get_xlim()[1] - clean), axes.get_xlim()[1] * 1.08)
+    rises = [np.maximum(np.subtract(loss, clean), 1e-3) for loss in losses.values()]
+    left = min(rise.min() for rise in rises) / 3
+    bars(axes, losses, rises, [OURS] + [CONTROL] * (len(losses) - 1), "+{0:.3g} nats", left=left, xscale="log")
+    axes.set(xlabel=f"rise of the cross-entropy over {clean:.2f} nats per token (log scale)", xlim=(left, 4 * max(rise.max() for rise in rises)))
     return figure
 
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from companion.plots.lines import FEW, MANY, Log, family, frame, level, pairs, seeds
-from companion.plots.style import CONTROL, PAPER, THEORY, Curve, Row, Rows, note, panels, shades, styled
+from companion.plots.style import CONTROL, PAPER, THEORY, Curve, Row, Rows, panels, shades, styled
 
 WRITTEN = "{x:,.0f}"
 DOTS = dict(marker="o", ls="", ms=4, alpha=0.85)
@@ -68,15 +68,11 @@ def size_and_sparsity(sizes: Sequence[int], here: Mapping[int, Mapping[str, np.n
 
 
 @styled
-def rates(
-    grid: Row, errors: Mapping[int, Rows], optima: Mapping[int, Sequence[float]], fit: Mapping[str, Curve] | None = None,
-    short: tuple[Row, Mapping[int, Rows]] | None = None,
-) -> Figure:  # fmt: skip
+def rates(grid: Row, errors: Mapping[int, Rows], optima: Mapping[int, Sequence[float]], fit: Mapping[str, Curve] | None = None) -> Figure:
     """Error against the learning rate for each number of latents n, with each seed's optimum; beside it the optima against n.
 
     Args:
         fit: a power law through the optima, by its name; the paper's, n^-1/2, goes through their mean in any case.
-        short: a grid that ends too early, and the errors there.
     """
     figure, (curves, best) = panels(1, 2, size=(4.5, 3.5))
     sizes, found = np.array(list(errors), dtype=float), np.array([optima[n] for n in errors])  # (size, seed)
@@ -85,11 +81,6 @@ def rates(
         best.plot(beside, at, "o", color=colour, ms=5, clip_on=False)  # seeds that agree would hide each other
         for rate in at:
             curves.axvline(rate, color=colour, lw=0.7, ls=":")
-        if short:
-            seeds(curves, short[0], short[1][n], marker="s", ls="--", color=colour, lw=0.9, ms=4, mfc="white")
-    if short:
-        curves.axvspan(min(short[0]) / 1.2, max(short[0]) * 1.2, color="#f6e3e0", zorder=0)
-        note(curves, "a grid that ends here", (max(short[0]), 0.03), where=("data", "axes fraction"), ha="right", fontsize=7, color=PAPER)
     for name, curve in (fit or {}).items():
         best.plot(*curve, "-", color=THEORY, lw=1.2, label=name)
     rule = np.exp(np.log(found * np.sqrt(sizes)[:, None]).mean()) / np.sqrt(sizes)
