@@ -324,8 +324,8 @@ for name, tables in (("stream", list(errors.values())), ("twin", twins)):
 
 # %% [markdown]
 # Then the law. It has six constants, and so has a quadratic in $\ln n$ and $\ln k$, which has no floor. Which of the two describes a table
-# better? On tables that are made by either of them, with the scatter of the seeds, the difference of AIC must name the one that made it.
-# The floor of the law is worth as much as this difference: curvature alone does not show it.
+# better? The same is asked of tables that are made by either of them, with the scatter of the seeds. Where the quadratic describes the
+# errors as well, the fitted floor describes a curvature, and need not be one.
 
 # %%
 axes = np.log(n_flat / n_flat.mean()), np.log(k_flat / k_flat.mean())
@@ -485,7 +485,7 @@ page.save_figure(plots.subject_widths(cfg.subject_sizes, widths, arms), "Fig4_su
 
 # %% [markdown]
 # On the left the lines of wider subjects lie higher, as in the paper. On the right, where every subject has the same share $k / d$, they do
-# not: what grows with the width on the left is not the subject's, but the width's.
+# not: the growth on the left comes from the share of the width that $k$ latents are.
 
 
 # %%
@@ -581,9 +581,9 @@ page.check("scaling.no-noise-no-floor", by_seed[silent], control={unfitted: nois
 # %% [markdown]
 # ## What this page does not show
 # - The paper's exponents: they belong to GPT-4, its batches and its compute. Beside ours they say only that the form is the same.
-# - A floor of language, and how it depends on $k$. With five sizes it is an extrapolation, part of it may be what short training has not
-#   removed, and a quadratic without a floor has as many constants.
-# - That $n$ helps more at large $k$ because of features. Gaussian vectors of the same covariance show it as well.
+# - A floor of language. With five sizes it is an extrapolation, and part of it may be what short training has not removed.
+# - That $n$ helps more at large $k$, and that a longer code has a lower error, because of features. Gaussian vectors of the same covariance
+#   show both as well.
 # - That dictionaries leave the frontier in the order of their sizes for a reason of their own. Curves that are copies of one another, each
 #   at its own level, would do so too.
 # - That the intervals hold for another subject, site or recipe. They are over seeds, with everything else fixed.
