@@ -114,9 +114,8 @@ class Config:
 cfg = run.choose(
     quick=Config(
         base=tiny, sizes=(8, 16, 32), kept=(2, 4, 8), rates=(3e-3, 1e-2, 3e-2), rate_sizes=(8, 32), rate_steps=40,
-        subjects=(tiny, dataclasses.replace(tiny, layer=1)), subject_sizes=(8, 16),  # two sites of one model, to save time
+        subjects=(tiny, dataclasses.replace(tiny, layer=1)), subject_sizes=(8, 16), seeds=2, twin_seeds=1, resamples=10,  # two sites
         noisy=Noisy(samples=8000), noisy_train=TrainConfig(n=8, k=4, steps=30, batch=128), noisy_sizes=(8, 16, 32, 64),
-        seeds=2, twin_seeds=1, resamples=10,
     ),
     laptop=Config(
         base=small, sizes=(32, 64, 128, 256, 512), kept=(4, 8, 16),
