@@ -29,7 +29,7 @@ class PowerLaw(NamedTuple):
 class JointLaw(NamedTuple):
     """L(n, k) = exp(a + bk ln k + bn ln n + g ln k ln n) + exp(z + h ln k): the paper's form for converged runs (section 3.1).
 
-    The first term falls with n by the exponent bn + g ln k; the second no number of latents removes. z = -inf: there is none.
+    The first term falls with n by the exponent bn + g ln k; the second no number of latents removes.
     """
 
     a: float
@@ -146,17 +146,6 @@ def fit_joint(n: Float[Array, " P"], k: Float[Array, " P"], L: Float[Array, " P"
     return JointLaw(*_uncentred(p[:4], n, k), float(low + p[4] - p[5] * np.log(k).mean()), float(p[5]))
 
 
-def fit_joint_without_floor(n: Float[Array, " P"], k: Float[Array, " P"], L: Float[Array, " P"]) -> JointLaw:
-    """The rival with no irreducible term: a plane with interaction in ln L, which has a closed form.
-
-    Raises:
-        ValueError: fewer than five points, or a value that has no logarithm.
-    """
-    _check(n, k, L, least=5)
-    plane = np.linalg.lstsq(_design(np.log(n) - np.log(n).mean(), np.log(k) - np.log(k).mean()), np.log(L), rcond=None)[0]
-    return JointLaw(*_uncentred(plane, n, k), -np.inf, 0.0)
-
-
 def _design(u: Array, v: Array) -> Float[Array, "P 4"]:
     return np.stack([np.ones_like(u), v, u, u * v], axis=1)
 
@@ -222,20 +211,6 @@ def _cross(u: Array, v: Array, a: int, b: int, c: int) -> float:
 def interpolate(at: Float[Array, " Q"], x: Float[Array, " P"], y: Float[Array, " P"]) -> Float[Array, " Q"]:
     """y at other x, on straight lines between the points in log-log; the ends are continued level."""
     return np.exp(np.interp(np.log(at), np.log(x), np.log(y)))
-
-
-def overtaken_at(small: tuple[Array, Array], large: tuple[Array, Array]) -> float:
-    """Compute from which on the second curve (C, L) stays below the first: inf if it never does where both are known.
-
-    Raises:
-        ValueError: the curves have no compute in common.
-    """
-    first, last = max(small[0][0], large[0][0]), min(small[0][-1], large[0][-1])
-    if first >= last:
-        raise ValueError(f"the curves share no compute: one begins at {first:.3g}, the other has ended at {last:.3g}")
-    at = np.append(np.geomspace(first, last, 400), np.inf)
-    behind = np.flatnonzero(interpolate(at[:-1], *large) >= interpolate(at[:-1], *small))
-    return float(at[behind[-1] + 1]) if len(behind) else float(first)
 
 
 class Optimum(NamedTuple):

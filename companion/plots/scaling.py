@@ -33,7 +33,7 @@ def compute_frontier(runs: Mapping[int, Sequence[Curve]], corners: Curve, fit: C
     theirs.plot(*paper, "--", color=PAPER, label="the paper's fit")
     level(ours, floor, "irreducible", colour=THEORY, lw=1, ls=":")
     level(theirs, paper_floor, "irreducible", lw=1, ls=":")
-    frame(ours, Log("training compute 6 B d n x steps (FLOP)"), ERROR, "upper right", title="here")
+    frame(ours, Log("training compute 10 B d n x steps (FLOP)"), ERROR, "upper right", title="here")
     frame(theirs, Log("training compute / pre-training compute of GPT-4"), Log(every=MANY), "upper right", title="GPT-4, quoted")
     return figure
 
@@ -102,12 +102,17 @@ def convergence(sizes: Sequence[int], tokens: Mapping[int, Rows], fit: Curve, la
 
 
 @styled
-def subject_widths(widths: Sequence[int], errors: Mapping[int, Rows]) -> Figure:
-    """Error at one (n, k) against the width of the subject model, one colour per n and a dot per seed."""
-    figure, (axes,) = panels(size=(5.0, 3.3))
-    rows = {f"n = {n:,}": found for n, found in errors.items()}
-    _laws(axes, widths, rows, {name: (widths, found.mean(axis=0)) for name, found in rows.items()}, {}, "-")
-    frame(axes, Log("width d of the subject model", widths, form=WRITTEN), HELD_OUT, "best")
+def subject_widths(sizes: Sequence[int], widths: Sequence[int], arms: Mapping[str, Sequence[Rows]]) -> Figure:
+    """Error against n, one curve per width of the subject model and a dot per seed, in a panel per rule for k.
+
+    Args:
+        arms: by the rule, one (seed, n) per width.
+    """
+    figure, panel = panels(1, len(arms), size=(4.2, 3.3), sharey=True)
+    for axes, (rule, errors) in zip(panel, arms.items(), strict=True):
+        rows = {f"d = {d:,}": found for d, found in zip(widths, errors, strict=True)}
+        _laws(axes, sizes, rows, {name: (sizes, found.mean(axis=0)) for name, found in rows.items()}, {}, "-")
+        frame(axes, Log("latents n", sizes, form=WRITTEN), HELD_OUT, "best", title=rule)
     return figure
 
 

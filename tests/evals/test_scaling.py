@@ -53,24 +53,6 @@ def test_joint_law_survives_noise_in_what_is_claimed_of_it():
         np.testing.assert_allclose(found.floor(K), PLANTED.floor(K), rtol=0.06)
 
 
-def test_joint_law_without_floor_is_found_again_and_has_none():
-    law = JointLaw(-0.03, 0.02, -0.06, -0.1, -np.inf, 0.0)
-    found = scaling.fit_joint_without_floor(N, K, law(N, K))
-    np.testing.assert_allclose(found[:4], law[:4], atol=1e-9)
-    assert found.floor(8.0) == 0
-
-
-def test_aic_prefers_the_floor_only_where_there_is_one():
-    flat = JointLaw(-0.03, 0.02, -0.06, -0.1, -np.inf, 0.0)
-
-    def gain(L):
-        with_floor, without = scaling.fit_joint(N, K, L), scaling.fit_joint_without_floor(N, K, L)
-        return scaling.quality(L, without(N, K), 4).aic - scaling.quality(L, with_floor(N, K), 6).aic
-
-    assert gain(PLANTED(N, K) * noise(len(N), 0, 0.01)) > 10
-    assert np.median([gain(flat(N, K) * noise(len(N), seed, 0.01)) for seed in range(5)]) < 3
-
-
 def test_quality_by_hand():
     L, fitted = np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 2.0])
     quality = scaling.quality(L, fitted, parameters=2)
@@ -130,16 +112,6 @@ def test_envelope_of_a_power_law_with_a_floor_is_all_of_it():
     lies_above = 1.2 * law(X)
     corners = scaling.lower_envelope(np.concatenate([X, X]), np.concatenate([lies_above, law(X)]))
     np.testing.assert_array_equal(corners, len(X) + np.arange(len(X)))
-
-
-def test_overtaking_is_where_known_curves_cross():
-    x = np.geomspace(1, 1e4, 200)
-    small, large = (x, 0.3 + x**-1.0), (x, 0.2 + 11 * x**-1.0)  # equal at x = 100
-    assert scaling.overtaken_at(small, large) == pytest.approx(100, rel=0.03)
-    assert scaling.overtaken_at(large, small) == np.inf
-    assert scaling.overtaken_at(small, (x, 0.1 + 0.5 / x)) == 1
-    with pytest.raises(ValueError, match="share no compute"):
-        scaling.overtaken_at((x, x), (1e5 * x, x))
 
 
 def test_settling_is_where_a_doubling_gains_what_it_should():

@@ -75,7 +75,7 @@ FIGURES = {
     scaling.size_and_sparsity: lambda f: f(SIZES, {4: {"errors": SEEDS, "fit": UP, "floor": 0.2}}, np.array(SIZES), {32: (UP, 0.2)}),
     scaling.rates: lambda f: f(LEVELS, {32: SEEDS, 64: SEEDS}, OPTIMA, {"exponent": CURVE}),
     scaling.convergence: lambda f: f(SIZES, {4: SEEDS}, CURVE, "exponent", {"paper": CURVE}),
-    scaling.subject_widths: lambda f: f(SIZES, {64: SEEDS}),
+    scaling.subject_widths: lambda f: f(SIZES, [32, 64], {"k = 8": [SEEDS, SEEDS]}),
     scaling.noise_floor: lambda f: f(
         SIZES, {"none": SEEDS, "some": SEEDS}, {"none": CURVE, "some": CURVE}, [0.0, 0.1], np.array([[0, -0.01, 0.02], [0.1, 0.09, 0.12]])
     ),
