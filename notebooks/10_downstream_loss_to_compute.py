@@ -75,7 +75,7 @@ wide = TrainConfig(n=2**15, k=32, steps=20_000, batch=8192)
 large = dictionaries.DictionaryConfig(stanford, wide, layer=8, contexts=48_000, heldout=2048, keep=KEEP)
 cfg = run.choose(
     quick=Config(tiny, widths=(32, 128), kept=(2, 8), shorter=(50,), seeds=1),
-    laptop=Config(small, widths=(256, 1024), kept=(8, 16, 32), shorter=(50, 100, 200), seeds=5),
+    laptop=Config(small, widths=(256, 1024), kept=(8, 16, 32), shorter=(20, 50, 100), seeds=5),
     paper=Config(large, widths=(2**15, 2**17), kept=(32, 64), shorter=(2000, 6000), seeds=1),
 )
 page = claims.Page("10_downstream_loss_to_compute", cfg)
@@ -148,12 +148,12 @@ falling = np.flatnonzero(np.diff(smooth, prepend=np.inf) < 0)  # within a flat s
 assert np.allclose([compute.invert(smooth[j], steps, smooth) for j in falling], steps[falling])
 
 
-def share(losses):
-    """Share of the pre-training compute at which the subject had this mean loss."""
-    return compute.invert(float(losses.double().mean()), steps, smooth) / steps[-1]
+def share(loss):
+    """Share of the pre-training compute at which the subject had this loss."""
+    return compute.invert(loss, steps, smooth) / steps[-1]
 
 
-assert share(subject.losses_from(resid, tokens, cfg.base.layer).mean(1).cpu()) > 0.98  # the stream put back is worth the whole run
+assert share(subject.losses_from(resid, tokens, cfg.base.layer).double().mean().item()) > 0.98  # the stream put back is worth the whole run
 
 # %% [markdown]
 # ## The dictionaries
@@ -214,6 +214,10 @@ def at(what, n, k, seed):
     return spliced[f"{what}/{n}/{k}/{seed}"]
 
 
+def nats(what, n, k, seed):
+    return at(what, n, k, seed).double().mean().item()
+
+
 # %% [markdown]
 # ## The anchors
 # The stream can also be ablated: set to zero, the usual anchor of "loss recovered", or to its mean. Both leave the blocks above with inputs that they
@@ -226,7 +230,7 @@ print("  ".join(f"{name} {loss:.2f}" for name, loss in anchored.items()), "nats 
 
 def recovered(loss, anchor="zero"):
     """Loss recovered: 1 for the finished model, 0 for the anchor."""
-    return (anchored[anchor] - float(np.mean(loss))) / (anchored[anchor] - anchored["clean"])
+    return (anchored[anchor] - loss) / (anchored[anchor] - anchored["clean"])
 
 
 def worth(loss, name):
@@ -234,7 +238,7 @@ def worth(loss, name):
 
 
 cells = {key: worth(at("trained", *key), str(key)) for key in every}
-scores = {key: recovered(at("trained", *key).double()) for key in every}
+scores = {key: recovered(nats("trained", *key)) for key in every}
 
 # %% [markdown]
 # ## Figure: reading the fraction off the training curve
@@ -250,7 +254,7 @@ def label(key):
     return f"n = {key[0]:,}, k = {key[1]}"
 
 
-loss_of = {label(key): at("trained", *key).mean().item() for key in shown}
+loss_of = {label(key): nats("trained", *key) for key in shown}
 fraction_of = {label(key): cells[key].fraction for key in shown}
 ablated = {"mean ablation": anchored["mean"], "zero ablation": anchored["zero"], "token frequencies": anchored["unigram"]}
 figure = plots.loss_to_compute(steps, curve.mean(1).numpy(), smooth, loss_of, fraction_of, ablated)
@@ -292,16 +296,16 @@ page.check(
 largest, seeds = (cfg.widths[-1], cfg.kept[-1]), range(cfg.seeds)
 page.check(
     "compute.untrained-passes",
-    [recovered(at("untrained", *largest, seed).double()) for seed in seeds],
+    [recovered(nats("untrained", *largest, seed)) for seed in seeds],
     control={
-        "with the token frequencies as the anchor": [recovered(at("untrained", *largest, seed).double(), "unigram") for seed in seeds],
+        "with the token frequencies as the anchor": [recovered(nats("untrained", *largest, seed), "unigram") for seed in seeds],
         "the stream at its mean, which says nothing about the text": recovered(anchored["mean"]),
     },
 )
 
 
 def gains(score, seed):
-    return [score(at("trained", n, k, seed).double()) - score(at("untrained", n, k, seed).double()) for n, k in cfg.grid()]
+    return [score(nats("trained", n, k, seed)) - score(nats("untrained", n, k, seed)) for n, k in cfg.grid()]
 
 
 page.check(
@@ -321,7 +325,7 @@ page.check(
 # %%
 def rise(after, before, seed):
     """Share of the compute, one (what, n, k) less another."""
-    return share(at(*after, seed)) - share(at(*before, seed))
+    return share(nats(*after, seed)) - share(nats(*before, seed))
 
 
 def least(steps_of, seed):
@@ -364,7 +368,7 @@ changed = [("keeps the middle", n, other) for other in cfg.kept if other != k]
 
 def error_and_rise(keys, seed):
     errors = [spliced["/".join(map(str, ("mse", *key, seed)))] for key in keys]
-    return np.array(errors), np.array([at(*key, seed).double().mean().item() - anchored["clean"] for key in keys])
+    return np.array(errors), np.array([nats(*key, seed) - anchored["clean"] for key in keys])
 
 
 def off_the_law(points, seed):
@@ -375,7 +379,7 @@ def off_the_law(points, seed):
 
 def noise(seed):
     errors, _ = error_and_rise([("trained", n, k)], seed)
-    return errors, np.array([at("astray", n, k, seed).double().mean().item() - anchored["clean"]])
+    return errors, np.array([nats("astray", n, k, seed) - anchored["clean"]])
 
 
 page.check(

@@ -221,7 +221,7 @@ def by_seed(factor, kind, persist=False):
 for letter, persist, kinds in (("A", False, DRAWN), ("B", True, DRAWN[:3])):
     parts = {kind: {factor: pick(factor, kind, persist) for factor in FACTORS} for kind in kinds}
     figure = bars.sparsity_factors(parts, {"Gaussian 2/π": ablation.GAUSSIAN}, {"paper: latents": 0.12, "paper: channels": 0.60})
-    figure.axes[0].set_title(f"score {letter}")
+    figure.axes[0].title.set_text(f"score {letter}")
     means = {kind: {factor: values.mean() for factor, values in held.items()} for kind, held in parts.items()}
     counts = {kind: len(held["score"]) for kind, held in parts.items()}
     page.save_figure(figure, "score_and_factors" + ("_b" if persist else ""), {"means": means, "ablations": counts})
