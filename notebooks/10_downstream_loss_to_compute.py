@@ -186,9 +186,9 @@ def saes_of(config: Config, seed: int) -> dict:
 
     (n, middle), least = config.middle, config.kept[0]
     saes = {("trained", *at): trained(*at) for at in config.grid()} | {("untrained", *at): trained(*at, "untrained") for at in config.grid()}
-    saes |= {("filled up", n, k): filled_up(trained(config.widths[0], k), trained(n, k, "untrained")) for k in config.kept}
+    saes["filled up", n, middle] = filled_up(trained(config.widths[0], middle), trained(n, middle, "untrained"))
     saes |= {("keeps more", n, k): made_to_keep(trained(n, least), k) for k in config.kept[1:]}
-    saes |= {("keeps the middle", n, k): made_to_keep(trained(n, k), middle) for k in config.kept if k != middle}
+    saes |= {(f"from {k}", n, middle): made_to_keep(trained(n, k), middle) for k in config.kept if k > middle}
     return saes | {(f"{steps} steps", n, middle): trained(n, middle, steps=steps) for steps in config.shorter}
 
 
@@ -202,7 +202,8 @@ def spliced_losses(config: Config) -> dict:
             if (what, n, k) == ("trained", *config.middle):
                 streams["astray"] = astray(stream, reconstruction, seed)
             made |= {f"{name}/{n}/{k}/{seed}": sub.losses_from(put, text, config.base.layer).mean(1).cpu() for name, put in streams.items()}
-            made[f"mse/{what}/{n}/{k}/{seed}"] = dictionaries.error(sae, x)
+            if k == config.middle[1]:  # the power law below is one of the middle k
+                made[f"mse/{what}/{n}/{k}/{seed}"] = dictionaries.error(sae, x)
     return made
 
 
@@ -338,8 +339,8 @@ def along_k(what, start, widths):
     return [((chain[i + 1], n, cfg.kept[i + 1]), (chain[i], n, cfg.kept[i])) for n in widths for i in range(len(cfg.kept) - 1)]
 
 
-def along_n(what):
-    return [((what[1], b, k), (what[0], a, k)) for k in cfg.kept for a, b in zip(cfg.widths, cfg.widths[1:], strict=False)]
+def along_n(what, start, kept):
+    return [((what, cfg.widths[-1], k), (start, cfg.widths[0], k)) for k in kept]
 
 
 page.check(
@@ -349,9 +350,9 @@ page.check(
 )
 page.check(
     "compute.rises-with-n",
-    [least(along_n(("trained", "trained")), seed) for seed in seeds],
-    control={"the smaller dictionary, filled up with untrained latents": [least(along_n(("trained", "filled up")), seed) for seed in seeds]},
-    witness=[least(along_n(("untrained", "untrained")), seed) for seed in seeds],
+    [least(along_n("trained", "trained", cfg.kept), seed) for seed in seeds],
+    control={"the smaller dictionary, filled up with untrained latents": [least(along_n("filled up", "trained", cfg.middle[1:]), s) for s in seeds]},
+    witness=[least(along_n("untrained", "untrained", cfg.kept), seed) for seed in seeds],
 )
 
 # %% [markdown]
@@ -363,7 +364,7 @@ page.check(
 # %%
 n, k = cfg.middle
 lawful = [("trained", width, k) for width in cfg.widths] + [(f"{steps} steps", n, k) for steps in cfg.shorter]
-changed = [("keeps the middle", n, other) for other in cfg.kept if other != k]
+changed = [("keeps more", n, k), *((f"from {other}", n, k) for other in cfg.kept if other > k)]
 
 
 def error_and_rise(keys, seed):

@@ -168,6 +168,11 @@ def removals_of(pair, resid, t, persist, config, draw, vectors, rows):
     return found
 
 
+# %% [markdown]
+# Each seed has its own dictionary, contexts and positions. Variants and kinds are measured in the same context at the same position.
+
+
+# %%
 def measure(config: Config) -> dict:
     sub, text, stream, _ = dictionaries.heldout(config.base)
     text, layer, span = text[:, : config.length], config.base.layer, config.span
@@ -238,8 +243,7 @@ page.save_figure(plots.reach(fading), "reach", {"norm by position": fading})
 # ## What the score is made of
 # A shortcut that only needs position $t$: multiply the score of position $t$ alone by the position factor. If it gives the whole score, then what
 # happens over the vocabulary later on adds nothing. It would not give it if the effects at later positions were sparse: the control keeps every norm
-# and lets the later effects have a tenth of the density. How dense the effect at $t$ is, is the second claim; what a sparse one looks like in this
-# model, the row of one token shows.
+# and lets the later effects have a tenth of the density.
 
 
 # %%
@@ -257,6 +261,11 @@ page.check(
     [shortcut(seed) for seed in range(cfg.seeds)],
     control={"the same norms, a tenth of the density at later positions": [shortcut(seed, 0.1) for seed in range(cfg.seeds)]},
 )
+
+# %% [markdown]
+# How dense is the effect at $t$? The control shows what a sparser one looks like in this model: the effect of the row of one token.
+
+# %%
 page.check(
     "ablation.dense-over-vocabulary",
     by_seed("first", "latents"),
@@ -266,9 +275,7 @@ page.check(
 # %% [markdown]
 # ## Latents against other directions
 # Paired: each kind and the one it is compared with are measured in the same context, in all contexts of a seed. The interval is a bootstrap over
-# contexts, and the claim is about its nearer end. First the vocabulary: are latents sparser than random directions at $t$? Then the positions: random
-# directions are a poor measure there, since any direction along which the stream varies may be read by later positions. So latents are compared with
-# those.
+# contexts, and the claim is about its nearer end.
 
 
 # %%
@@ -292,12 +299,23 @@ def pooled(factor, kind, other, end):
 
 
 LOW, HIGH = 0, 1
+
+# %% [markdown]
+# First the vocabulary: are latents sparser than random directions at $t$?
+
+# %%
 page.check(
     "ablation.latents-sparser-at-t",
     ends("first", "latents", "random", HIGH),
     control={"a second random direction": pooled("first", "random again", "random", HIGH)},
     witness=ends("first", "token", "random", HIGH),
 )
+
+# %% [markdown]
+# Then the positions. Random directions are a poor measure there, since any direction along which the stream varies may be read by later positions: that
+# is the first claim. So latents are compared with those, not with random directions, in the second.
+
+# %%
 page.check(
     "ablation.stream-travels-further",
     ends("position", "stream", "random", LOW),
@@ -352,7 +370,7 @@ page.check("ablation.variant-b", channels_b / channels, control={"the vocabulary
 # - The score is a product. A small one can mean that few tokens change, or that the change stays where it was made; only the first is what
 #   "sparse effects" suggests.
 # - On this subject latents are not sparser than channels by the paper's score. Their effects reach further along the text than those of random
-#   directions, as do those of directions along which the stream varies.
+#   directions, and most of that they share with directions along which the stream varies.
 # - Open: whether the ordering of the paper on GPT-2 comes from the vocabulary or from the positions. The `paper` profile answers it where there
 #   is a GPU and a network.
 #
