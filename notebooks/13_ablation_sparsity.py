@@ -312,8 +312,8 @@ page.check(
 )
 
 # %% [markdown]
-# Then the positions. Random directions are a poor measure there, since any direction along which the stream varies may be read by later positions: that
-# is the first claim. So latents are compared with those, not with random directions, in the second.
+# Then the positions. Random directions are a poor measure there, since later positions may read any direction along which the stream varies: that is
+# the first claim. So latents are compared with those, not with random directions, in the second.
 
 # %%
 page.check(
