@@ -224,13 +224,17 @@ def two_scores(kept: Sequence[int], fraction: Mapping[int, Row], interval: Mappi
 
 
 @styled
-def loss_against_mse(mse: Mapping[int, Row], delta: Mapping[int, Row], kept: Sequence[int]) -> Figure:
-    """Rise of the loss against normalised mean squared error, both log, one line per n, the points labelled by k."""
+def loss_against_mse(points: Mapping[str, tuple[Row, Row]], law: tuple[Row, Row]) -> Figure:
+    """Rise of the loss against normalised mean squared error, both log.
+
+    Args:
+        points: errors and rises of the loss, by what made them; the first group is the one that the law is fitted to.
+        law: errors, and the rises that the fitted power law has there.
+    """
     figure, (axes,) = panels(size=(4.6, 3.4))
-    for (n, errors), colour in zip(mse.items(), shades(len(mse)), strict=True):
-        axes.plot(errors, delta[n], "o-", ms=4, color=colour, label=f"n = {n:,}")
-        for k, x, y in zip(kept, errors, delta[n], strict=True):
-            note(axes, f"k={k}", (x, y), (5, -8), fontsize=7)
+    axes.plot(*law, color=THEORY, lw=1, label="power law")
+    for (name, (errors, rises)), colour, marker in zip(points.items(), (OURS, CONTROL, PAPER), "oDs", strict=False):
+        axes.plot(errors, rises, marker, ms=4, color=colour, label=name)
     frame(axes, Log("normalised mean squared error"), Log("rise of the loss (nats per token)"), "best")
     return figure
 

@@ -69,7 +69,7 @@ FIGURES = {
     sae.recovery_by_kind: lambda f: f({"TopK": UP, "PCA": UP}, {"TopK": UP, "PCA": UP}, 0.9),
     sae.loss_to_compute: lambda f: f(STEPS, np.array([8.0, 5, 3]), np.array([8.0, 5, 3]), {"k = 8": 4.0}, {"k = 8": 0.3}, {"zero": 20.0}),
     sae.two_scores: lambda f: f(SIZES, {64: UP}, {64: np.stack([UP - 0.1, UP + 0.1])}, {64: UP}),
-    sae.loss_against_mse: lambda f: f({64: UP}, {64: UP}, SIZES),
+    sae.loss_against_mse: lambda f: f({"trained": (UP, UP), "noise": (UP, UP)}, (UP, UP)),
     sae.reach: lambda f: f({"latents": np.array([2.0, 1.0, 0.5])}),
     scaling.compute_frontier: lambda f: f({32: [CURVE], 64: [CURVE, CURVE]}, CURVE, CURVE, 0.05, CURVE, 0.09),
     scaling.size_and_sparsity: lambda f: f(SIZES, {4: {"errors": SEEDS, "fit": UP, "floor": 0.2}}, np.array(SIZES), {32: (UP, 0.2)}),
