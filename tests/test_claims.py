@@ -216,6 +216,27 @@ def test_a_figure_goes_where_the_run_may_write(project, monkeypatch, output, fol
     assert (project / f"figures/{folder}01_page/F1.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("output", ["here", "record"])
+def test_a_clone_that_cannot_be_written(project, monkeypatch, caplog, output):
+    """By hand a page goes on and says so once; where the record is made it is one clear error."""
+
+    def refuse(path, data):
+        raise PermissionError(13, "read-only", str(path))
+
+    monkeypatch.setenv("COMPANION_OUTPUT", output)
+    monkeypatch.setattr(claims.files, "write", refuse)
+    one, (figure, _) = page(), style.panels()
+    if output == "record":
+        with pytest.raises(run.SetupError, match=r"cannot write .*F1\.png"):
+            one.save_figure(figure, "F1", {})
+        return
+    one.save_figure(figure, "F1", {})
+    one.check("a", 1.0, control=CONTROL, witness=1.0)
+    one.check("b", 2.0, control={"one": 1.0})
+    one.close()
+    assert [message.count("kept nowhere") for message in caplog.messages] == [1]
+
+
 def test_the_numbers_of_a_figure_stay_small():
     text = claims.numbers_as_json("F1", {"W": np.random.default_rng(0).normal(size=(40, 500)), "short": [1.0, 2.0]}, {})
     held = json.loads(text)

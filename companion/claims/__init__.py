@@ -13,9 +13,11 @@ import dataclasses
 import hashlib
 import io
 import json
+import logging
 import math
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from companion.claims.registry import RegistryError
 
 __all__ = ["ClaimError", "Page", "RegistryError"]
 
+log = logging.getLogger("companion")
 Numbers = float | Sequence[float]
 MOST = 30_000
 """Bytes of a figure's JSON."""
@@ -51,7 +54,7 @@ class Page:
         self.notebook, self.config_hash = notebook, hash_of(config)
         self.profile, self.output = run.profile(), run.output()
         self.rows: dict[str, dict[str, Any]] = {}
-        self._start = time.monotonic()
+        self._start, self._writable = time.monotonic(), True
         self._figures = run.project_root() / "figures"
         recorded = record.config_hash(record.read(self._figures / "claims.json"), notebook)
         self._same_config = self.output in ("record", "again") or self.profile != "laptop" or recorded in ("", self.config_hash)
@@ -112,8 +115,8 @@ class Page:
         if self.profile == "quick":
             return
         folder = self._figures / ("" if self.output in ("figures", "record") else self.output) / self.notebook
-        files.write(folder / f"{name}.png", buffer.getvalue())
-        files.write(folder / f"{name}.json", numbers_as_json(name, numbers, {"profile": self.profile, "config": self.config_hash}))
+        self._keep(folder / f"{name}.png", buffer.getvalue())
+        self._keep(folder / f"{name}.json", numbers_as_json(name, numbers, {"profile": self.profile, "config": self.config_hash}))
 
     def close(self) -> None:
         """Show the page's claims as a table, and note them for `make figures` and `make record`.
@@ -130,7 +133,23 @@ class Page:
             return
         shared = {"trained_with": _trained_with(), "seconds": round(time.monotonic() - self._start, 1)}
         rows = [self.rows[id] | shared for id in self.registry.claims]
-        record.write(self._figures / ("again" if self.output == "again" else "here") / f"{self.notebook}.claims.json", rows)
+        self._keep(self._figures / ("again" if self.output == "again" else "here") / f"{self.notebook}.claims.json", record.as_json(rows))
+
+    def _keep(self, path: Path, data: bytes | str) -> None:
+        """Write a file. A page run by hand where nothing can be written goes on, and says so once.
+
+        Raises:
+            SetupError: `make figures` or `make record` cannot write.
+        """
+        if not self._writable:
+            return
+        try:
+            files.write(path, data)
+        except OSError as error:
+            if self.output != "here":
+                raise run.SetupError(f"cannot write {path}: {error}. Free some space, or work in a copy that can be written.") from error
+            self._writable = False
+            log.warning("companion: %s cannot be written (%s), so figures and verdicts are shown here and kept nowhere.", path.parent, error)
 
 
 def hash_of(config: Any) -> str:

@@ -17,8 +17,13 @@ def read(path: Path) -> list[Row]:
 
 
 def write(path: Path, rows: list[Row]) -> None:
+    """Put a record in its place."""
+    files.write(path, as_json(rows))
+
+
+def as_json(rows: list[Row]) -> str:
     """One row a line, numbers with six significant digits."""
-    files.write(path, "[\n" + ",\n".join(json.dumps(_short(row), ensure_ascii=False) for row in rows) + "\n]\n")
+    return "[\n" + ",\n".join(json.dumps(_short(row), ensure_ascii=False) for row in rows) + "\n]\n"
 
 
 def _short(held: Any) -> Any:
