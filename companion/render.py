@@ -175,7 +175,7 @@ def write_generated(root: Path) -> None:
 def summary(rows: list[record.Row]) -> str:
     """The README's lines about the record: verdicts in all, and by page."""
     pages = list(dict.fromkeys(row["notebook"] for row in rows))
-    lines = ["| page | claims | verdicts | seconds |", "|---|---|---|---|"]
+    lines = ["| page | claims | verdicts | seconds, with what was trained in the cache |", "|---|---|---|---|"]
     for name in pages:
         own = [row for row in rows if row["notebook"] == name]
         lines.append(f"| [{name}](CLAIMS.md#{name}) | {len(own)} | {record.counts(own)} | {own[0]['seconds']:.0f} |")
