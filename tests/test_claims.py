@@ -326,6 +326,6 @@ def test_a_record_that_must_not_stand_says_why(project):
 def test_the_table_of_claims(project):
     text = record.as_markdown(rows_of(project, 1.0, 2.0), registry.all_pages(), {"01_page"})
     assert "| a | One is one \\| always (section 1). — one | 1 | at least 0.9 | 0: zero; 0.15 (0.1 to 0.2, 2 values): noise |" in text
-    assert "| CONFIRMED | theory: arithmetic |" in text
+    assert "| CONFIRMED | theory: arithmetic. |" in text
     assert "2 CONFIRMED" in text
     assert "`01_page` has changed since" in text
