@@ -309,7 +309,7 @@ page.save_figure(draw(all_W, all_b, ["linear, S = 0.9", *levels]), "F3_relu_mode
 
 # %% [markdown]
 # The linear model is principal component analysis with importances: the best five features perfectly, the others replaced by their mean $p/2$. Its
-# loss has a closed form, $V \sum_{i \ge m} I_i$, by Eckart and Young. The relu models leave it as soon as there is any sparsity, and what comes first
+# loss has a closed form, $V \sum_{i \ge m} I_i$, by Eckart and Young. At the first sparsity drawn the relu models have left it, and what comes first
 # are antipodal pairs among the *least* important features that are represented.
 
 # %%
@@ -522,11 +522,8 @@ at_most_one = share[:, :2].sum(1)
 pair_losses = loss_by_active(crossed[:4], torch.zeros(4))
 pair_chance = torch.tensor([math.comb(4, k) * 0.001**k * 0.999 ** (4 - k) for k in range(5)], dtype=F64)
 pair_share = (pair_chance * pair_losses)[:2].sum() / (pair_chance * pair_losses).sum()
-page.check(
-    "F5.dominate",
-    at_most_one[0],
-    control={"p = .3": at_most_one[int((grid - 0.3).abs().argmin())], "two crossed pairs, p = .001": pair_share},
-)
+assert abs(pair_share) < 1e-9  # two crossed pairs lose nothing on such samples
+page.check("F5.dominate", at_most_one[0], control={"p = .3": at_most_one[int((grid - 0.3).abs().argmin())]})
 
 # %% [markdown]
 # ## Try it

@@ -4,7 +4,8 @@
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/03_superposition_geometry.ipynb)
 #
 # **Claim.** When many equally important features share few dimensions, the number of dimensions per feature does not fall smoothly with sparsity:
-# it rests at one half, because features pair up, and each feature's share of a dimension is close to that of a corner of a small polytope.
+# it rests at one half, because features pair up, and each feature's share of a dimension rests at one half, because features pair up. Beyond the
+# pairs the lines of other small polytopes show in some runs only.
 #
 # Paper: Elhage et al., *Toy Models of Superposition* (2022), [section "The Geometry of
 # Superposition"](https://transformer-circuits.pub/2022/toy_model/index.html#geometry).
@@ -314,7 +315,8 @@ controls["the trained models at 1/(1-S) = 3"] = share_of_best[:, cfg.levels.inde
 page.check("F8.beyond", share_of_best[:, -1], control=controls)
 
 # %% [markdown]
-# So the tidy story has an end. Beyond the antiprisms the trained models leave every curve behind: they use frames of many features in many
+# So the tidy story has an end. At the sparsest levels drawn, where the antiprism is the best of the list, the trained models leave every curve
+# behind: they use frames of many features in many
 # dimensions, with overlaps small everywhere, which no short list of low-dimensional polytopes contains. Lines in the next figure should not be
 # expected there.
 #
@@ -416,7 +418,7 @@ page.check("F9.graph", paired_at(3, W), control=controls)
 # A later comment to the paper expects cleaner polytopes under more pressure: more features compete for the same dimensions. The models with fewer
 # features against those of the sweep, at the same levels and trained alike. Measured is the share of the represented features that lie on one of the
 # lines above, less the share that lies beside it, by the windows of the count above: without that, random directions are the cleaner the more
-# features there are. Most seeds become cleaner, by very different amounts.
+# features there are. All seeds become cleaner, by very different amounts and one by less than the claim asks, by very different amounts.
 
 
 # %%

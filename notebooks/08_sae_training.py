@@ -547,13 +547,13 @@ final = {arm: np.maximum(values[:, -1], 1 / cfg.stream.n) for arm, values in dea
 page.check(
     "sae.remedies",
     final["neither"] / final["both"],
-    control={"both remedies against both remedies, another seed": np.roll(final["both"], 1) / final["both"]},
+    control={"neither against the transposed start alone": final["neither"] / final["transposed start only"]},
 )
 
 # %% [markdown]
 # Which of the two does it? The paper names both. The share that is dead with the transposed start alone, over the share with neither, is held
-# against the same ratio for AuxK alone, the witness. The transposed start makes every latent fire on some input at initialisation, which a
-# run can undo. In the picture it shows beside AuxK, where the dead come back sooner with it than without.
+# against the same ratio for AuxK alone, the witness. With either start every latent has fired when counting begins; with the
+# transposed one the first die sooner. In the picture it shows beside AuxK, where the dead come back sooner with it than without.
 
 # %%
 page.check(
@@ -597,7 +597,8 @@ print(
 # %% [markdown]
 # One person's reproduction, kept as a public journal, trained a second dictionary, four times larger, at the same rate as its first, and it
 # came out *worse*. A rate too high for both leaves that mark: the optimum moves down with $n$, so the largest dictionary passes it first.
-# (Without AuxK dead latents can do the same.) The number is the error of the largest dictionary over that of the one before it, at the end
+# (Without AuxK, as here, dead latents can do the same; these runs are too short for the count to tell.) The number is the error of the largest
+# dictionary over that of the one before it, at the end
 # of the grid; each at its own best rate is the control.
 
 # %%
@@ -757,7 +758,7 @@ assert max(noticed["paper"]) < min(noticed["raw totals"] + noticed["per channel"
 # %% [markdown]
 # ### The start
 # The journal copied the encoder from the decoder *before* the decoder's rows were normalised. Rows of a fresh linear layer are $\sqrt{d/3n}$
-# long, so the first reconstructions are too short. At this size training repairs it; what catches it is the test of the first batch.
+# long, so the first reconstructions are too short. Whether training repairs it is not measured here; what catches it is the test of the first batch.
 #
 # It had also copied no memory. `encoder = decoder` and `encoder.data = decoder.data` name one tensor twice: two Adam steps land on it, the
 # pair stays tied for ever, and only a move to another device parts them. Two steps at a time are a rate twice as high, which alone might do
@@ -859,7 +860,7 @@ with tempfile.TemporaryDirectory() as folder:
 # %% [markdown]
 # ## What this page does not show
 # - Numbers on GPT-2 at the paper's sizes: the `paper` row asks for them, on a GPU with a network.
-# - That the latents mean anything. Notebooks 12 to 14 ask that; a low error alone is no evidence.
+# - That the latents mean anything. No page here asks that; a low error alone is no evidence.
 # - Errors here are of one small model on one kind of text, and do not compare with the paper's curves. Notebook 09 varies $n$, $k$ and
 #   compute.
 #

@@ -3,8 +3,9 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/08b_activation_functions.ipynb)
 #
-# **Claim.** At the same number of active latents an autoencoder that keeps the $k$ largest reconstructs better than one that pays for its
-# activations. Part of the difference is shrinkage, and can be taken back after training; the rest is in which latents were chosen.
+# **Claim.** At the same number of active latents TopK reconstructs better than a ReLU autoencoder with an L1 penalty; Gated and JumpReLU, which
+# pay too, come near it. Most of the difference from ReLU is shrinkage, and can be taken back after training; the rest is in the latents themselves:
+# which were chosen, and their decoder rows.
 #
 # Paper: Gao et al., *Scaling and evaluating sparse autoencoders* (2024), [figures 2 and 5, section 5](https://arxiv.org/abs/2406.04093).
 #
@@ -403,7 +404,7 @@ page.check(
 # %% [markdown]
 # ### Against the number of latents (figure 2b)
 # At one $L_0$, in the middle of the grid, at the rates found above, one seed. In the paper both errors fall with $n$ and TopK's falls faster.
-# Here ReLU's error rises with $n$. That is short training and no property of ReLU: a larger dictionary, trained to its end, is no worse than a
+# Here ReLU's error rises with $n$. That may be short training: a larger dictionary, trained to its end, should be no worse than a
 # smaller one. How fast a kind learns cannot be told apart from how it scales in runs of this length, so no claim is made.
 
 # %%
@@ -681,7 +682,7 @@ page.check(
 # ## What this page does not show
 # - Convergence. All kinds saw the same tokens, few of them; a kind that learns slowly is judged early, and so is a larger dictionary.
 # - Which of the kinds that are drawn with one seed is the best. Only TopK, ReLU by the April recipe and Multi-TopK have five.
-# - Whether the latents of one kind mean more than those of another. A lower error is no evidence of that: notebooks 12 to 14.
+# - Whether the latents of one kind mean more than those of another. A lower error is no evidence of that, and no page here asks it.
 # - ProLU, and the paper's sizes: the `paper` row asks for the latter.
 #
 # ## Claims

@@ -11,7 +11,8 @@
 # **Difference to the paper.**
 # - Its constants are for GPT-4. They are quoted beside ours, and are not to be met: what is checked is the form of the laws and the
 #   signs of their exponents.
-# - Dictionaries have tens to hundreds of latents, batches of hundreds of tokens, and every token is seen once.
+# - Dictionaries have tens to hundreds of latents, batches of hundreds of tokens, and every token is seen once (the vectors of section 5 about twice).
+# - At `laptop` the subject is the 4-layer GPT-2 that ships with the package; section 4 trains three small ones of different widths itself.
 # - Added: data with Gaussian noise of known variance, where the irreducible error has a value it must take.
 # - Added: for the stream of a subject, Gaussian vectors of the same mean and covariance, its *twin*. What a twin does too follows from the
 #   covariance alone, and says nothing of features.
@@ -384,7 +385,9 @@ print(f"tokens to convergence ~ n^{growth.value:.2f}  [{growth.low:.2f}, {growth
 
 # %% [markdown]
 # ### Figure 11: tokens to convergence
-# The dots of one colour should rise along the lines. Differences between $k$ are of level, not of slope.
+# The dots of one colour should rise along the lines. The slopes differ with $k$ as well. Dots at the top are
+# runs that had not settled and count with their whole length, most of them at the largest $k$ and $n$; so the pooled exponent depends on the length
+# of a run.
 
 # %%
 n_axis = np.array(cfg.sizes, dtype=float)
@@ -562,7 +565,8 @@ page.save_figure(
 )
 
 # %% [markdown]
-# A floor fitted over four doublings is an extrapolation, and it shows in the intervals. The claims allow for that: a third of the lower noise
+# A floor fitted over four doublings is an extrapolation, and comes out somewhat above the noise's share. The intervals do not cover the share:
+# they are over seeds and know nothing of that bias. The claims allow for that: a third of the lower noise
 # share either way. The control does without a fit and takes the error of the largest dictionary for the floor.
 
 

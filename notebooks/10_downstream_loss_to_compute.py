@@ -429,7 +429,7 @@ print(json.dumps({str(key): [round(value, 3) for value in cell[:3]] for key, cel
 # ## How to read it, and what is left
 # - Both scores are functions of the same loss, so the order of the dictionaries is the same by both; only their meaning differs. A share of compute
 #   says what is lost in units of training compute, whose cost is known.
-# - The fraction is steep where the curve is flat: late in training a hundredth of a nat is worth several points. The intervals show it.
+# - The fraction is steep where the curve is flat: late in training a hundredth of a nat is worth points. The intervals show it.
 # - Not reproduced: the paper's GPT-4 numbers. Not shown: a frontier of *finished* runs of several sizes, which would lower every fraction.
 #
 # ## Claims

@@ -362,8 +362,8 @@ page.check(
 # density over the vocabulary should stay as it is.
 
 # %%
-vocabulary = by_seed("vocabulary", "channels", True) / by_seed("vocabulary", "channels")
-page.check("ablation.variant-b", channels_b / channels, control={"the vocabulary factor alone": vocabulary})
+random_directions = by_seed("score", "random", True) / by_seed("score", "random")
+page.check("ablation.variant-b", channels_b / channels, control={"random directions, removed wherever the latent is active": random_directions})
 
 # %% [markdown]
 # ## How to read it, and what is left

@@ -9,7 +9,8 @@
 # Paper: Gao et al., *Scaling and evaluating sparse autoencoders* (2024), [appendix on kernels](https://arxiv.org/abs/2406.04093).
 #
 # **Difference to the paper.**
-# - The paper has Triton kernels on GPUs; this page measures their counterparts in plain torch on one thread of a CPU, at small sizes.
+# - The paper has Triton kernels on GPUs; this page measures their counterparts in plain torch on a CPU, at small sizes: one
+#   thread here and in the recorded sweeps, two in the recorded steps, which come from another machine.
 # - Times are ratios of runs that take turns: whatever slows this machine slows both sides. The pictures of section 3 show what this run
 #   measured. No claim rests on that: claims about time are judged from what `make bench` recorded, which needs a quiet machine.
 # - How many times faster a sparse step is depends on $B$, $d$, $n$, $k$ and the processor, so every ratio on this page names its sizes.
@@ -377,7 +378,8 @@ page.save_figure(figure, "time", {"parts": bars, "whole step": whole, "step": cf
 
 # %% [markdown]
 # The number at a bar's end is the whole step. *The rest* is what the parts do not add up to: elementwise passes over arrays, memory that has
-# to be fetched from the system, autograd. Next to the encoder's product it is selection that costs most, in both forms. As a claim on the
+# to be fetched from the system, autograd. Selection costs more than the encoder's product itself, in both forms; in the dense form *the rest* costs
+# nearly as much. As a claim on the
 # whole step, at the sizes of the benchmark: five products are the floor of any dense form, however well it is written.
 
 # %%
@@ -388,7 +390,8 @@ if record is not None:
 # %% [markdown]
 # ## 4. Memory
 # The $(B, n)$ array of pre-activations is what limits $B$ and $n$: at the paper's sizes 17 GB in float32, and a dense step holds several of
-# them. The sparse step holds one block of rows: as many as fit a cache, and at most an eighth of the batch or 512 rows. Counted is what
+# them. The sparse step holds one block of rows: as many as fit a cache, but no fewer than an eighth of the batch or 512, whichever is less. Counted
+# is what
 # torch's allocator held at most during forward and backward, without the weights and without the gradients that the optimiser needs in any case.
 
 
@@ -543,7 +546,7 @@ if record is not None:
     page.check("speed.recorded-step", chosen / limit, control={"the dense step in our place": ratios["dense reference"] / limit}, witness=1 / limit)
 
 # %% [markdown]
-# And the other libraries, each in its own trainer. Of each another factor was asked:
+# And the other libraries, each in its own trainer. Asked was a factor of 8 for the first two and of 2.5 for sparsify:
 
 # %%
 factors = {"SAELens": 8, "dictionary_learning": 8, "sparsify": 2.5}
