@@ -697,8 +697,8 @@ page.save_figure(figure, "F18_collapse", {"collapsed pairs at the lowest loss": 
 how_many
 
 # %% [markdown]
-# The paper's table: none collapsed up to $p = .05$, one to $.15$, two to $.2$, all from $.25$ on. The exact optimum agrees at both ends and keeps two
-# collapsed pairs for longer.
+# The paper's table: none collapsed up to $p = .05$, one to $.15$, two to $.2$, all from $.25$ on. The exact optimum agrees at both ends; it has two
+# collapsed pairs earlier, and keeps two for longer.
 
 # %%
 pca = 5 * 0.9 / 6 - 0.9**2 / 2  # loss of the best two directions, p = .9
