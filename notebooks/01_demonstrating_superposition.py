@@ -337,7 +337,8 @@ page.check(
 
 # %% [markdown]
 # More features than dimensions: a norm alone does not show it, since a linear model of equal importances spreads five dimensions over twenty
-# features. But the squared norms of a projection add up to its rank, so that no linear model at its optimum can have ten features with $|W_i|^2 > \tfrac12$ in
+# features. But the squared norms of a projection add up to its rank, so that no linear model at its optimum can have ten features with $|W_i|^2 >
+# \tfrac12$ in
 # five dimensions.
 
 
@@ -432,7 +433,8 @@ page.check("F4.top", values, control={"importances in a random order": shuffled}
 # ### A reader's model that did not work
 #
 # The notes report that $n = 100$, $m = 40$, $p = .01$ comes to nothing. The recipe starts from weights of unit variance: a feature then has a
-# norm of about six where one is wanted, and the biases run far below zero before the norms have shrunk. The same run from weights scaled by $1/\sqrt m$
+# norm of about six where one is wanted, and the biases run far below zero before the norms have shrunk. The same run from weights scaled by
+# $1/\sqrt m$
 # is fine. The losses to compare with: nothing learned, forty pairs with twenty features dropped, and this run from both starts.
 
 
