@@ -182,11 +182,6 @@ def reads_opaque(config):
     return {"x": held}
 
 
-class WithState:
-    def __init__(self):
-        self.x = torch.ones(1)
-
-
 state = object()
 
 

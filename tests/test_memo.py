@@ -1,4 +1,5 @@
 import errno
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -82,7 +83,7 @@ def test_the_manifest_says_what_it_depends_on_and_what_it_was_made_with(own_cach
     memo.memo(make, Config())
     manifest = json.loads((entry(own_cache) / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["depends_on"]["configuration"][1] == {"n": 3, "seed": 0}
-    assert manifest["made_with"]["versions"]["torch"] == torch.__version__.split("+")[0] or manifest["made_with"]["versions"]["torch"]
+    assert manifest["made_with"]["versions"]["torch"] == importlib.metadata.version("torch")
     assert {"cpu", "threads", "device", "seconds"} <= set(manifest["made_with"])
     assert set(manifest["sums"]) == {"tensors.safetensors", "values.json"}
     assert memo.made_with[-1] == manifest["made_with"]
@@ -169,7 +170,6 @@ def test_a_read_only_cache_is_one_clear_error_and_still_serves_what_it_holds(own
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(lock.lock_file))
 
     monkeypatch.setattr(memo.FileLock, "acquire", refuse)
-    monkeypatch.setattr(memo.os, "utime", refuse)
     monkeypatch.setattr(memo.os, "utime", lambda path: (_ for _ in ()).throw(OSError(errno.EROFS, "read-only")))
     assert memo.memo(make, Config())["loss"] == 0.5
     with pytest.raises(run.SetupError, match="cannot write to the cache folder"):
