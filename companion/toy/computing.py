@@ -181,15 +181,12 @@ def fit(
     for _ in adam(free, schedule.steps, schedule.rate, fused=True, bar=f"{len(W1)} models"):
         batch = draw(config, importance, schedule.batch, stream)
         for at in parts:
-            _put(weights, at, gradient(weights.at(at), batch, density[at], importance, revive), V[at], tied=config.tied)
+            by = gradient(weights.at(at), batch, density[at], importance, revive)
+            W1.grad[at] = (by.W1 + by.W2 if config.tied else by.W1) / V[at, :, None]
+            b.grad[at] = by.b / V[at]
+            if not config.tied:
+                W2.grad[at] = by.W2 / V[at, :, None]
     return Weights(*(t.to(start.W1.device) for t in (W1, W1.clone() if config.tied else W2, b)))
-
-
-def _put(weights: Weights, at: slice, by: Weights, V: Float[Tensor, "I 1"], *, tied: bool) -> None:
-    weights.W1.grad[at] = (by.W1 + by.W2 if tied else by.W1) / V[..., None]
-    weights.b.grad[at] = by.b / V
-    if not tied:
-        weights.W2.grad[at] = by.W2 / V[..., None]
 
 
 def _refuse_bad(config: Config, start: Weights, density: Tensor, importance: Tensor) -> None:

@@ -1,5 +1,3 @@
-import math
-
 import pytest
 import torch
 
@@ -63,10 +61,6 @@ def test_an_effect_of_zero_has_no_score():
         ablation.sparsity(torch.zeros(1, 2, 5))
 
 
-def test_removing_nothing_changes_nothing(tiny, resid):
-    assert ablation.effects(tiny, resid, torch.zeros(3, *resid.shape), 0, 4, 8).abs().max() < 1e-6
-
-
 def test_effects_are_the_difference_of_two_runs(tiny, resid):
     removed = randn(2, *resid.shape) * 0.1
     expected = tiny.logits_from(resid - removed, 0)[:, 4:12] - tiny.logits_from(resid[None], 0)[:, 4:12]
@@ -111,6 +105,4 @@ def test_random_removals_have_the_norms_they_are_matched_to(sae, resid):
 
 def test_rounding_is_far_below_a_real_effect(tiny, sae, resid):
     real = ablation.effects(tiny, resid, ablation.latent_removals(sae, resid, 5, persist=False), 0, 5, 8).flatten(1).norm(dim=1)
-    floor = ablation.rounding_floor(tiny, resid, 4, 0, 5, 8)
-    assert 0 < floor < real.min() / 100
-    assert math.isfinite(floor)
+    assert 0 < ablation.rounding_floor(tiny, resid, 4, 0, 5, 8) < real.min() / 100
