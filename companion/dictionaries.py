@@ -67,12 +67,8 @@ class DictionaryConfig:
 
 def variant(config: DictionaryConfig, *, seed: int | None = None, keep: tuple[str, ...] | None = None, **train: Any) -> DictionaryConfig:
     """The same dictionary with another seed, other weights kept, or other fields of its `TrainConfig` (n, k, lr, ...)."""
-    return replace(
-        config,
-        train=replace(config.train, **train),
-        seed=config.seed if seed is None else seed,
-        keep=config.keep if keep is None else keep,
-    )
+    own = dict(seed=config.seed if seed is None else seed, keep=config.keep if keep is None else keep)
+    return replace(config, train=replace(config.train, **train), **own)
 
 
 # --- the subject and its text -------------------------------------------------------------------------------------------
@@ -124,11 +120,6 @@ def _last(name: str, key: Any, make) -> Any:
         _held.pop(name, None)  # before the next is made: there is room for one
         _held[name] = key, make()
     return _held[name][1]
-
-
-def release() -> None:
-    """Give back the memory of the activations that are held for the next dictionary."""
-    _held.clear()
 
 
 def heldout(config: DictionaryConfig) -> Heldout:

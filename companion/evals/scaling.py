@@ -125,7 +125,7 @@ def fit_joint(n: Float[Array, " P"], k: Float[Array, " P"], L: Float[Array, " P"
     _check(n, k, L, least=7)
     u, v = np.log(n) - np.log(n).mean(), np.log(k) - np.log(k).mean()
     low, log_L = np.log(L.min()), np.log(L)
-    design = _design(u, v)
+    design = np.stack([np.ones_like(u), v, u, u * v], axis=1)
 
     def residuals(p: Array) -> Array:
         return np.logaddexp(design @ p[:4], low + p[4] + p[5] * v) - log_L
@@ -141,10 +141,6 @@ def fit_joint(n: Float[Array, " P"], k: Float[Array, " P"], L: Float[Array, " P"
     starts = [start(share, h) for share, h in product((0.1, 0.5, 0.9), (-0.3, 0.3))]
     p = _best(residuals, jacobian, starts, [-np.inf] * 4 + [-20, -5], [np.inf] * 4 + [1, 5])
     return JointLaw(*_uncentred(p[:4], n, k), float(low + p[4] - p[5] * np.log(k).mean()), float(p[5]))
-
-
-def _design(u: Array, v: Array) -> Float[Array, "P 4"]:
-    return np.stack([np.ones_like(u), v, u, u * v], axis=1)
 
 
 def _uncentred(p: Array, n: Array, k: Array) -> tuple[float, ...]:

@@ -33,7 +33,6 @@ def open_subject(folder: Path, step: int | None = None, device: str = "cpu") -> 
     Raises:
         SubjectError: the folder holds no subject, or the step was not kept or published.
     """
-    folder = Path(folder)
     if not ((folder / "tokens.safetensors").is_file() and (folder / "subject.json").is_file()):
         raise SubjectError(f"{folder} holds no subject model (tokens.safetensors and subject.json); make one with sources.prepare")
     steps = kept_steps(folder)
@@ -50,11 +49,8 @@ class Subject:
         self.blocks: nn.ModuleList = model.transformer.h
         self.d_model: int = model.config.n_embd
         self.device = next(model.parameters()).device
-
-    @property
-    def name(self) -> str:
-        """The model's own name, on the hub or "python-stdlib-4l", to store beside whatever is computed from it."""
-        return json.loads((self.folder / "subject.json").read_text(encoding="utf-8"))["name"]
+        self.name: str = json.loads((folder / "subject.json").read_text(encoding="utf-8"))["name"]
+        """The model's own, on the hub or "python-stdlib-4l", to store beside whatever is computed from it."""
 
     def tokens(self, split: str) -> Int[Tensor, "N T"]:
         """All contexts of a split, "train" or "heldout", on the CPU."""

@@ -162,19 +162,9 @@ def new_model(config: SubjectConfig):
     from transformers import GPT2Config, GPT2LMHeadModel
 
     quiet_transformers()
-    shape = GPT2Config(
-        vocab_size=config.vocab,
-        n_positions=config.context,
-        n_embd=config.d_model,
-        n_layer=config.layers,
-        n_head=config.heads,
-        activation_function=config.activation,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        bos_token_id=0,
-        eos_token_id=0,
-    )
+    sizes = dict(vocab_size=config.vocab, n_positions=config.context, n_embd=config.d_model, n_layer=config.layers, n_head=config.heads)
+    no_dropout = dict(resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
+    shape = GPT2Config(**sizes, **no_dropout, activation_function=config.activation, bos_token_id=0, eos_token_id=0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return GPT2LMHeadModel(shape)

@@ -15,9 +15,6 @@ from torch import Generator, Tensor
 from companion.toy import data, model
 from companion.toy.schedule import Schedule, adam, pieces
 
-LOGGED = 50
-"""Points on a loss curve."""
-
 
 class Batch(NamedTuple):
     """Samples that have an active feature, and what makes a loss of them."""
@@ -39,8 +36,6 @@ class Fitted(NamedTuple):
 
     W: Float[Tensor, "I F H"]
     b: Float[Tensor, "I F"]
-    loss: Float[Tensor, "T I"]
-    """Loss of the training batch at LOGGED steps, evenly spaced from the first to the last, in units of V(p)."""
     W_at: Float[Tensor, "K I F H"]
     """W before each of the schedule's `kept` steps."""
 
@@ -70,18 +65,14 @@ def fit(
     W.grad, centre.grad = torch.empty_like(W), torch.empty_like(centre)
     weight = torch.ones(config.features, device=W.device) if importance is None else importance.to(W)
     kind = Batch(W.new_empty(0), density, weight, source, config.relu)  # of every batch; the samples change
-    logged = torch.linspace(0, schedule.steps - 1, min(LOGGED, schedule.steps)).long().tolist()
-    losses, W_at = torch.empty(len(logged), len(W), device=W.device), []
+    W_at = []
     for step in adam([W, centre], schedule.steps, schedule.rate, fused=True, bar=f"{len(W)} models"):
         if step in schedule.kept:
             W_at.append(W.clone())
         for at, batch in _batches(kind, streams, schedule.batch):
             W.grad[at], centre.grad[at] = scaled_gradient(W[at], centre[at], batch)
-            if step in logged:
-                loss = batch_loss(W[at], bias_of(W[at], centre[at], batch.density), batch)
-                losses[logged.index(step), at] = loss / data.variance(batch.density)
     b = bias_of(W, centre, density.repeat(len(streams)))
-    return Fitted(W, b, losses, torch.stack(W_at) if W_at else W.new_empty(0, *W.shape))
+    return Fitted(W, b, torch.stack(W_at) if W_at else W.new_empty(0, *W.shape))
 
 
 def _batches(kind: Batch, streams: Sequence[Generator], samples: int) -> Iterator[tuple[slice, Batch]]:

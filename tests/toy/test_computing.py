@@ -42,14 +42,6 @@ def test_gradient_equals_autograd(config):
         torch.testing.assert_close(ours, theirs, atol=1e-13, rtol=1e-12)
 
 
-def test_tied_gradient_is_the_sum_of_both():
-    weights, draw, density = case(TIED)
-    W, b = weights.W1.clone().requires_grad_(), weights.b
-    expected = torch.autograd.grad(computing.batch_loss(Weights(W, W, b), draw, density, IMPORTANCE)[0].sum(), W)[0]
-    ours = computing.gradient(weights, draw, density, IMPORTANCE)
-    torch.testing.assert_close(ours.W1 + ours.W2, expected, atol=1e-13, rtol=1e-12)
-
-
 def test_revived_gradient_pulls_outputs_that_are_off_while_their_feature_is_active():
     weights, draw, density = case(ABS)
     free = Weights(*(t.clone().requires_grad_() for t in weights))

@@ -80,7 +80,7 @@ def test_how_the_models_are_cut_into_pieces_changes_nothing(room, monkeypatch):
     monkeypatch.setattr("companion.toy.schedule.CACHE", room)
     cut = train.fit(config, density, streams(0, 1, 2), BRIEF)
     torch.testing.assert_close(cut.W, whole.W, atol=1e-5, rtol=0)
-    torch.testing.assert_close(cut.loss, whole.loss, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(cut.b, whole.b, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("module", [train, computing, adversarial, schedule, data, model])
@@ -104,8 +104,6 @@ def test_training_finds_the_digons():
     assert losses.min().item() == pytest.approx(best, rel=0.02)
     winner = fitted.W[losses.argmin()]
     assert [c.name for c in geometry.components(winner)] == ["digon", "digon"]
-    assert fitted.loss.shape == (train.LOGGED, 4)
-    assert bool((fitted.loss[-1] < fitted.loss[0]).all())
 
 
 def test_training_the_linear_model_reaches_its_optimum():
