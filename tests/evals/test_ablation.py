@@ -28,17 +28,11 @@ def test_one_changed_logit_scores_one_over_all():
     assert found.position.item() == pytest.approx(1 / 3)
 
 
-def test_gaussian_effects_score_two_over_pi():
-    found = ablation.sparsity(randn(4, 8, 4000))
-    assert found.score == pytest.approx(ablation.GAUSSIAN, abs=0.005)
-    assert found.position == pytest.approx(1, abs=0.005)
-
-
-def test_gaussian_effect_on_one_position_only_is_called_sparse():
+@pytest.mark.parametrize("positions", [16, 1])
+def test_gaussian_effects_score_two_over_pi_times_their_share_of_the_positions(positions):
     """The paper's 10 to 14 % needs no sparsity over the vocabulary: this is the trap the two factors are for."""
-    v = torch.zeros(1, 16, 4000)
-    v[0, 0] = randn(4000)
-    assert ablation.sparsity(v).score.item() == pytest.approx(ablation.GAUSSIAN / 16, rel=0.02)
+    found = ablation.sparsity(randn(1, 16, 4000) * (torch.arange(16) < positions)[:, None])
+    assert found.score.item() == pytest.approx(ablation.GAUSSIAN * positions / 16, rel=0.02)
 
 
 def test_score_is_the_product_of_its_factors():
