@@ -9,15 +9,11 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from companion.plots.bars import bars
-from companion.plots.lines import STEP, Log, Panel, frame, level, lines
+from companion.plots.lines import STEP, Log, Panel, draw, frame, level, lines, solid
 from companion.plots.style import CATEGORIES, CONTROL, OURS, PALE, PAPER, REST, THEORY, Row, note, panels, styled
 
 Run = tuple[str, int, Float[ndarray, "T F 3"], Sequence[int]]
 """Title, index of the run, its feature vectors at every kept step, indices of the markers."""
-
-
-def _by_step(axes: Axes, steps: Int[ndarray, " T"], **rest) -> None:
-    frame(axes, Log(STEP), xlim=(steps[0], steps[-1]), **rest)
 
 
 @styled
@@ -38,12 +34,11 @@ def energy_levels(steps: Int[ndarray, " T"], D: Float[ndarray, "T F"], loss: Row
         above.plot([], [], color=colour, label=f"{name}: {int(which.sum())}")
     level(above, 0.5, colour=THEORY, ls="--")
     frame(above, y="feature dimensionality D", legend=dict(loc="upper left", title="features"), ylim=(-0.02, 0.62))
-    below.plot(steps, linear_loss, color=CONTROL, label="linear model, same samples")
-    below.plot(steps, loss, color=OURS, label="test loss")
-    level(below, best, colour=THEORY, ls="--", label="m antipodal pairs (exact)")
+    losses = {"linear model, same samples": linear_loss, "test loss": loss}
+    exact, ends = {"m antipodal pairs (exact)": best}, dict(xlim=(steps[0], steps[-1]), ylim=(best - 2, best + 12))
+    draw(below, Panel(steps, losses, Log(STEP), "loss / V", solid(CONTROL, OURS), exact, ends, "lower left"))
     for axes in (above, below):
         axes.axvspan(*event, color=PAPER, alpha=0.09, lw=0)
-    _by_step(below, steps, y="loss / V", legend="lower left", ylim=(best - 2, best + 12))
     return figure
 
 
@@ -59,7 +54,8 @@ def reallocation(steps: Int[ndarray, " T"], D: Float[ndarray, "T F"], leverage: 
     axes.fill_between([], [], color=OURS, label=f"each band one of the {won} features that end on a level")
     axes.fill_between([], [], color=REST[0], label="the other features")
     axes.axvspan(*event, color=PAPER, alpha=0.12, lw=0)
-    _by_step(axes, steps, y="dimensions (stacked D)", legend=dict(loc="upper left", ncols=2), ylim=(0, leverage.sum(1).max() * 1.32))
+    ends = dict(xlim=(steps[0], steps[-1]), ylim=(0, leverage.sum(1).max() * 1.32))
+    frame(axes, Log(STEP), "dimensions (stacked D)", dict(loc="upper left", ncols=2), **ends)
     return figure
 
 

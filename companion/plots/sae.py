@@ -18,10 +18,7 @@ def _look(kind: str) -> Look:
 
 
 def training_curves(runs: Sequence[Mapping[str, Row]], final: Sequence[float]) -> Figure:
-    """Normalised error and share of dead latents against tokens seen, one line per run (a history of `sae.train.fit`).
-
-    final: normalised error on held-out text of each run's averaged weights, drawn as dots at the end.
-    """
+    """Normalised error and dead latents by tokens seen, a line per run (a history of `sae.train.fit`); dots: held-out text, averaged weights."""
     error, dead = ([(run["tokens"], run[name]) for run in runs] for name in ("mse", "dead"))
     errors = {"held-out text, averaged weights": [([run["tokens"][-1] for run in runs], final)], "training batch": error}
     dots, look = dict(color=THEORY, marker="o", ls="", ms=4, clip_on=False, zorder=3), dict(color=OURS, alpha=0.7)
@@ -66,10 +63,7 @@ def error_by_position(runs: Rows, total: Sequence[float]) -> Figure:
 
 @styled
 def frontiers(measures: Mapping[str, Mapping[str, Sequence[Curve]]], grid: tuple[float, float]) -> Figure:
-    """One panel per measure against L0, both log: one curve per kind through its sparsities, further seeds pale.
-
-    measures: by label of the vertical axis, then by kind: (L0, value) of each seed. grid: the range in which kinds are compared, shaded.
-    """
+    """Measures against L0, both log, by label and kind: a curve (L0, value) per seed, further ones pale; kinds are compared in the shaded grid."""
     across = Log("active latents per token, L0", every=MANY)
     drawn = [Panel(None, kinds, across, Log(label, every=MANY), [*map(_look, kinds)], legend=None) for label, kinds in measures.items()]
     figure = lines(*drawn, size=(4.6, 3.9), pale=True, ms=5, lw=1.5)
@@ -107,10 +101,7 @@ def refinement(ratios: Mapping[str, Row], errors: Mapping[str, tuple[Sequence[fl
 
 
 def other_sizes(kept: Sequence[int], curves: Mapping[str, Rows], threshold: Mapping[str, Curve], k: int) -> Figure:
-    """Normalised error when another number of latents is kept at test time than the k, marked, of training.
-
-    curves: error by kind with the k' largest pre-activations kept. threshold: (L0, error) by kind with a fixed threshold instead, dotted.
-    """
+    """Error where not the k of training, marked, but k' latents are kept at test time, by kind; dotted: (L0, error) of a fixed threshold."""
     named = {f"{kind}, k' largest": [(kept, row) for row in rows] for kind, rows in curves.items()}
     named |= {f"{kind}, fixed threshold": [curve] for kind, curve in threshold.items()}
     looks = [_look(kind) | dict(ms=4, alpha=0.8) for kind in curves] + [dict(color=THEORY, ls=":", lw=1.2)] * len(threshold)
@@ -171,10 +162,7 @@ def loss_to_compute(
 
 @styled
 def two_scores(kept: Sequence[int], fraction: Mapping[int, Row], interval: Mapping[int, Rows], recovered: Mapping[int, Row]) -> Figure:
-    """Against k, by number of latents n: the fraction of pre-training compute, and the zero-ablation score of the same run.
-
-    interval: (2, k) low and high ends of the fraction.
-    """
+    """Against k, by number of latents n: the fraction of pre-training compute with the ends of its interval, and the zero-ablation score."""
     figure, (left, right) = panels(1, 2, size=(3.8, 3.4), sharey=True)
     for (n, middle), colour in zip(fraction.items(), shades(len(fraction)), strict=True):
         left.errorbar(kept, middle, abs(interval[n] - middle), fmt="o-", ms=4, capsize=3, color=colour, label=f"n = {n:,}")

@@ -68,10 +68,7 @@ def size_and_sparsity(sizes: Sequence[int], here: Mapping[int, Mapping[str, Rows
 
 @styled
 def rates(grid: Row, errors: Mapping[int, Rows], optima: Mapping[int, Sequence[float]], fit: Mapping[str, Curve] | None = None) -> Figure:
-    """Error against the learning rate for each number of latents n, with each seed's optimum; beside it the optima against n.
-
-    fit: a power law through the optima, by its name; the paper's, n^-1/2, goes through their mean in any case.
-    """
+    """Error by learning rate for each n, with each seed's optimum; beside it the optima, the paper's n^-1/2 through their mean, and a named fit."""
     figure, (curves, best) = panels(1, 2, size=(4.5, 3.5))
     sizes, found = np.array(list(errors), dtype=float), np.array([optima[n] for n in errors])  # (size, seed)
     for n, at, beside, colour in zip(errors, found, np.outer(sizes, np.linspace(0.97, 1.03, found.shape[1])), shades(len(sizes)), strict=True):
