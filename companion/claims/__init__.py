@@ -11,7 +11,6 @@ page measured. A verdict never stops a run: a page raises only for numbers that 
 
 import dataclasses
 import hashlib
-import io
 import json
 import logging
 import math
@@ -23,15 +22,17 @@ from typing import Any
 import numpy as np
 
 from companion import files, memo, run
-from companion.claims import card, record, registry, verdicts
+from companion.claims import card, picture, record, registry, verdicts
 from companion.claims.registry import RegistryError
 
-__all__ = ["ClaimError", "Page", "RegistryError"]
+__all__ = ["ClaimError", "Page", "RegistryError", "opening"]
 
 log = logging.getLogger("companion")
 Numbers = float | Sequence[float]
 MOST = 30_000
 """Bytes of a figure's JSON."""
+OPENING = "opening"
+"""Name under which a notebook finds its opening picture again."""
 
 
 class ClaimError(ValueError):
@@ -101,22 +102,29 @@ class Page:
             )
         return claim
 
-    def save_figure(self, figure, name: str, numbers: dict[str, Any]) -> None:
-        """Show a matplotlib figure, and keep it as <name>.png with its numbers in <name>.json, below 30 kB.
+    def save_figure(self, figure, name: str, numbers: dict[str, Any], caption: str = "") -> None:
+        """Show a matplotlib figure over its caption, and keep it as <name>.png with its numbers in <name>.json, below 30 kB.
 
         The folder is figures/<notebook> where `make figures` or `make record` runs the page, figures/here/<notebook> or
-        figures/again/<notebook> otherwise. At the quick profile nothing is written.
+        figures/again/<notebook> otherwise. At the quick profile nothing is written. `make record` also puts the figure that the
+        claims file calls `opening` at the head of the page, and keeps it for dark pages as <name>.dark.png.
         """
-        from IPython.display import Image, display
+        from IPython.display import Markdown, display
 
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-        display(Image(buffer.getvalue(), width=figure.get_size_inches()[0] * 96))
+        png = picture.as_png(figure, caption)
+        display(_image(png))
+        if caption:
+            display(Markdown(f"*{caption}*"))
         if self.profile == "quick":
             return
         folder = self._figures / ("" if self.output in ("figures", "record") else self.output) / self.notebook
-        self._keep(folder / f"{name}.png", buffer.getvalue())
-        self._keep(folder / f"{name}.json", numbers_as_json(name, numbers, {"profile": self.profile, "config": self.config_hash}))
+        self._keep(folder / f"{name}.png", png)
+        about = {"profile": self.profile, "config": self.config_hash, "caption": caption}
+        self._keep(folder / f"{name}.json", numbers_as_json(name, numbers, about))
+        if name == self.registry.opening and self.output == "record":
+            display(_image(png), display_id=OPENING, update=True)
+            self._keep(picture.OPENINGS / f"{self.notebook}.png", png)
+            self._keep(folder / f"{name}.dark.png", picture.as_dark_png(figure, caption))
 
     def close(self) -> None:
         """Show the page's claims as a table, and note them for `make figures` and `make record`.
@@ -150,6 +158,20 @@ class Page:
                 raise run.SetupError(f"cannot write {path}: {error}. Free some space, or work in a copy that can be written.") from error
             self._writable = False
             log.warning("companion: %s cannot be written (%s), so figures and verdicts are shown here and kept nowhere.", path.parent, error)
+
+
+def opening(notebook: str) -> None:
+    """Show the picture that a page leads to, as it ships with the package."""
+    from IPython.display import display
+
+    if png := picture.opening(notebook):
+        display(_image(png), display_id=OPENING)
+
+
+def _image(png: bytes):
+    from IPython.display import Image
+
+    return Image(png, width=picture.width(png), metadata={"alt": picture.description(png)})
 
 
 def hash_of(config: Any) -> str:

@@ -1,0 +1,72 @@
+"""A page's pictures as bytes: sharp PNGs of few colours, with their caption inside; the same on a dark ground; a page's opening picture."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from PIL import Image, PngImagePlugin
+
+DPI = 192
+"""Twice what a screen of common density shows."""
+OPENINGS = Path(__file__).parents[1] / "openings"
+DARK, PALE = "#0d1117", "#e6edf3"
+"""Ground and ink where the reader's page is dark."""
+
+
+def as_png(figure: Figure, caption: str = "", **look: Any) -> bytes:
+    """The figure in at most 256 colours, a third of the bytes; the caption is kept as the file's description."""
+    full, buffer, about = io.BytesIO(), io.BytesIO(), PngImagePlugin.PngInfo()
+    figure.savefig(full, format="png", dpi=DPI, **look)
+    about.add_itxt("Description", caption)
+    few = Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    few.save(buffer, "png", optimize=True, pnginfo=about)
+    return buffer.getvalue()
+
+
+def width(png: bytes) -> int:
+    """Pixels at which a picture of `DPI` is shown."""
+    return round(Image.open(io.BytesIO(png)).width * 96 / DPI)
+
+
+def description(png: bytes) -> str:
+    """The caption inside a picture; "" if it has none."""
+    return Image.open(io.BytesIO(png)).info.get("Description", "")
+
+
+def as_dark_png(figure: Figure, caption: str = "") -> bytes:
+    """The same picture for a dark page: ground and ink change places, colours that mean something stay. The figure is changed."""
+    for artist in figure.findobj(lambda artist: hasattr(artist, "set_color") or hasattr(artist, "set_facecolor")):
+        _exchange(artist)
+    figure.patch.set_facecolor(DARK)
+    return as_png(figure, caption, facecolor=DARK)
+
+
+def _exchange(artist: Any) -> None:
+    """Turn an artist's black and grey inks pale, and its white and near-white grounds dark."""
+    for part in ("color", "facecolor", "edgecolor"):
+        get, put = getattr(artist, f"get_{part}", None), getattr(artist, f"set_{part}", None)
+        if get is None or put is None:
+            continue
+        colour = get()
+        if isinstance(colour, (str, tuple)) and (other := _other(colour)):
+            put(other)
+
+
+def _other(colour: Any) -> str | None:
+    """The grey of opposite lightness for a grey; nothing for a colour."""
+    try:
+        red, green, blue = to_rgb(colour)
+    except ValueError:
+        return None
+    if max(red, green, blue) - min(red, green, blue) > 0.08:
+        return None
+    dark, pale = to_rgb(DARK), to_rgb(PALE)
+    return to_hex([pale[i] + (dark[i] - pale[i]) * green for i in range(3)])
+
+
+def opening(notebook: str) -> bytes | None:
+    """A page's opening picture as it ships with the package, so that a page copied to Colab has it too."""
+    path = OPENINGS / f"{notebook}.png"
+    return path.read_bytes() if path.is_file() else None
