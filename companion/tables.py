@@ -54,7 +54,8 @@ def gallery(root: Path) -> str:
         about = html.escape(json.loads((root / f"{picture}.json").read_text(encoding="utf-8")).get("caption", ""), quote=True)
         cells.append(
             f'<td width="50%" valign="top"><a href="notebooks/{stem}.ipynb"><picture>'
-            f'<source media="(prefers-color-scheme: dark)" srcset="{picture}.dark.png"><img src="{picture}.png" width="420" alt="{about}"></picture></a>'
+            f'<source media="(prefers-color-scheme: dark)" srcset="{picture}.dark.png">'
+            f'<img src="{picture}.png" width="420" alt="{about}"></picture></a>'
             f'<br><b><a href="notebooks/{stem}.ipynb">{title}</a></b><br>{held.question}</td>'
         )
     rows = [f"<tr>{''.join(cells[at : at + 2])}</tr>" for at in range(0, len(cells), 2)]

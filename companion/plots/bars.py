@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from companion.plots.lines import Share, frame, level
-from companion.plots.style import ARMS, CONTROL, OURS, PAPER, QUIET, SHADED, THEORY, Row, Rows, note, panels, sheet, styled
+from companion.plots.style import ARMS, CONTROL, MARKED, OURS, QUIET, SECOND, SHADED, THEORY, Row, Rows, note, panels, sheet, styled
 
 WIDE = 20
 """A panel whose largest value is so many times its smallest has a logarithmic axis."""
@@ -82,7 +82,7 @@ def sparsity_factors(scores: Mapping[str, Mapping[str, Row]], references: Mappin
     titles = {"score": "score A", "vocabulary": "= vocabulary factor", "position": "× position factor"}
     for panel, (factor, title) in zip(axes, titles.items(), strict=True):
         parts = panel.violinplot([values[factor] for values in scores.values()], showmedians=True, showextrema=False, widths=0.8)
-        for body, colour in zip(parts["bodies"], (OURS, PAPER, CONTROL, THEORY), strict=False):
+        for body, colour in zip(parts["bodies"], (OURS, SECOND, CONTROL, THEORY), strict=False):
             body.set(facecolor=colour, alpha=0.6)
         parts["cmedians"].set(color=THEORY, linewidth=1.2)
         panel.set_xticks(range(1, len(scores) + 1), list(scores), fontsize=8)
@@ -115,7 +115,7 @@ def mistakes_and_cures(lessons: Sequence[Lesson]) -> Figure:
         means = np.array([np.mean(value) for value in values])
         wide = means.min() > 0 and means.max() > WIDE * means.min()
         left = means.min() / 3 if wide else 0.0
-        colours = [PAPER] * len(lesson.mistakes) + [OURS] * len(lesson.cure)
+        colours = [MARKED] * len(lesson.mistakes) + [OURS] * len(lesson.cure)
         bars(panel, names, values, colours, f"{{:{lesson.digits}}}", left=left, xscale="log" if wide else "linear")
         most = max(np.max(value) for value in values) or 1.0
         panel.set_xlim(left, most * (most / left) ** 0.25 if wide else 1.3 * most)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, Polygon, Rectangle
 from numpy import ndarray
 
-from companion.plots.style import CATEGORIES, CONTROL, INSIDE, OURS, PAGE, PAPER, QUIET, THEORY, panels, styled
+from companion.plots.style import CATEGORIES, CONTROL, INSIDE, MARKED, OURS, PAGE, QUIET, THEORY, panels, styled
 
 LABEL = {"facecolor": PAGE, "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
 
@@ -76,16 +76,16 @@ def superposition_hypothesis() -> Figure:
         arrow(one, tip, CONTROL, f"{i}", width=1.1)
         shadow = (tips[0] @ tip) * tip
         one.plot(*zip(tips[0], shadow, strict=True), color=CONTROL, lw=0.8, ls=":", zorder=0)
-        one.plot([0, shadow[0]], [0, shadow[1]], color=PAPER if i in (2, 5) else CONTROL, lw=5, alpha=0.8, solid_capstyle="butt", zorder=1)
+        one.plot([0, shadow[0]], [0, shadow[1]], color=MARKED if i in (2, 5) else CONTROL, lw=5, alpha=0.8, solid_capstyle="butt", zorder=1)
     arrow(one, tips[0], OURS, "1")
     canvas(several, "several active: ambiguity", "features 1 and 3 are active; their sum (red)\npoints along feature 2, which is not")
     for i, tip in enumerate(tips):
         colour, width = (OURS, 2.2) if i in (0, 2) else (CONTROL, 1.1)
         arrow(several, tip, colour, f"{i + 1}", width=width)
     both = tips[0] + tips[2]
-    arrow(several, both, PAPER, width=2.6, zorder=4)
+    arrow(several, both, MARKED, width=2.6, zorder=4)
     for i in (0, 2):
-        several.plot(*zip(tips[i], both, strict=True), color=PAPER, lw=0.8, ls=":")
+        several.plot(*zip(tips[i], both, strict=True), color=MARKED, lw=0.8, ls=":")
     canvas(networks, "a small network stands for a larger one", x=(-0.3, 7.3), y=(-3.3, 2.9))
     networks.text(3.6, 0, "≈", fontsize=26, ha="center", va="center", color=THEORY)
     _network(networks, 0.2, 11, (2, 8), "large and sparse", "one feature per unit,\nfew active at a time")
@@ -140,13 +140,13 @@ def fates() -> Figure:
     canvas(axes[0], "ignored", "the output is its mean;\nits whole variance is lost")
     canvas(axes[1], "dedicated, at another's cost", "a dimension of its own;\nfeature 2 is lost instead")
     canvas(axes[2], "superposed", "opposite to feature 2: both are kept,\nand disturb each other if both are active")
-    for panel, second, extra, lost, colour in zip(axes, (1, 0, 1), (0, 1, -1), ("extra", "2", ""), (PAPER, QUIET, ""), strict=True):
+    for panel, second, extra, lost, colour in zip(axes, (1, 0, 1), (0, 1, -1), ("extra", "2", ""), (MARKED, QUIET, ""), strict=True):
         _plane(panel, neurons=False)
         arrow(panel, (1, 0), QUIET, "1")
         if second:
             arrow(panel, (0, 1), QUIET, "2")
         if extra:
-            arrow(panel, (0, extra), PAPER, "extra")
+            arrow(panel, (0, extra), MARKED, "extra")
         if lost:
             panel.plot(0, 0, "o", ms=9, mfc=PAGE, mec=colour, mew=1.8)
             panel.text(0, -0.22, f"{lost}: not learned", color=colour, ha="center", va="top", fontsize=8.5, bbox=LABEL)

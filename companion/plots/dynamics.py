@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from companion.plots.bars import bars
 from companion.plots.lines import STEP, Log, Panel, draw, frame, level, lines, solid
-from companion.plots.style import CATEGORIES, CONTROL, OURS, PALE, PAPER, REST, THEORY, Row, note, panels, styled
+from companion.plots.style import CATEGORIES, CONTROL, MARKED, OURS, PALE, REST, THEORY, Row, note, panels, styled
 
 Run = tuple[str, int, Float[ndarray, "T F 3"], Sequence[int]]
 """Title, index of the run, its feature vectors at every kept step, indices of the markers."""
@@ -27,7 +27,7 @@ def energy_levels(steps: Int[ndarray, " T"], D: Float[ndarray, "T F"], loss: Row
     groups = {
         "never above 0.2": (~won & ~climbed, CONTROL, 0.6),
         "ends on a level": (won, OURS, 1.0),
-        "climbed, then lost it": (~won & climbed, PAPER, 1.5),
+        "climbed, then lost it": (~won & climbed, MARKED, 1.5),
     }
     for name, (which, colour, width) in groups.items():
         above.plot(steps, D[:, which], color=colour, lw=width, alpha=0.8)
@@ -38,7 +38,7 @@ def energy_levels(steps: Int[ndarray, " T"], D: Float[ndarray, "T F"], loss: Row
     exact, ends = {"m antipodal pairs (exact)": best}, dict(xlim=(steps[0], steps[-1]), ylim=(best - 2, best + 12))
     draw(below, Panel(steps, losses, Log(STEP), "loss / V", solid(CONTROL, OURS), exact, ends, "lower left"))
     for axes in (above, below):
-        axes.axvspan(*event, color=PAPER, alpha=0.09, lw=0)
+        axes.axvspan(*event, color=MARKED, alpha=0.09, lw=0)
     return figure
 
 
@@ -50,10 +50,10 @@ def reallocation(steps: Int[ndarray, " T"], D: Float[ndarray, "T F"], leverage: 
     bands = [((OURS, PALE) if i < won else REST)[i % 2] for i in range(len(order))]
     axes.stackplot(steps, D[:, order].T, colors=bands, lw=0)
     axes.plot(steps, D.sum(1), color=THEORY, lw=1.4, label="sum of D")
-    axes.plot(steps, leverage.sum(1), color=PAPER, lw=1.2, ls="--", label="sum of leverage scores = m")
+    axes.plot(steps, leverage.sum(1), color=MARKED, lw=1.2, ls="--", label="sum of leverage scores = m")
     axes.fill_between([], [], color=OURS, label=f"each band one of the {won} features that end on a level")
     axes.fill_between([], [], color=REST[0], label="the other features")
-    axes.axvspan(*event, color=PAPER, alpha=0.12, lw=0)
+    axes.axvspan(*event, color=MARKED, alpha=0.12, lw=0)
     ends = dict(xlim=(steps[0], steps[-1]), ylim=(0, leverage.sum(1).max() * 1.32))
     frame(axes, Log(STEP), "dimensions (stacked D)", dict(loc="upper left", ncols=2), **ends)
     return figure
@@ -84,7 +84,7 @@ def unfolding(steps: Int[ndarray, " T"], loss: Float[ndarray, "T I"], levels: Ma
         lowest = height == min(levels.values())  # its label leaves room for its neighbour
         note(axes, name, (0.005, height), (0, -2 if lowest else 2), ("axes fraction", "data"), va="top" if lowest else "bottom")
     for row, (title, index, W, at) in enumerate(runs):
-        colour = (PAPER, OURS)[row % 2]
+        colour = (MARKED, OURS)[row % 2]
         axes.plot(steps, loss[:, index], color=colour, label=title)
         axes.plot(steps[list(at)], loss[list(at), index], "o", color=colour, ms=5)
         for column, (t, letter) in enumerate(zip(at, "ABCDEFGH", strict=False)):
@@ -121,7 +121,7 @@ def branches(counts: Mapping[str, Mapping[str, int]], matched: Row, uniform: Row
     figure, (left, right) = panels(1, 2, size=(4.6, 3.3))
     runs = {group: sum(inside.values()) for group, inside in counts.items()}
     named = {f"{group}: {name}, {value} of {runs[group]}": value / runs[group] for group, inside in counts.items() for name, value in inside.items()}
-    colours = [(OURS, PAPER, CONTROL)[i % 3] for i, inside in enumerate(counts.values()) for _ in inside]
+    colours = [(OURS, MARKED, CONTROL)[i % 3] for i, inside in enumerate(counts.values()) for _ in inside]
     bars(left, named, named.values(), colours, xlabel="share of the runs", xlim=(0, 1))
     bins = np.linspace(min(matched.min(), -1), max(matched.max(), -2 / 3), 13)
     looks = dict(color=OURS, alpha=0.8, label="exact descent"), dict(color=THEORY, ls="--", histtype="step", label="if every angle were as likely")

@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from companion.plots.bars import bars
 from companion.plots.lines import DENSITY, Log, frame
-from companion.plots.style import DIVERGING, FATES, INTERFERENCE, PAGE, PAPER, THEORY, Matrix, Plane, Row, panels, styled
+from companion.plots.style import DIVERGING, FATES, INTERFERENCE, MARKED, PAGE, THEORY, Matrix, Plane, Row, panels, styled
 
 PURE = np.array([0.0, 1, 1]), np.array([0.0, 1, 0])
 """Norm and interference of a feature at each of the fates."""
@@ -117,7 +117,7 @@ def loss_surfaces(grid: Row, surfaces: Sequence[Float[ndarray, "G G"]], titles: 
         levels = surface.min() + (np.quantile(surface, 0.75) - surface.min()) * np.linspace(0, 1, 18) ** 2
         panel.contourf(grid, grid, surface.T, levels=levels, extend="max")
         panel.contour(grid, grid, surface.T, levels=levels, colors=PAGE, linewidths=0.3)
-        panel.plot(*points.T, "o", color=PAPER, mec=PAGE, ms=7, label="minimum")
+        panel.plot(*points.T, "o", color=MARKED, mec=PAGE, ms=7, label="minimum")
         panel.set(title=title, xlabel="weight of feature 1", aspect="equal")
         panel.grid(visible=False)
     axes[0].set_ylabel("weight of feature 2")

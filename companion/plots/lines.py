@@ -10,7 +10,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
-from companion.plots.style import CATEGORIES, PAPER, THEORY, Curve, Row, Rows, note, panels, styled
+from companion.plots.style import CATEGORIES, MARKED, THEORY, Curve, Row, Rows, note, panels, styled
 
 Look = Mapping[str, Any]
 LOOKS = tuple(dict(color=colour, ls=dash) for colour, dash in zip(CATEGORIES, cycle(("-", "--", ":", "-.")), strict=False))
@@ -113,7 +113,7 @@ def lines(*drawn: Panel, size: tuple[float, float] = (4.5, 3.2), sharey: bool = 
     return figure
 
 
-def level(axes: Axes, height: float, text: str = "", *, at: float = 0.01, colour: str = PAPER, **look) -> None:
+def level(axes: Axes, height: float, text: str = "", *, at: float = 0.01, colour: str = MARKED, **look) -> None:
     """A horizontal reference line, with a text on it that starts at the share `at` of the width; beyond 1 it stands beside the line."""
     axes.axhline(height, color=colour, **{"lw": 0.8} | look)
     if text:

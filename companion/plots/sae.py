@@ -7,7 +7,23 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from companion.plots.lines import FEW, MANY, WRITTEN, Log, Look, Panel, Share, draw, frame, level, lines, solid
-from companion.plots.style import CONTROL, CONTROLS, KINDS, OURS, PAPER, SHADED, THEORY, Curve, Row, Rows, note, panels, shades, styled
+from companion.plots.style import (
+    CONTROL,
+    CONTROLS,
+    KINDS,
+    MARKED,
+    OURS,
+    SECOND,
+    SHADED,
+    THEORY,
+    Curve,
+    Row,
+    Rows,
+    note,
+    panels,
+    shades,
+    styled,
+)
 
 
 def _look(kind: str) -> Look:
@@ -52,7 +68,7 @@ def error_by_position(runs: Rows, total: Sequence[float]) -> Figure:
     at = np.arange(runs.shape[1])
     curves = {"positions from 1 on": [(at[1:], run[1:]) for run in runs], "position 0": [(at[:1], run[:1]) for run in runs]}
     curves |= {"all positions": [(at[[0, -1]], [mean, mean]) for mean in total]}
-    alone = dict(color=PAPER, marker="o", ls="", ms=5, clip_on=False, zorder=3)
+    alone = dict(color=MARKED, marker="o", ls="", ms=5, clip_on=False, zorder=3)
     looks = [dict(color=OURS, alpha=0.7), alone, dict(color=CONTROL, ls="--", lw=0.9)]
     legend, ends = dict(loc="upper right", ncols=3), dict(xlim=(0, at[-1]), ylim=(0, 1.25 * runs.max()))
     return lines(Panel(None, curves, "position in the context", "normalised MSE", looks, {}, ends, legend), size=(6.0, 3.2))
@@ -174,7 +190,7 @@ def two_scores(kept: Sequence[int], fraction: Mapping[int, Row], interval: Mappi
 
 def loss_against_mse(points: Mapping[str, Curve], law: Curve) -> Figure:
     """Rise of the loss against normalised mean squared error, both log, by what made the errors; the power law is fitted to the first group."""
-    looks = [dict(color=THEORY, lw=1)] + [dict(color=c, marker=m, ls="", ms=4) for c, m in zip((OURS, CONTROL, PAPER), "oDs", strict=True)]
+    looks = [dict(color=THEORY, lw=1)] + [dict(color=c, marker=m, ls="", ms=4) for c, m in zip((OURS, CONTROL, SECOND), "oDs", strict=True)]
     curves = {"power law": [law]} | {name: [curve] for name, curve in points.items()}
     across, up = Log("normalised mean squared error"), Log("rise of the loss (nats per token)")
     return lines(Panel(None, curves, across, up, looks), size=(4.6, 3.4))
@@ -183,5 +199,5 @@ def loss_against_mse(points: Mapping[str, Curve], law: Curve) -> Figure:
 def reach(profile: Mapping[str, Row]) -> Figure:
     """Mean norm of an ablation's effect at positions t, t+1, ... relative to t, log scale, by what is removed."""
     curves = {name: [(np.arange(len(norms)), norms / norms[0])] for name, norms in profile.items()}
-    up, looks = Log("effect on the logits, relative to position t"), solid(OURS, PAPER, CONTROL, THEORY)
+    up, looks = Log("effect on the logits, relative to position t"), solid(OURS, SECOND, CONTROL, THEORY)
     return lines(Panel(None, curves, "positions after the ablated one", up, looks), size=(5.0, 3.2), marker="o", ms=3)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from companion.plots.bars import bars
 from companion.plots.lines import FEW, MANY, WRITTEN, Log, Panel, Share, frame, level, lines, solid
-from companion.plots.style import CONTROL, LIBRARIES, OURS, PAGE, PALE, PAPER, PARTS, QUIET, SECOND, THEORY, Row, Rows, panels, styled
+from companion.plots.style import CONTROL, LIBRARIES, MARKED, OURS, PAGE, PALE, PARTS, QUIET, SECOND, THEORY, Row, Rows, panels, styled
 
 
 def over_ratio(ratio: Row, measured: Rows, ylabel: str, formula: Row | None = None) -> Figure:
@@ -32,7 +32,7 @@ def held(latents: Sequence[int], shares: Mapping[str, Row], limit: float) -> Fig
 
 def losses(steps: Row, curves: Mapping[str, Rows]) -> Figure:
     """Training error by step, one line per seed, one colour and dash per form of the step."""
-    looks = zip((CONTROL, OURS, SECOND, PAPER), ("-", "--", ":", "-."), (3, 1.4, 1.4, 1.4), strict=True)
+    looks = zip((CONTROL, OURS, SECOND, MARKED), ("-", "--", ":", "-."), (3, 1.4, 1.4, 1.4), strict=True)
     looks = [dict(color=colour, ls=dash, lw=width) for colour, dash, width in looks]
     return lines(Panel(steps, curves, "step", Log("normalised MSE", every=MANY), looks), size=(6.0, 3.2))
 

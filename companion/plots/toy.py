@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from companion.plots.lines import DENSITY, DOTTED, LOOKS, Log, Panel, by_sparsity, columns, draw, frame, level, lines, seeds, solid
-from companion.plots.style import CATEGORIES, CONTROL, FATES, OURS, PAPER, SECOND, THEORY, Row, Rows, note, panels, styled
+from companion.plots.style import CATEGORIES, CONTROL, FATES, MARKED, OURS, PAPER, SECOND, THEORY, Row, Rows, note, panels, styled
 
 SPARSER = Log("density p = 1 - S  (log, sparser to the right)")
 LINES = {"tetrahedron": 3 / 4, "triangle": 2 / 3, "digon": 1 / 2, "pentagon": 2 / 5, "square antiprism": 3 / 8}
@@ -39,7 +39,7 @@ def runs_against_optimum(excess: Mapping[str, Row]) -> Figure:
 def counts(density: Sequence[float], count: Mapping[str, Rows], ylabel: str) -> Figure:
     """Numbers of features against density, one line per seed and kind; sparser to the right."""
     ends = dict(ylim=(0, None), xlim=(1.2 * max(density), min(density) / 1.2))
-    drawn = Panel(density, count, SPARSER, ylabel, solid(OURS, PAPER, CONTROL, THEORY), settings=ends)
+    drawn = Panel(density, count, SPARSER, ylabel, solid(OURS, SECOND, CONTROL, THEORY), settings=ends)
     return lines(drawn, size=(5.4, 3.3), marker="o", ms=4, alpha=0.8)
 
 
@@ -68,7 +68,7 @@ def two_branches(ratio: Row, runs: Mapping[str, Sequence[tuple[float, float]]], 
     """F13: loss of every run against the density ratio, coloured by geometry, with the exact branches."""
     curves = {f"runs: {name}": [np.transpose(points)] if len(points) else [] for name, points in runs.items()}
     curves |= {f"exact: {name}": [(ratio, loss)] for name, loss in branches.items()}
-    dots = [dict(color=colour, marker="o", ls="", ms=4, alpha=0.6, mew=0) for colour in (OURS, PAPER, CATEGORIES[2], CONTROL)[: len(runs)]]
+    dots = [dict(color=colour, marker="o", ls="", ms=4, alpha=0.6, mew=0) for colour in (OURS, SECOND, MARKED, CONTROL)[: len(runs)]]
     exact = [dict(color=THEORY, lw=1.2, ls=dash) for dash in ("--", ":")]
     across = Log("density of the varied feature / that of the others  (log)")
     return lines(Panel(None, curves, across, Log("expected loss  (log)"), [*dots, *exact]), size=(5.8, 3.8))
@@ -106,9 +106,9 @@ def _mark_transitions(axes: Axes, at: Sequence[float], names: Sequence[str]) -> 
 def _guides(axes: Axes, at: float) -> None:
     """The `LINES`, named beside the panel from `at` on."""
     for name, fraction in LINES.items():
-        level(axes, fraction, alpha=0.8)
+        level(axes, fraction, colour=THEORY, alpha=0.5)
         side = "top" if name == "square antiprism" else "center_baseline"  # too close to the pentagon for two labels on their lines
-        note(axes, f"{name} {fraction:.3g}", (at, fraction), color=PAPER, va=side)
+        note(axes, f"{name} {fraction:.3g}", (at, fraction), color=THEORY, va=side)
 
 
 @styled
@@ -120,8 +120,8 @@ def dimensions_per_feature(
     pieces = np.split(np.stack([theory_inverse, theory]), np.flatnonzero(np.diff(np.searchsorted(changes, theory_inverse))) + 1, axis=1)
     seeds(axes, None, pieces, "best polytope (exact)", color=THEORY, lw=1.2, ls="--")  # it jumps, so the line must not join its pieces
     seeds(axes, inverse, measured, f"trained, {len(measured)} seeds", color=OURS, **DOTTED)
-    level(axes, 1, alpha=0.7, label="the paper's plateaus")
-    level(axes, 0.5, alpha=0.7)
+    level(axes, 1, colour=PAPER, alpha=0.7, label="the paper's plateaus")
+    level(axes, 0.5, colour=PAPER, alpha=0.7)
     frame(axes, by_sparsity(inverse), "D* = m / |W|²  (hidden dimensions per feature)", xlim=_ends(inverse), ylim=(0, 1.08))
     _mark_transitions(axes, changes, winners)
     axes.legend(loc="upper right", bbox_to_anchor=(1, 0.92))
@@ -146,9 +146,9 @@ def feature_dimensionality(inverse: Row, D: Float[ndarray, "levels F"], measured
     figure, (axes, shares) = panels(1, 2, size=(4.6, 4.4), width_ratios=(3.6, 1), sharey=True)
     jitter = np.exp(min(0.05, np.diff(np.log(inverse)).min() * 0.45) * np.linspace(-1, 1, D.shape[1]))
     _guides(axes, inverse.max() * 1.09)
-    note(axes, "not learned 0", (inverse.max() * 1.09, 0), color=PAPER, va="center_baseline")
+    note(axes, "not learned 0", (inverse.max() * 1.09, 0), color=THEORY, va="center_baseline")
     for fraction in LINES.values():
-        level(shares, fraction, alpha=0.8)
+        level(shares, fraction, colour=THEORY, alpha=0.5)
     axes.plot(inverse, measured, color=CONTROL, lw=1.2, label="D* of the model")
     axes.scatter((inverse[:, None] * jitter).ravel(), D.ravel(), s=3, color=OURS, alpha=0.45, lw=0, label="D of one feature", rasterized=True)
     frame(axes, by_sparsity(inverse), "feature dimensionality D", "upper right", xlim=_ends(inverse), ylim=(-0.03, 1.02))
@@ -206,9 +206,9 @@ def against_features(features: Rows, V: Rows, inverse: Row, ideal: Mapping[str, 
     figure.colorbar(points, ax=axes, label=by_sparsity(inverse).label)
     end = min(features.max(), V.max()) * 1.05
     axes.plot([1, end], [1, end], color=CONTROL, lw=1, ls="--", label="vulnerability = 1/D*")
-    axes.plot(*zip(*ideal.values(), strict=True), "x", color=PAPER, ms=7, mew=1.6, label="unit vectors, no bias, sparse limit")
+    axes.plot(*zip(*ideal.values(), strict=True), "x", color=THEORY, ms=7, mew=1.6, label="unit vectors, no bias, sparse limit")
     for name, place in ideal.items():
-        note(axes, name, place, (7, 0), color=PAPER, va="center")
+        note(axes, name, place, (7, 0), color=THEORY, va="center")
     frame(axes, "features per dimension, 1 / D*", VULNERABILITY, "upper right", ylim=(0, None))
     return figure
 

@@ -170,7 +170,7 @@ def test_sparsity_runs_along_x_and_dimensions_along_y():
 def test_runs_keep_the_look_of_their_geometry_where_another_has_none():
     (axes,) = toy.two_branches(LEVELS, {"pentagon": [], "square": [(1.0, 2.0)]}, {"pentagon": LEVELS, "square": 2 * LEVELS}).axes
     assert legend_of(axes) == ["runs: square", "exact: pentagon", "exact: square"]
-    assert axes.lines[0].get_color() == style.PAPER
+    assert axes.lines[0].get_color() == style.SECOND
     assert np.array_equal(axes.lines[2].get_ydata(), 2 * LEVELS)
 
 

@@ -1,6 +1,7 @@
 """Live figures without a front end: what they display, and what a move does."""
 
 import base64
+from types import SimpleNamespace
 
 import ipywidgets
 import numpy as np
@@ -13,10 +14,16 @@ PNG = b"\x89PNG"
 
 @pytest.fixture
 def shown(monkeypatch):
-    """What was displayed: a list of bundles by kind."""
-    bundles = []
-    monkeypatch.setattr("IPython.display.display", lambda data, raw: bundles.append(data))
-    return bundles
+    """What was displayed, in turn: bundles, widgets, and pictures, which an update replaces."""
+    outputs = []
+
+    def display(data, display_id=None, **_):
+        outputs.append(data)
+        at = len(outputs) - 1
+        return SimpleNamespace(update=lambda new: outputs.__setitem__(at, new))
+
+    monkeypatch.setattr("IPython.display.display", display)
+    return outputs
 
 
 @pytest.fixture
@@ -40,11 +47,30 @@ def test_sliders_draw_at_once_and_again_at_every_move(shown, made):
         return figure(2 + n)
 
     widgets.live(draw, p=widgets.Slider(0.01, 1, 0.1, log=True), n=widgets.Slider(1, 4, 2), kind=("a", "b"))
+    first = shown[0].data
     made[1].value = 3
     made[2].value = "b"
     assert drawn == [(pytest.approx(0.1), 2, "a"), (pytest.approx(0.1), 3, "a"), (pytest.approx(0.1), 3, "b")]
-    assert base64.b64decode(shown[0]["image/png"]).startswith(PNG)
-    assert "application/vnd.jupyter.widget-view+json" in shown[0]
+    assert first.startswith(PNG)
+    assert shown[0].data.startswith(PNG)
+    assert shown[0].data != first
+    assert isinstance(shown[1], ipywidgets.VBox)
+    assert len(shown) == 2
+
+
+def test_controls_keep_their_width_and_wrap(shown, made):
+    widgets.live(lambda p, n: figure(2 + n), p=widgets.Slider(0.01, 1, 0.1, log=True), n=widgets.Slider(1, 4, 2))
+    row = shown[1].children[0]
+    assert row.layout.flex_flow == "row wrap"
+    assert {box.layout.width for box in row.children} == {"330px"}
+
+
+@pytest.mark.parametrize("end", [0.01, 1.0])
+def test_a_slider_reaches_both_ends(shown, made, end):
+    drawn = []
+    widgets.live(lambda p: drawn.append(p) or figure(2), p=widgets.Slider(0.01, 1, 0.1, log=True))
+    made[0].value = end
+    assert drawn[-1] == pytest.approx(end)
 
 
 def test_a_value_that_makes_no_sense_shows_why_and_keeps_the_picture(shown, made):
