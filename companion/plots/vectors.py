@@ -7,12 +7,12 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import LogNorm, Normalize, to_rgba
 from matplotlib.figure import Figure
 from numpy import ndarray
 
 from companion.plots.heatmaps import heat
-from companion.plots.style import CONTROL, DIVERGING, ORDERED, OURS, PAGE, RATIO, THEORY, Matrix, Row, panels, sheet, styled
+from companion.plots.style import CONTROL, DIVERGING, ORDERED, OURS, PAGE, RATIO, THEORY, Matrix, Row, note, panels, sheet, styled
 
 
 @styled
@@ -82,6 +82,24 @@ def small_model(W: Matrix, M: Float[ndarray, "F F"], optimum: Float[ndarray, "F 
     drawn = bars.bar(list(losses), list(losses.values()), color=[OURS, THEORY, CONTROL][: len(losses)])
     bars.bar_label(drawn, fmt="%.3g", fontsize=7)
     bars.set(title="exact loss / V(p)")
+    return figure
+
+
+@styled
+def stored_and_read(x: Row, W: Float[ndarray, "F 2"], read: Row) -> Figure:
+    """One input of a model with two hidden dimensions: the point h = W^T x among the features' directions; what went in and came out."""
+    figure, (plane, bars) = panels(1, 2, size=(3.6, 3.1))
+    _arrows(plane, W, np.tile(to_rgba(CONTROL), (len(W), 1)))
+    for i, row in enumerate(W):
+        note(plane, str(i), 1.17 * row, ha="center", va="center", fontsize=9)
+    plane.plot(*(x @ W), "D", color=OURS, ms=9, zorder=4)
+    reach = max(1.45, 1.1 * float(np.abs(x @ W).max()))
+    plane.set(title="stored: one point in the plane", xlim=(-reach, reach), ylim=(-reach, reach))
+    at = np.arange(len(x))
+    bars.bar(at - 0.2, x, 0.38, color=CONTROL, label="went in: x")
+    bars.bar(at + 0.2, read, 0.38, color=OURS, label="read out: x'")
+    bars.set(title="the features", xlabel="feature", xticks=at, ylim=(0, 2))
+    bars.legend(loc="upper right")
     return figure
 
 
