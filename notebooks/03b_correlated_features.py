@@ -481,7 +481,7 @@ three = {
     "three pairs, correlated:\nside by side": paired["correlated 6 W"][0],
 }
 arrows = [first_up(W).numpy() for W in three.values()]
-figure = vectors.feature_vectors(arrows, list(three), torch.arange(6).numpy() // 2, "set", columns=3)
+figure = vectors.feature_vectors(arrows, list(three), torch.arange(6).numpy() // 2, "set")
 caption = (
     "Two arrows of one colour are the two features of a pair. What decides where they are put is whether "
     f"they occur together, and whether there is room. Lowest of {starts} each; m = 2, p = {base}."
