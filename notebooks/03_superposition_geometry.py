@@ -127,8 +127,9 @@ def five_features(sparsity):
     at = int((stops - sparsity).abs().argmin())
     W = in_plane[at][in_plane[at].norm(dim=-1).argsort(descending=True)]
     W, D = geometry.upright(W, W[0], W[0].flip(0) * torch.tensor([1, -1])), geometry.dimensionality(W)
-    values = ", ".join(f"{share:.2f}" for share in D.sort().values.flip(0))
-    title = f"1/(1-S) = {stops[at]:.2f}\nD = {values}"
+    counted = Counter(f"{share:.2f}" for share in D.sort().values.flip(0).tolist())
+    values = ", ".join(f"{count} × {share}" for share, count in counted.items())
+    title = f"1/(1-S) = {stops[at]:.2f}\nD: {values}"
     return vectors.feature_vectors([W.numpy()], [title], D.numpy(), "share of a dimension D")
 
 
@@ -247,9 +248,6 @@ split = {name: fractions(D) for name, D in shares.items()}
 assert split["triangular bipyramid"] == {"2/3": 3, "1/2": 2}
 assert split["pentagonal bipyramid"] == {"2/5": 5, "1/2": 2}
 assert split["octahedron"] == {"1/2": 6}
-split
-
-# %%
 labelled = {name: D.numpy() for name, D in shares.items()}
 drawing = polytopes.tegum_products({name: W.numpy() for name, W in products.items()}, labelled)
 caption = (
@@ -287,9 +285,9 @@ page.save_figure(figure, "F11_polytopes_and_matrices", {"W": flat_and_solid}, ca
 
 # %%
 solids = {name: geometry.polytope(name) for name in ("tetrahedron", "square antiprism", "cube")} | products
-still = {name: geometry.dimensionality(W).numpy() for name, W in solids.items()}
-still = polytopes.tegum_products({name: W.numpy() for name, W in solids.items()}, still)
-to_turn = widgets.feature_vectors_3d({name: W.numpy() for name, W in solids.items()}, still)
+corners = {name: W.numpy() for name, W in solids.items()}
+at_corners = {name: geometry.dimensionality(W).numpy() for name, W in solids.items()}
+to_turn = widgets.solids(corners, polytopes.tegum_products(corners, at_corners))
 
 # %% [markdown]
 # <a id="theory"></a>
@@ -477,6 +475,30 @@ numbers = {"1/(1-S)": inverse, "D of seed 0": D[0], "D*": D_star[0]}
 page.save_figure(figure, "F9_feature_dimensionality", numbers, caption)
 
 # %% [markdown]
+# **Under the pointer.** The same features, now only those that are stored, coloured by the shape they belong to: a group of features that overlap
+# with each other and with no others ([section 9](#graphs) draws these groups). *Dedicated* is a feature that overlaps with no other, *other* a group
+# that is none of the listed polytopes. Put the pointer on a dot to see which features it shares its dimensions with.
+
+
+# %%
+def pieces(level, seed=0):
+    return geometry.components(W[seed, cfg.levels.index(level)])
+
+
+found = Counter(piece.name for level in cfg.levels for piece in pieces(level) for _ in piece.nodes)
+names = [name for name, _ in found.most_common() if name != "other"] + ["other"]
+places, texts = {name: [] for name in names}, {name: [] for name in names}
+for level in cfg.levels:
+    for piece in pieces(level):
+        for at, i in enumerate(piece.nodes):
+            beside = level * 1.05 ** (at / len(piece.nodes) - 0.5)  # a little to the side, to tell dots apart
+            places[piece.name].append((beside, D[0, cfg.levels.index(level), i].item()))
+            group = ", ".join(map(str, piece.nodes[:8])) + ("…" if len(piece.nodes) > 8 else "")
+            texts[piece.name].append(f"feature {i} of {group} in {piece.rank}-D")
+points = {name: tuple(np.array(place).T) for name, place in places.items() if place}
+to_hover = widgets.hoverable_points(points, texts, plots.shapes_of_features(points, inverse.numpy()))
+
+# %% [markdown]
 # An eye finds lines in any cloud, so they are counted: features within a narrow window around the fraction, against the mean of two windows of the
 # same width beside it, all levels with superposition together. A cloud that drifts across a line as sparsity grows leaves as many features beside
 # the line as on it. A line counts if it holds at least ten features and twice as many as its neighbours; the *strength* below is 1 at that limit.
@@ -562,10 +584,6 @@ page.save_figure(figure, "F9_dimension_budget", numbers, caption)
 
 
 # %%
-def pieces(level, seed=0):
-    return geometry.components(W[seed, cfg.levels.index(level)])
-
-
 def graph_of(level):
     named = [f"{len(p.nodes)} in {p.rank}-D" if p.name == "other" else p.name for p in pieces(level)]
     counted = [f"{count} × {name}" for name, count in Counter(named).most_common()]
@@ -632,7 +650,7 @@ def clean_share(weights):
 
 
 fewer = memo.memo(train_fewer, cfg)
-by_size = {n: fewer[str(n)].double().unflatten(0, (cfg.seeds, -1)) for n in cfg.fewer}  # (seeds, levels, n, H)
+by_size = {n: fewer[str(n)].double().unflatten(0, (cfg.seeds, -1)) for n in cfg.fewer}
 by_size[cfg.features] = W[:, [cfg.levels.index(level) for level in cfg.pressed]]
 clean = {n: [clean_share(weights) for weights in each] for n, each in by_size.items()}
 {n: [round(share, 2) for share in shares] for n, shares in clean.items()}
@@ -647,11 +665,11 @@ def represented(weights):  # dimensionality of each feature longer than one half
     return geometry.dimensionality(weights)[geometry.norms(weights) > 0.5].numpy()
 
 
-of_one = {n: represented(each[0]) for n, each in by_size.items()}
+of_one = {n: dict(zip(cfg.pressed, map(represented, each[0]), strict=True)) for n, each in by_size.items()}
 caption = (
-    "Left: the dimensionality of each stored feature at several numbers of features. Look at whether "
-    "dots lie on the lines or between them. Right: the share on a line less the share beside it, a dot "
-    f"per seed. m = {cfg.hidden}, seed 0 on the left, 1/(1-S) = {', '.join(map(str, cfg.pressed))}. The "
+    "A panel for each number of features n in the same dimensions; dots are features, red lines the "
+    "polytopes. Look at whether dots lie on the lines or between them. Rightmost: the share on a line "
+    f"less the share beside it, a dot for each seed. m = {cfg.hidden}, seed 0 in the other panels. The "
     "paper has no figure for its comment."
 )
 numbers = {"n": list(clean), "share on a line": clean, "D of seed 0": of_one}

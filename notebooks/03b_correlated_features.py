@@ -720,7 +720,7 @@ widgets.live(three_pairs, kind=tuple(pairs), density=widgets.Slider(0.02, 0.9, 0
 #    <details><summary>Answer</summary>
 #
 #    ```python
-#    runs = [train_plainly("anticorrelated", seed) for seed in (0, 1, 2)]
+#    runs = [train_plainly("anticorrelated", seed) for seed in (0, 2)]
 #    W, b = min(runs, key=lambda each: exact_loss("anticorrelated", *each))
 #    print(exact_loss("anticorrelated", W, b), exact_loss("correlated", W, b), lowest_plain)
 #    assert exact_loss("anticorrelated", W, b) < 1e-3 and exact_loss("correlated", W, b) > 3 * lowest_plain
