@@ -5,8 +5,8 @@
 #
 # **Pages**
 #
-# A small network that stores more features than it has dimensions does not spread them out anyhow: it puts them on the corners of small regular
-# shapes. On this page you train such networks at many sparsities, measure how much of a dimension each feature gets, and see that this share stays
+# A small network that stores more features than it has dimensions puts them on the corners of small regular shapes: opposite pairs, triangles,
+# pentagons. On this page you train such networks at many sparsities, measure how much of a dimension each feature gets, and see that this share stays
 # at one half over a wide range, because features pair up. You then see where the regular shapes end.
 #
 # **You will** measure a feature's share of a dimension · build polytopes and turn them · predict, without training, which polytope is best at each
@@ -81,9 +81,10 @@ cfg
 # ## 1 Data and model
 #
 # The data are the paper's: feature $i$ is absent ($x_i = 0$) with probability $S$, the *sparsity*, and otherwise uniform between 0 and 1. With
-# $p = 1 - S$, the *density*, its variance is $V(p) = p/3 - p^2/4$. The model presses $n$ features into $m$ numbers $h = W^\top x$ and reads them out
-# again with the same matrix, $x' = \mathrm{relu}(W h + b)$. Row $W_i$ is the direction that stands for feature $i$ (the paper's $W$ is the transpose
-# of ours). On this page all features are equally important, so the loss is the plain squared error
+# $p = 1 - S$, the *density*, its variance is $V(p) = p/3 - p^2/4$, which is also what leaving the feature out adds to the loss. The model presses $n$
+# features into $m$ numbers $h = W^\top x$ and reads them out again with the same matrix, $x' = \mathrm{relu}(W h + b)$. Row $W_i$ is the direction
+# that stands for feature $i$ (the paper's $W$ is the transpose of ours). On this page all features are equally important, so the loss is the plain
+# squared error
 #
 # $$L = \mathbb{E} \sum_i (x_i - x'_i)^2 .$$
 
@@ -108,8 +109,9 @@ sample(3, 6, S=0.7, generator=run.generator(0, "look"))
 # be searched for ([page 2](02_phase_change.ipynb) shows how), so no training is in the way. The cell below finds the optimum at 21 sparsities; the
 # slider shows the nearest one. Its scale is the paper's, $1/(1-S)$: 1 is dense, 10 means that a feature is present once in ten samples.
 #
-# Run the cell and move the slider from left to right. The number of stored features goes from three to four to five, in two jumps. Between the jumps
-# hardly anything changes. The colour of an arrow is the feature's share of a dimension, $D_i$, which section 3 explains.
+# Run the cell and move the slider from left to right. The number of stored features goes from three to four to five, in two jumps; between the jumps
+# hardly anything changes. (At the very left, without sparsity, many arrangements are nearly as good as the best.) The colour of an arrow is the
+# feature's share of a dimension, $D_i$, which [section 3](#dimensionality) explains.
 
 # %%
 stops = torch.logspace(0, 1.5, 21, dtype=torch.float64)  # 1/(1-S)

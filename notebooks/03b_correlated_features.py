@@ -349,8 +349,9 @@ page.save_figure(figure, "F14_two_correlated_pairs", numbers, caption)
 
 # %% [markdown]
 # How strict is that? The claim takes all runs within a thousandth of the lowest loss and asks for the share in which *both* pairs are within five
-# degrees of a right angle; it expects all of them. Four features without pairs, grouped by their numbers, are at right angles by chance in about two
-# of three runs, so a share short of one would say nothing. Anticorrelated pairs must not be at right angles.
+# degrees of a right angle; it expects all of them. A smaller share would say nothing: four features can be put into opposite pairs in three ways, and
+# in two of these features 0 and 1 are at right angles by chance. So independent features, paired by their numbers, are one comparison; anticorrelated
+# pairs are the other.
 
 
 # %%
@@ -390,8 +391,8 @@ caption = (
 page.save_figure(figure, "F15_two_anticorrelated_pairs", numbers, caption)
 
 # %% [markdown]
-# The same measure, now with 180 degrees: all of the best runs should have both pairs opposite. Four independent features have them so by chance in
-# about one of three runs.
+# The same measure, now with 180 degrees: all of the best runs should have both pairs opposite. Of the three ways to put four features into opposite
+# pairs one does so by chance.
 
 # %%
 controls = {without_pairs: share_at(180, "independent"), "correlated pairs": share_at(180, "correlated")}
@@ -510,8 +511,8 @@ page.save_figure(figure, "F14_to_F16_random_starts", {"loss / lowest - 1": sprea
 {"anticorrelated pairs at zero loss": (paired["anticorrelated 4 loss"] < 1e-6).double().mean().item()}
 
 # %% [markdown]
-# Four independent features are easy, six features in a plane are hard: most starts end in a local minimum with a few percent more loss. A single run
-# says little about what is best.
+# Four independent features are easy, six features in a plane are hard: most starts end in a local minimum. A single run says little about what is
+# best, which is why this page always shows the lowest of many.
 #
 # <a id="bases"></a>
 # ## 9 Local almost-orthogonal bases
@@ -579,8 +580,8 @@ page.check("F17.bases", deviation(overlaps["correlated"]), control=control)
 # $p/3$ of leaving a sparse feature out, and there is no interference to pay. This is what principal component analysis does with two correlated
 # variables: it keeps their sum and drops their difference. Let us call a pair *collapsed* when its members are less than 15 degrees apart.
 #
-# Superposition costs a multiple of $p^2$, collapse a multiple of $p$. So sparse models should have no collapsed pairs and dense models only collapsed
-# ones. Three correlated pairs again, at nine densities:
+# Superposition costs a multiple of $p^2$ (two sets must be active at once to disturb each other), collapse a multiple of $p$. So sparse models should
+# have no collapsed pairs and dense models only collapsed ones. Three correlated pairs again, at nine densities:
 
 # %%
 levels = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 0.9)
@@ -659,7 +660,7 @@ def three_pairs(kind, density):
     at = min(range(len(levels)), key=lambda i: abs(levels[i] / density - 1))
     W = by_kind[kind][at]
     title = f"p = {levels[at]}: angles {', '.join(f'{angle:.0f}°' for angle in angles_within(W))}"
-    return vectors.feature_vectors([first_up(W).numpy()], [title], torch.arange(6).numpy() // 2, "pair")
+    return vectors.feature_vectors([first_up(W).numpy()], [title], torch.arange(6).numpy() // 2, "set")
 
 
 widgets.live(three_pairs, kind=tuple(pairs), density=widgets.Slider(0.02, 0.9, 0.1, log=True))
@@ -720,7 +721,7 @@ widgets.live(three_pairs, kind=tuple(pairs), density=widgets.Slider(0.02, 0.9, 0
 #    <details><summary>Answer</summary>
 #
 #    ```python
-#    runs = [train_plainly("anticorrelated", seed) for seed in (0, 2)]
+#    runs = [train_plainly("anticorrelated", seed, steps=1000) for seed in (0, 2)]
 #    W, b = min(runs, key=lambda each: exact_loss("anticorrelated", *each))
 #    print(exact_loss("anticorrelated", W, b), exact_loss("correlated", W, b), lowest_plain)
 #    assert exact_loss("anticorrelated", W, b) < 1e-3 and exact_loss("correlated", W, b) > 3 * lowest_plain
