@@ -27,7 +27,6 @@ class Dense(Autoencoder):
         raise NotImplementedError
 
     def encode(self, x: Float[Tensor, "B D"]) -> Code:
-        """The latents that are not zero, padded to the busiest token's number."""
         return from_dense(self.latents(x))
 
     def dead_code(self, x: Float[Tensor, "B D"], dead: Int[Tensor, " dead"], k: int) -> Float[Tensor, "B D"]:
@@ -64,17 +63,14 @@ class ReLU(Dense):
     kind = "relu"
 
     def latents(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B L"]:
-        """relu of the pre-activations."""
         return torch.relu(self._projected(x) + self.b_enc)
 
     def terms(self, x: Float[Tensor, "B D"]) -> Terms:
-        """Squared error and penalty."""
         z = self.latents(x)
         return self._terms(x, z, self._penalties(z).sum())
 
     @torch.no_grad()
     def losses(self, x: Float[Tensor, "B D"], penalty: float) -> Float[Tensor, " B"]:
-        """Squared error and penalty of each token."""
         z = self.latents(x)
         return (self._decoded(z) - x).square().sum(dim=1) + penalty * self._penalties(z)
 
@@ -115,11 +111,9 @@ class Gated(Dense):
         self.r_mag, self.b_gate = (nn.Parameter(torch.zeros_like(b_enc)) for _ in range(2))
 
     def latents(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B L"]:
-        """Magnitudes of the latents whose gate is open."""
         return self._gates_and_latents(x)[1]
 
     def terms(self, x: Float[Tensor, "B D"]) -> Terms:
-        """Both squared errors and the sum of the gates' pre-activations."""
         gates, z = self._gates_and_latents(x)
         by_gates = self.mesh.summed(gates @ self.W_dec.detach()) + self.b_pre.detach()
         terms = self._terms(x, z, gates.sum())
@@ -163,47 +157,32 @@ class JumpReLU(Dense):
         return self.BANDWIDTH * self.d**0.5
 
     def latents(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B L"]:
-        """Pre-activations above their threshold, which is never below zero."""
-        return _Jump.apply(torch.relu(self._projected(x) + self.b_enc), self.threshold, self.bandwidth)
+        return self._latents_and_active(x)[0]
 
     def terms(self, x: Float[Tensor, "B D"]) -> Terms:
-        """Squared error and the number of active latents."""
-        p = torch.relu(self._projected(x) + self.b_enc)
-        z = _Jump.apply(p, self.threshold, self.bandwidth)
-        return self._terms(x, z, _Step.apply(p, self.threshold, self.bandwidth).sum())
+        z, active = self._latents_and_active(x)
+        return self._terms(x, z, active.sum())
 
-
-def _near(p: Tensor, threshold: Tensor, bandwidth: float) -> Tensor:
-    """1 where a positive pre-activation lies within the kernel around its threshold."""
-    return (((p - threshold).abs() < bandwidth / 2) & (p > 0)).to(p.dtype)
+    def _latents_and_active(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The relu stands for a threshold that is never below zero."""
+        return _Jump.apply(torch.relu(self._projected(x) + self.b_enc), self.threshold, self.bandwidth)
 
 
 class _Jump(torch.autograd.Function):
+    """p 1[p > threshold] and 1[p > threshold] of non-negative p."""
+
     @staticmethod
     def forward(ctx, p, threshold, bandwidth):
         ctx.save_for_backward(p, threshold)
         ctx.bandwidth = bandwidth
-        return p * (p > threshold)
+        return p * (p > threshold), ((p > threshold) & (p > 0)).to(p.dtype)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx, grad_z, grad_active):
         p, threshold = ctx.saved_tensors
-        near = _near(p, threshold, ctx.bandwidth)
-        return grad * (p > threshold), -(grad * near).sum(dim=0) * threshold / ctx.bandwidth, None
-
-
-class _Step(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, p, threshold, bandwidth):
-        ctx.save_for_backward(p, threshold)
-        ctx.bandwidth = bandwidth
-        return ((p > threshold) & (p > 0)).to(p.dtype)
-
-    @staticmethod
-    def backward(ctx, grad):
-        p, threshold = ctx.saved_tensors
-        near = _near(p, threshold, ctx.bandwidth)
-        return None, -(grad * near).sum(dim=0) / ctx.bandwidth, None
+        near = (((p - threshold).abs() < ctx.bandwidth / 2) & (p > 0)).to(p.dtype)
+        by_z, by_active = (-(grad * near).sum(dim=0) for grad in (grad_z, grad_active))
+        return grad_z * (p > threshold), by_z * threshold / ctx.bandwidth + by_active / ctx.bandwidth, None
 
 
 # --- three ways to write the same L1 loss -------------------------------------------------------------------------------

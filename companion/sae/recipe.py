@@ -13,7 +13,6 @@ from companion.sae.dense import Gated, JumpReLU, ReLU, ReLUNorm
 from companion.sae.models import Autoencoder, TopK
 from companion.sae.sparse import BatchTopK, MatryoshkaBatchTopK, MultiTopK
 
-PAPER_BATCH = 2**17
 AUX_WEIGHT = 1 / 32
 """What AuxK counts for beside the loss (Gao et al. 2024)."""
 
@@ -137,7 +136,7 @@ def learning_rate(n: int, batch: int) -> float:
     3e-4 to 3e-2): the held-out error is lowest between 5e-3 and 1e-2, an interior optimum, but there latents die faster
     than AuxK revives them. At the rates of this rule the error is a tenth higher and a third as many are dead.
     """
-    return 2e-4 * math.sqrt(2**14 / n) * (PAPER_BATCH / batch) ** (1 / 3)
+    return 2e-4 * math.sqrt(2**14 / n) * (2**17 / batch) ** (1 / 3)
 
 
 def warmup_steps(share: float, steps: int, floor: int = 100) -> int:
@@ -157,7 +156,7 @@ def rate_factor(step: int, config: TrainConfig) -> float:
     """Share of the learning rate at a step: (step + 1) / warmup at first, 1, then linear to 0 at the last step."""
     falling = round(config.decay * config.steps)
     left = min(1.0, (config.steps - 1 - step) / falling) if falling else 1.0
-    return min(left, min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0)
+    return min(left, rising(step + 1, config.warmup))
 
 
 def geometric_median(points: Float[Tensor, "N D"], steps: int = 100, tolerance: float = 1e-6) -> Float[Tensor, " D"]:
@@ -231,12 +230,7 @@ def constrain_decoder(sae: Autoencoder) -> None:
 
 @torch.no_grad()
 def resample(
-    sae: Autoencoder,
-    adam: torch.optim.Adam,
-    x: Float[Tensor, "S D"],
-    dead: Int[Tensor, " dead"],
-    generator: torch.Generator,
-    penalty: float = 0.0,
+    sae: Autoencoder, adam: torch.optim.Adam, x: Float[Tensor, "S D"], dead: Int[Tensor, " dead"], generator: torch.Generator, penalty: float = 0.0
 ) -> Int[Tensor, " dead"]:
     """Dead latents restart on inputs the model is bad at (Towards Monosemanticity, appendix on resampling).
 

@@ -227,7 +227,7 @@ class Training:
             raise ValueError(f"step {self.step}: every activation of the batch is zero or constant: nothing can be learned from it")
         return x
 
-    def _backward(self, x: Tensor) -> tuple[Terms, Tensor]:
+    def _backward(self, x: Tensor) -> Terms:
         config, sae = self.config, self.sae
         sae.zero_grad(set_to_none=True)
         terms = sae.terms(x)
