@@ -263,15 +263,14 @@ class Average:
     def __init__(self, sae: Autoencoder, decay: float):
         self.decay, self.weight = decay, 1.0
         self.parameters = list(sae.parameters())
-        self.means = [torch.zeros_like(p) for p in self.parameters]
+        self.means = {name: torch.zeros_like(p) for name, p in sae.named_parameters()}
 
     @torch.no_grad()
     def update(self) -> None:
         """Count the parameters as they are now."""
-        torch._foreach_lerp_(self.means, self.parameters, 1 - self.decay)
+        torch._foreach_lerp_(list(self.means.values()), self.parameters, 1 - self.decay)
         self.weight *= self.decay
 
     def value(self, sae: Autoencoder) -> dict[str, Tensor]:
         """The tensors of `sae` with the mean in place of every parameter."""
-        means = {name: mean / (1 - self.weight) for (name, _), mean in zip(sae.named_parameters(), self.means, strict=True)}
-        return sae.tensors() | means
+        return sae.tensors() | {name: mean / (1 - self.weight) for name, mean in self.means.items()}

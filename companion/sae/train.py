@@ -215,8 +215,7 @@ class Training:
                 self.adam.state[parameter] = moments | {"step": torch.zeros((), device=parameter.device)}
             found |= {f"adam.{moment}.{name}": t for moment, t in self.adam.state[parameter].items()}
         if self.average:
-            names = [name for name, _ in self.sae.named_parameters()]
-            found |= {f"mean.{name}": t for name, t in zip(names, self.average.means, strict=True)}
+            found |= {f"mean.{name}": t for name, t in self.average.means.items()}
         return found
 
     def _normalised(self, acts: Tensor) -> Tensor:

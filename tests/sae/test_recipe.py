@@ -1,7 +1,6 @@
 """Each item of the published recipes on a case with a known answer."""
 
 import dataclasses
-import itertools
 import math
 
 import pytest
@@ -58,13 +57,7 @@ def test_adam_has_no_momentum_where_the_paper_has_none_and_what_is_asked_for_els
     assert train.Training(_config(kind, betas=(0.5, 0.9)), acts, generator).adam.defaults["betas"] == (0.5, 0.9)
 
 
-@pytest.mark.parametrize("steps", [1, 10, 100])
-def test_recipes_shrink_to_runs_of_a_few_steps(steps):
-    assert recipe.april_2024(64, steps, 32).penalty_warmup == steps  # the floor of 100 steps, but not more than there are
-    assert recipe.bricken_2023(64, steps, 32, 1.0, 1e-3).resample_at == ()
-
-
-@pytest.mark.parametrize(("steps", "wanted"), [(250, (100, 200)), (401, (100, 200, 300, 400)), (4000, (100, 200, 300, 400))])
+@pytest.mark.parametrize(("steps", "wanted"), [(100, ()), (250, (100, 200)), (401, (100, 200, 300, 400)), (4000, (100, 200, 300, 400))])
 def test_resampling_has_the_floor_of_the_warm_ups(steps, wanted):
     """With 400 steps 2.5 % are 10, in which hardly a latent has fired."""
     config = recipe.bricken_2023(64, steps, 32, 1.0, 1e-3)
@@ -78,15 +71,6 @@ def test_recipes_take_what_else_a_run_needs_and_what_it_wants_otherwise():
 
 
 # --- rates and warm-ups ------------------------------------------------------------------------------------------
-
-
-def test_rate_is_zero_at_the_last_step_and_full_before_the_last_fifth():
-    config = recipe.april_2024(64, steps=1000, batch=32)
-    factors = [recipe.rate_factor(step, config) for step in range(1000)]
-    assert factors[-1] == 0
-    assert factors[:800] == [1.0] * 800
-    assert factors[899] == pytest.approx(0.5)
-    assert all(a - b == pytest.approx(1 / 200) for a, b in itertools.pairwise(factors[800:]))
 
 
 def test_rate_rises_to_one_and_falls_whichever_is_lower():
@@ -129,11 +113,6 @@ def test_geometric_median_lies_where_the_unit_vectors_to_the_points_cancel(gener
     points = torch.randn(300, 5, generator=generator).double().exp()
     away = points - recipe.geometric_median(points, steps=1000, tolerance=1e-12)
     assert (away / away.norm(dim=1, keepdim=True)).mean(dim=0).norm() < 1e-6
-
-
-def test_b_pre_starts_as_the_median_of_what_the_encoder_sees(acts, generator):
-    x = normalise(acts).x
-    torch.testing.assert_close(recipe.start(x, SMALL, generator).b_pre, recipe.geometric_median(x))
 
 
 def test_start_without_transposition_has_independent_rows(acts, generator):
@@ -215,32 +194,6 @@ def test_aux_loss_and_all_its_gradients_are_those_of_dense_autograd(k, with_dead
     dense, sparse = torch.autograd.grad(wanted, parameters), torch.autograd.grad(found, parameters)
     for a, b in zip(sparse, dense, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
-
-
-def test_aux_gradient_reaches_the_encoder_of_the_dead_and_of_no_other(with_dead):
-    sae, x, dead = with_dead
-    gradient = torch.autograd.grad(recipe.aux_loss(sae, x, sae(x), dead, 3), sae.W_enc)[0].norm(dim=1)
-    assert (gradient[dead] > 0).all()
-    assert gradient.sum() == gradient[dead].sum()
-
-
-def test_aux_is_normalised_per_batch(with_dead):
-    """Ten times smaller activations (and their b_pre) leave the same aux loss."""
-    sae, x, dead = with_dead
-    before = recipe.aux_loss(sae, x, sae(x), dead, 3)
-    sae.b_pre.data /= 10
-    torch.testing.assert_close(recipe.aux_loss(sae, x / 10, sae(x / 10), dead, 3), before)
-
-
-def test_aux_decode_is_free_of_the_bias(generator):
-    """Dead latents that are silent reconstruct nothing: the error is all of e, not e minus b_pre."""
-    sae = TopK.random(16, 48, 4, generator)
-    sae.b_pre.data += 5
-    sae.b_enc.data[-8:] = -100
-    dead, x = torch.arange(40, 48), torch.randn(32, 16, generator=generator)
-    e = x - sae(x)
-    wanted = e.square().sum() / (e - e.mean(dim=0)).square().sum()
-    torch.testing.assert_close(recipe.aux_loss(sae, x, sae(x), dead, 4), wanted)
 
 
 def test_aux_is_zero_when_nothing_is_dead_or_nothing_is_left(with_dead):
@@ -345,15 +298,6 @@ def test_adam_forgets_the_resampled_and_no_other(silent, generator):
     assert all(torch.equal(adam.state[sae.b_pre][name], t) for name, t in before[sae.b_pre].items())
 
 
-def test_the_next_tokens_make_resampled_latents_fire(silent, acts, generator):
-    sae, adam, x, dead = silent
-    assert not (sae.latents(x)[:, dead] > 0).any()
-    drawn = recipe.resample(sae, adam, x[:1024], dead, generator)
-    own = sae.latents(x[drawn])[:, dead].diagonal()
-    assert (own > 0).all()
-    assert ((sae.latents(x[1024:]) > 0).sum(dim=0)[dead] > 0).all()
-
-
 def test_resampling_nothing_changes_nothing_and_draws_nothing(silent, generator):
     sae, adam, x, dead = silent
     before, state = {name: t.clone() for name, t in sae.tensors().items()}, generator.get_state()
@@ -414,15 +358,6 @@ def test_free_decoder_rows_are_left_alone(generator):
     assert torch.equal(sae.W_dec.grad, before[1])
 
 
-def test_average_of_constant_weights_is_the_weights(generator):
-    sae = dense.JumpReLU.random(16, 48, None, generator)
-    average = recipe.Average(sae, 0.999)
-    for _ in range(3):
-        average.update()
-    for name, t in average.value(sae).items():
-        torch.testing.assert_close(t, sae.tensors()[name])
-
-
 def test_average_carries_what_is_no_parameter(generator):
     sae = sparse.BatchTopK.random(16, 48, 4, generator)
     sae.finalise(torch.randn(8, 16, generator=generator))
@@ -469,8 +404,3 @@ def test_average_carries_what_is_no_parameter(generator):
 def test_each_impossible_configuration_has_its_sentence(wrong, why):
     with pytest.raises(ValueError, match=why):
         recipe.TrainConfig(**(dict(n=48, k=4, steps=1, batch=1) | wrong))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_has_its_class(kind):
-    assert recipe.model_class(kind).kind == kind

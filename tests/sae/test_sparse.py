@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from companion.sae import kernels, paths, sparse
-from companion.sae.models import Code, TopK
+from companion.sae.models import TopK
 
 D, N, K, B = 9, 40, 3, 23
 
@@ -113,15 +113,6 @@ def test_multi_top_k_is_capped_where_four_k_exceed_the_latents(x, generator):
     torch.testing.assert_close(sae.terms(x).error, wanted)
 
 
-def test_multi_top_k_trains_the_encoder_through_its_second_term(x, generator):
-    """What a fused encoder without gradients on its values loses: latents that only the wide code holds must learn."""
-    sae = _made(sparse.MultiTopK, generator)
-    pre = _pre(sae, x[:1])
-    only_wide = pre.topk(4 * K).indices[0, K:]
-    gradient = torch.autograd.grad(sae.terms(x[:1]).error, sae.W_enc)[0].norm(dim=1)
-    assert (gradient[only_wide[pre[0, only_wide] > 0]] > 0).all()
-
-
 # --- BatchTopK ---------------------------------------------------------------------------------------------------
 
 
@@ -190,14 +181,6 @@ def test_a_threshold_is_never_negative(x, generator):
     assert (sae.encode(x).values >= 0).all()
 
 
-def test_threshold_survives_a_round_trip_and_takes_no_gradient(x, generator):
-    sae = _made(sparse.BatchTopK, generator)
-    sae.finalise(x)
-    again = sparse.BatchTopK.from_tensors(sae.tensors(), K)
-    assert torch.equal(again.threshold, sae.threshold)
-    assert not any(name == "threshold" for name, _ in again.named_parameters())
-
-
 # --- Matryoshka --------------------------------------------------------------------------------------------------
 
 
@@ -205,35 +188,3 @@ def test_prefixes_are_those_of_the_paper():
     sae = sparse.MatryoshkaBatchTopK
     assert sae.prefixes(sae, 65536) == [2048, 6144, 14336, 30720, 65536]
     assert sae.prefixes(sae, 3) == [1, 3]  # no empty prefix, none twice
-
-
-def test_each_prefix_is_a_dictionary_of_its_own(x, generator):
-    """With no later latent in the code, every larger prefix says the same: the mean error is that of the first one."""
-    sae = _made(sparse.MatryoshkaBatchTopK, generator)
-    first = sae.prefixes(N)[0]
-    sae.b_enc.data[first:] = -1000.0
-    z = torch.relu(_pre(sae, x))[:, :first]
-    alone = z @ sae.W_dec[:first] + sae.b_pre
-    assert first < K  # so all its latents are kept
-    torch.testing.assert_close(sae.terms(x).error, (alone - x).square().sum())
-
-
-def test_late_latents_get_no_gradient_from_early_prefixes(x, generator):
-    """A latent of the last part counts in one of five errors: its decoder's gradient is a fifth of BatchTopK's."""
-    sae = _made(sparse.MatryoshkaBatchTopK, generator)
-    nested = torch.autograd.grad(sae.terms(x).error, sae.W_dec)[0]
-    plain = torch.autograd.grad(_batch(sae, x), sae.W_dec)[0]
-    last = sae.prefixes(N)[-2]
-    torch.testing.assert_close(nested[last:], plain[last:] / 5)
-    assert not torch.allclose(nested[:last], plain[:last] / 5)
-
-
-@pytest.mark.parametrize("kind", [kind for kind, _ in FORMULAS])
-def test_a_code_has_its_two_parts(kind, x, generator):
-    sae = _made(kind, generator)
-    sae.finalise(x)
-    code = sae.encode(x)
-    assert isinstance(code, Code)
-    assert code.indices.shape == code.values.shape
-    assert code.indices.dtype == torch.long
-    assert all(len(set(row.tolist())) == len(row) for row in code.indices)
