@@ -17,16 +17,18 @@ AUX_WEIGHT = 1 / 32
 """What AuxK counts for beside the loss (Gao et al. 2024)."""
 
 
+KINDS = {c.kind: c for c in (TopK, MultiTopK, BatchTopK, MatryoshkaBatchTopK, ReLU, ReLUNorm, Gated, JumpReLU)}
+
+
 def model_class(kind: str) -> type[Autoencoder]:
     """The class of a kind of autoencoder.
 
     Raises:
         ValueError: no such kind.
     """
-    kinds = {c.kind: c for c in (TopK, MultiTopK, BatchTopK, MatryoshkaBatchTopK, ReLU, ReLUNorm, Gated, JumpReLU)}
-    if kind not in kinds:
-        raise ValueError(f"no autoencoder of kind {kind!r}; there are {', '.join(kinds)}")
-    return kinds[kind]
+    if kind not in KINDS:
+        raise ValueError(f"no autoencoder of kind {kind!r}; there are {', '.join(KINDS)}")
+    return KINDS[kind]
 
 
 @dataclass(frozen=True)

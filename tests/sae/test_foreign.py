@@ -26,16 +26,6 @@ def stream(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def random_sae(kind):
-    made = model_class(kind).random(D, L, K, stream())
-    for name, tensor in made.tensors().items():
-        if name != "W_dec":
-            tensor.copy_(
-                0.2 + 0.2 * torch.rand(tensor.shape, generator=stream(1)) if name == "threshold" else torch.randn(tensor.shape, generator=stream(2))
-            )
-    return made
-
-
 @pytest.fixture
 def acts():
     return 2 + torch.randn(30, D, generator=stream(3))
@@ -148,18 +138,12 @@ def test_code_in_a_pickle_is_refused_and_does_not_run(which, form, published, tm
         torch.save(state, path, _use_new_zipfile_serialization=form == "zip")
     (tmp_path / "config.json").write_text(json.dumps({"trainer": {"dict_class": "AutoEncoder"}}), encoding="utf-8")
     for read in (lambda: foreign.read_openai(path), lambda: foreign.read_dictionary_learning(tmp_path)):
-        with pytest.raises(FormatError, match=r"is refused, and nothing in it was run") as refusal:
+        with pytest.raises(FormatError, match=r"is refused, and nothing in it was run: its pickle asks for (posix.system|io.open)") as refusal:
             read()
         assert "weights_only" not in str(refusal.value)  # torch's own advice is to run the file
         assert not canary.exists()
     _ = pickle.loads(path.read_bytes()) if form == "bare" else torch.load(path, weights_only=False)
     assert canary.exists()  # the same file, trusted: the canary is alive
-
-
-def test_a_refusal_names_what_the_pickle_asked_for(tmp_path):
-    torch.save({"x": Shell(tmp_path / "canary")}, tmp_path / "8.pt")
-    with pytest.raises(FormatError, match=r"asks for posix\.system"):
-        foreign.read_openai(tmp_path / "8.pt")
 
 
 def test_a_pickle_cut_short_absent_or_of_something_else_is_refused(published, tmp_path):
@@ -195,7 +179,7 @@ def unstamp(folder, config, **changes):
 
 @pytest.mark.parametrize(("library", "kind"), HELD)
 @pytest.mark.parametrize("raw", [False, True])
-def test_round_trip_gives_the_same_model(library, kind, raw, acts, tmp_path):
+def test_round_trip_gives_the_same_model(library, kind, raw, acts, random_sae, tmp_path):
     write, read, config, _ = WRITERS[library]
     sae = random_sae(kind)
     write(made := Raw(sae) if raw else sae, tmp_path / "sae", ORIGIN)
@@ -210,7 +194,7 @@ def test_round_trip_gives_the_same_model(library, kind, raw, acts, tmp_path):
 
 
 @each_library
-def test_a_file_without_our_entry_works_on_activations_as_they_are(library, acts, tmp_path):
+def test_a_file_without_our_entry_works_on_activations_as_they_are(library, acts, random_sae, tmp_path):
     write, read, config, _ = WRITERS[library]
     write(made := random_sae("multi_topk"), tmp_path, ORIGIN)
     unstamp(tmp_path, config)
@@ -221,11 +205,8 @@ def test_a_file_without_our_entry_works_on_activations_as_they_are(library, acts
 
 
 @each_library
-def test_provenance_must_be_complete_and_a_failure_leaves_the_former_folder(library, tmp_path, monkeypatch):
+def test_a_failure_leaves_the_former_folder(library, random_sae, tmp_path, monkeypatch):
     write, read, *_ = WRITERS[library]
-    with pytest.raises(ValueError, match="lacks model_name and hook_name: say which"):
-        write(random_sae("topk"), tmp_path / "sae", {name: ORIGIN[name] for name in ORIGIN if name not in ("model_name", "hook_name")})
-    assert not list(tmp_path.iterdir())
     write(random_sae("topk"), tmp_path / "sae", ORIGIN)
 
     def full(*_, **__):
@@ -239,7 +220,7 @@ def test_provenance_must_be_complete_and_a_failure_leaves_the_former_folder(libr
 
 
 @each_library
-def test_changed_missing_and_unreadable_files_are_refused(library, tmp_path):
+def test_changed_missing_and_unreadable_files_are_refused(library, random_sae, tmp_path):
     write, read, config, weights = WRITERS[library]
     write(random_sae("topk"), tmp_path, ORIGIN)
     data = (tmp_path / weights).read_bytes()
@@ -261,27 +242,20 @@ def test_changed_missing_and_unreadable_files_are_refused(library, tmp_path):
 
 
 @each_library
-@pytest.mark.parametrize("change", ["missing", "extra", "misshapen", "overflowed", "bfloat16", "zero row"])
-def test_tensors_that_are_not_the_format_s_are_refused(library, change, tmp_path):
+@pytest.mark.parametrize("change", ["missing", "extra", "misshapen"])
+def test_tensors_that_are_not_the_format_s_are_refused(library, change, random_sae, tmp_path):
+    """What their entries may be is asked of OpenAI's files above."""
     write, read, config, weights = WRITERS[library]
     write(random_sae("topk"), tmp_path, ORIGIN)
     unstamp(tmp_path, config)
-    state = torch.load(tmp_path / weights) if library == "dictionary_learning" else load_file(tmp_path / weights)
-    if change == "zero row":
-        (state["W_dec"] if library == "sparsify" else state["decoder.weight"].T)[2:4] = 0
-    state |= {
-        "missing": {},
-        "extra": dict(W_skip=torch.zeros(D, D)),
-        "misshapen": {"encoder.weight": state["encoder.weight"].T.contiguous()},
-        "overflowed": dict(b_dec=torch.full((D,), 1e5).half()),
-        "bfloat16": {name: tensor.bfloat16() for name, tensor in state.items() if tensor.ndim},
-        "zero row": {},
-    }[change]
+    load, save = (torch.load, torch.save) if library == "dictionary_learning" else (load_file, save_file)
+    state = load(tmp_path / weights)
     if change == "missing":
         del state["b_dec"]
-    (torch.save if library == "dictionary_learning" else save_file)(state, tmp_path / weights)
-    wanted = {"overflowed": r"b_pre \(torch.float16\) are NaN or infinite", "bfloat16": "type of the tensors is", "zero row": "2 of 20 decoder rows"}
-    with pytest.raises(FormatError, match=wanted.get(change, r"tensors is .* is wanted")):
+    else:
+        state["W_skip" if change == "extra" else "encoder.weight"] = torch.zeros(D, D)
+    save(state, tmp_path / weights)
+    with pytest.raises(FormatError, match=r"tensors is .* is wanted"):
         read(tmp_path)
 
 
@@ -351,13 +325,13 @@ def test_a_class_that_is_no_model_of_ours_is_refused(dict_class, tmp_path):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in formats.KINDS["topk"]])
-def test_sparsify_holds_topk_models_only(kind, tmp_path):
+def test_sparsify_holds_topk_models_only(kind, random_sae, tmp_path):
     with pytest.raises(FormatError, match=f"sparsify cannot hold .*: kind is {kind}, but topk or multi_topk is wanted"):
         foreign.write_sparsify(random_sae(kind), tmp_path / "sae", ORIGIN)
     assert not list(tmp_path.iterdir())
 
 
-def test_the_formula_of_sparsify_gives_our_output(acts, tmp_path):
+def test_the_formula_of_sparsify_gives_our_output(acts, random_sae, tmp_path):
     foreign.write_sparsify(made := random_sae("multi_topk"), tmp_path, ORIGIN)
     w, config, x = load_file(tmp_path / "sae.safetensors"), json.loads((tmp_path / "cfg.json").read_text(encoding="utf-8")), normalise(acts).x
     z = keep(((x - w["b_dec"]) @ w["encoder.weight"].T + w["encoder.bias"]).relu(), config["k"])
@@ -387,7 +361,7 @@ def test_a_file_of_sparsify_itself_opens_as_the_model_it_is(changes, kind, tmp_p
         (dict(num_latents=24), r"tensors is .*\(20, 6\).*\(24, 6\).* is wanted"),
     ],
 )
-def test_what_is_no_topk_autoencoder_is_refused(changes, message, tmp_path):
+def test_what_is_no_topk_autoencoder_is_refused(changes, message, random_sae, tmp_path):
     foreign.write_sparsify(random_sae("topk"), tmp_path, ORIGIN)
     unstamp(tmp_path, "cfg.json", **changes)
     with pytest.raises(FormatError, match=message):

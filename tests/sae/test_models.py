@@ -59,7 +59,7 @@ def test_reconstruct_takes_any_leading_dimensions_and_answers_in_the_models_unit
 
 # --- one interface for every kind --------------------------------------------------------------------------------
 
-KINDS = ("topk", "multi_topk", "batch_topk", "matryoshka", "relu", "relu_norm", "gated", "jumprelu")
+KINDS = list(recipe.KINDS)
 EXTRAS = {"batch_topk": {"threshold"}, "matryoshka": {"threshold"}, "jumprelu": {"threshold"}, "gated": {"r_mag", "b_gate"}}
 
 

@@ -12,7 +12,7 @@ from companion.sae.models import normalise
 SMALL = recipe.TrainConfig(n=48, k=4, steps=30, batch=64, lr=1e-3, dead_after_tokens=256)
 
 
-KINDS = ("topk", "multi_topk", "batch_topk", "matryoshka", "relu", "relu_norm", "gated", "jumprelu")
+KINDS = list(recipe.KINDS)
 
 
 def _config(kind, **more):
