@@ -132,12 +132,6 @@ def test_a_latent_that_is_always_on_is_summed_in_pieces_and_the_same_every_time(
     assert (results[0][N - 5 : N - 1] == 0).all()
 
 
-def test_one_column_sums_the_values_of_each_latent(generator):
-    indices, values = _code(generator, torch.float32)
-    totals = kernels.transposed_gather(eager.ByLatent(indices, N), values, torch.ones(B, 1, device=DEVICE))
-    _close(totals[:, 0], eager.dense(indices, values.double(), N).sum(0), torch.float32)
-
-
 def test_half_precision_is_summed_in_float32():
     ones = torch.ones(1, 16, device=DEVICE, dtype=torch.float16)
     W = torch.full((16, 1), 0.25, device=DEVICE, dtype=torch.float16)
