@@ -3,7 +3,7 @@
 How many latents fire is not known beforehand, so these are trained with dense products.
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -22,6 +22,9 @@ def from_dense(z: Float[Tensor, "B L"]) -> Code:
 class Dense(Autoencoder):
     """What the penalised models share: dense latents, and a reconstruction from them."""
 
+    decisive: ClassVar[str] = "b_enc"
+    """The bias of the pre-activation that must be positive for a latent to fire."""
+
     def latents(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B L"]:
         """Activations of all latents."""
         raise NotImplementedError
@@ -32,16 +35,11 @@ class Dense(Autoencoder):
     def dead_code(self, x: Float[Tensor, "B D"], dead: Int[Tensor, " dead"], k: int) -> Float[Tensor, "B D"]:
         """What the `k` largest of the dead latents make of x, by the pre-activations that decide whether they fire."""
         rows = dead if len(dead) else dead.new_zeros(1)  # the dead are in other shards: one that cannot win keeps the graph the same
-        p = self._seen(x) @ self.W_enc[rows].T + self._decisive[rows]
+        p = self._seen(x) @ self.W_enc[rows].T + getattr(self, self.decisive)[rows]
         values, at = p.topk(min(k, len(rows)), dim=1)
         offered = values.detach() if len(dead) else torch.full_like(values, -torch.inf)
         chosen = torch.isfinite(self.mesh.rivals(offered, k))
         return self._gathered(torch.relu(values) * chosen, self._by(rows[at]))
-
-    @property
-    def _decisive(self) -> Tensor:
-        """The bias of the pre-activation that must be positive for a latent to fire."""
-        return self.b_enc
 
     def _seen(self, x: Tensor) -> Tensor:
         return x - self.mesh.shared(self.b_pre) if self.centred else x
@@ -105,6 +103,7 @@ class Gated(Dense):
 
     kind = "gated"
     betas = (0.0, 0.999)
+    decisive = "b_gate"
 
     def __init__(self, W_enc: Tensor, W_dec: Tensor, b_enc: Tensor, b_pre: Tensor, k: int | None = None):
         super().__init__(W_enc, W_dec, b_enc, b_pre, k)
@@ -118,10 +117,6 @@ class Gated(Dense):
         by_gates = self.mesh.summed(gates @ self.W_dec.detach()) + self.b_pre.detach()
         terms = self._terms(x, z, gates.sum())
         return terms._replace(error=terms.error + (by_gates - x).square().sum())
-
-    @property
-    def _decisive(self) -> Tensor:
-        return self.b_gate
 
     def _gates_and_latents(self, x: Tensor) -> tuple[Tensor, Tensor]:
         p = self._projected(x)
@@ -151,11 +146,6 @@ class JumpReLU(Dense):
         super().__init__(W_enc, W_dec, b_enc, b_pre, k)
         self.threshold = nn.Parameter(torch.full_like(b_enc, self.START * self.d**0.5))
 
-    @property
-    def bandwidth(self) -> float:
-        """Width of the kernel, in the units of pre-activations."""
-        return self.BANDWIDTH * self.d**0.5
-
     def latents(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B L"]:
         return self._latents_and_active(x)[0]
 
@@ -165,11 +155,11 @@ class JumpReLU(Dense):
 
     def _latents_and_active(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The relu stands for a threshold that is never below zero."""
-        return _Jump.apply(torch.relu(self._projected(x) + self.b_enc), self.threshold, self.bandwidth)
+        return _Jump.apply(torch.relu(self._projected(x) + self.b_enc), self.threshold, self.BANDWIDTH * self.d**0.5)
 
 
 class _Jump(torch.autograd.Function):
-    """p 1[p > threshold] and 1[p > threshold] of non-negative p."""
+    """p 1[p > threshold] and 1[p > threshold], both for p > 0; p is not negative."""
 
     @staticmethod
     def forward(ctx, p, threshold, bandwidth):
