@@ -128,6 +128,19 @@ def test_the_first_step_is_adam_s_on_the_stated_loss(kind, acts, generator):
         torch.testing.assert_close(last.tensors()[name], t, atol=1e-5, rtol=1e-5, msg=name)
 
 
+def test_aux_k_counts_for_a_thirty_second(acts):
+    losses, x = [], normalise(acts[:64]).x
+    for aux_k in (0, 8):
+        training = train.Training(_config("topk", aux_k=aux_k), acts, torch.Generator().manual_seed(0))
+        training.sae.b_enc.data[:5], training.silence[:5] = -100.0, 10**8
+        training.advance(acts[:64])
+        losses.append(training.loss)
+    sae = recipe.start(normalise(acts).x, training.config, torch.Generator().manual_seed(0))
+    sae.b_enc.data[:5] = -100.0
+    aux = recipe.aux_loss(sae, x, sae(x), torch.arange(5), 8)
+    torch.testing.assert_close(losses[1] - losses[0], aux.detach() / 32, rtol=1e-3, atol=1e-6)
+
+
 # --- schedules in the loop ---------------------------------------------------------------------------------------
 
 
