@@ -16,7 +16,7 @@ KINDS = {
     "multi_topk": dict(k=3),
     "batch_topk": dict(k=3),
     "matryoshka": dict(k=3, clip=0.5),
-    "relu": dict(penalty=4.0, lr=4e-2, resample_at=(8, 16, 24)),
+    "relu": dict(penalty=4.0, lr=4e-2, resample_at=(14, 16, 24), dead_after_tokens=31),  # some are dead at 14: its draws precede those of 16
     "relu_norm": dict(penalty=20.0, lr=4e-2, clip=0.5, penalty_warmup=25),
     "gated": dict(penalty=10.0, lr=4e-2),
     "jumprelu": dict(penalty=10.0, lr=1e-1, ema=None),
