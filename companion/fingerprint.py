@@ -52,7 +52,10 @@ def of(make: Callable, config: Any) -> dict[str, Any]:
         SetupError: a module of the package was changed on disk after this process imported it.
     """
     walk = _Walk()
-    described = {"configuration": walk.value(config, "the configuration"), "make": walk.value(make, "make"), "reached": walk.reached}
+    try:
+        described = {"configuration": walk.value(config, "the configuration"), "make": walk.value(make, "make"), "reached": walk.reached}
+    except RecursionError:
+        raise UnhashableError(f"the configuration, or a value that {make.__name__} reads, holds itself and cannot be hashed.") from None
     modules = source.closure(walk.imported)
     libraries = {name.split(".")[0] for name in walk.imported.union(*modules.values())}
     return described | {
