@@ -68,7 +68,8 @@ def _render_all(root: Path, pages: list[Path]) -> int:
         for line in record.differences(recorded, rows):
             print(f"    {line}", flush=True)
         if run.output() == "record" and rows:
-            record.write(root / "figures" / "claims.json", record.merge(record.read(root / "figures" / "claims.json"), rows))
+            at = root / "figures" / "claims.json"
+            files.write(at, record.as_json(record.merge(record.read(at), rows)))
             write_generated(root)
     if run.output() == "again":
         print("\n".join(["values that moved by more than a tenth:", *record.moved(recorded, seen)]))
