@@ -187,13 +187,15 @@ def _pickled(value: Any, where: str) -> tuple:
     """
     if isinstance(value, property):
         return value.fget, value.fset, value.fdel
-    if isinstance(value, functools.cached_property) or hasattr(value, "__wrapped__"):
-        return (value.func if isinstance(value, functools.cached_property) else value.__wrapped__,)
+    if isinstance(value, functools.cached_property):
+        return (value.func,)
     try:
         reduced = copyreg.dispatch_table.get(type(value), lambda held: held.__reduce_ex__(4))(value)
     except Exception as error:
-        raise UnhashableError(
-            f"{where}: a {type(value).__qualname__} cannot be hashed, so a result that depends on it could go stale."
-            " Pass what is needed of it through the configuration (numbers, strings, arrays, dataclasses, functions)."
-        ) from error
-    return (reduced,) if isinstance(reduced, str) else reduced
+        if not hasattr(value, "__wrapped__"):
+            raise UnhashableError(
+                f"{where}: a {type(value).__qualname__} cannot be hashed, so a result that depends on it could go stale."
+                " Pass what is needed of it through the configuration (numbers, strings, arrays, dataclasses, functions)."
+            ) from error
+        reduced = ""
+    return (getattr(value, "__wrapped__", reduced),) if isinstance(reduced, str) else reduced

@@ -49,7 +49,7 @@ def reads(code: CodeType) -> tuple[set[str], set[str]]:
     """The globals that code looks up and the dotted names that it imports, in functions and classes inside it too."""
     looked_up, imported, module = set(), set(), ""
     for step in (step for each in _codes(code) for step in dis.get_instructions(each)):
-        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"):
             looked_up.add(step.argval)
         elif step.opname == "IMPORT_NAME":
             imported.add(module := step.argval)

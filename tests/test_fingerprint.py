@@ -88,7 +88,7 @@ def decorated(x):
 
 decorated.power = 5
 triple = outer(3)
-tripled = functools.partial(stop, least=3)
+tripled = functools.update_wrapper(functools.partial(stop, least=3), stop)
 
 def draw(x):  # never called by make
     return x
