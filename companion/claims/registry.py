@@ -89,16 +89,12 @@ def path_of(notebook: str) -> Path:
 
 
 def load(notebook: str) -> Registry:
-    """The claims of a notebook; errors as in `read`."""
-    return read(path_of(notebook))
-
-
-def read(path: Path) -> Registry:
-    """The claims of one file.
+    """The claims of a notebook.
 
     Raises:
         ClaimError: no file, an entry that cannot judge, an id that is there twice, an unknown field.
     """
+    path = path_of(notebook)
     if not path.is_file():
         raise ClaimError(f"there is no claims file {path.name} in companion/claims")
     try:
@@ -126,7 +122,7 @@ def _claim(entry: dict) -> Claim:
 
 
 def all_pages() -> list[Registry]:
-    """Every claims file, in the order of the pages; errors as in `read`, and where two pages share an id."""
-    pages = [read(path) for path in sorted(FOLDER.glob("*.toml"))]
+    """Every claims file, in the order of the pages; errors as in `load`, and where two pages share an id."""
+    pages = [load(path.stem) for path in sorted(FOLDER.glob("*.toml"))]
     _refuse_twice([id for page in pages for id in page.claims], "claims files")
     return pages
