@@ -212,6 +212,13 @@ def test_a_global_that_cannot_be_hashed_is_an_error_that_says_what_to_do():
         fingerprint.of(page(lock)["make"], None)
 
 
+def test_a_value_that_holds_itself_is_an_error():
+    held = []
+    held.append(held)
+    with pytest.raises(fingerprint.UnhashableError, match="holds itself and cannot be hashed"):
+        fingerprint.of(make, held)
+
+
 @pytest.mark.parametrize(
     "text", ["import own\ndef make(config):\n    return own.f()\n", "def make(config):\n    from own import f\n    return f()\n"]
 )
