@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from companion import claims, render
+from companion import render
 from companion.claims import record, registry
 
 PAGE = """# %% [markdown]
@@ -47,20 +47,14 @@ control = ["zero"]
 README = f"# Name\n[![Open In Colab](https://old/notebooks/01_page.ipynb)\n{render.BEGIN}\n{render.END}\nThe end.\n"
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch, own_cache):
-    for name in ("notebooks", "companion", "figures", "registry"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "README.md").write_text(README, encoding="utf-8")
-    (tmp_path / "registry" / "01.toml").write_text(TOML, encoding="utf-8")
-    (tmp_path / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/me/mine"\n', encoding="utf-8")
-    write_page(tmp_path, "1.0")
-    monkeypatch.setattr(registry, "FOLDER", tmp_path / "registry")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COMPANION_PROFILE", "laptop")
+@pytest.fixture(autouse=True)
+def _written(project, monkeypatch):
+    (project / "README.md").write_text(README, encoding="utf-8")
+    (project / "registry" / "01.toml").write_text(TOML, encoding="utf-8")
+    (project / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/me/mine"\n', encoding="utf-8")
+    write_page(project, "1.0")
     monkeypatch.setenv("COMPANION_OUTPUT", "here")  # main sets it; undone afterwards
     monkeypatch.setenv("COMPANION_SEED", "0")
-    return tmp_path
 
 
 def write_page(project, value: str) -> None:
@@ -173,12 +167,3 @@ def test_pictures_are_kept_small_and_look_the_same():
     assert len(small) < len(buffer.getvalue())
     full, kept = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=float) for data in (buffer.getvalue(), small))
     assert np.abs(full - kept).mean() < 3  # of 255
-
-
-def test_a_page_in_a_folder_of_its_own_still_finds_its_claims(tmp_path, monkeypatch, own_cache):
-    """As in Colab: no checkout around it, the claims come with the package."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COMPANION_PROFILE", "laptop")
-    one = claims.Page("02_phase_change")
-    assert one.registry.claims
-    assert one._figures == tmp_path / "figures"
