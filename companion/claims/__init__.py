@@ -25,7 +25,7 @@ from companion import files, memo, run
 from companion.claims import card, picture, record, registry, verdicts
 from companion.claims.registry import ClaimError
 
-__all__ = ["ClaimError", "Page", "opening"]
+__all__ = ["ClaimError", "Page", "opening", "shipped"]
 
 log = logging.getLogger("companion")
 Numbers = float | Sequence[float]
@@ -160,6 +160,11 @@ def opening(notebook: str) -> None:
 
     if png := picture.opening(notebook):
         display(_image(png), display_id=OPENING)
+
+
+def shipped(name: str) -> dict[str, Any]:
+    """What one page keeps with the package for others to show: companion/openings/<name>.json."""
+    return json.loads((picture.OPENINGS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def _image(png: bytes):
