@@ -25,8 +25,6 @@ CONTROLS, REST = ("#555555", "#888888", "#bbbbbb"), ("#dcdcdc", "#ececec")
 """Several controls in one panel; all the other things, in turn."""
 PAGE, QUIET, SHADED, INSIDE = "#ffffff", "#777777", "#f2f2f2", "#eef3f9"
 """The page, also in the gaps between shapes; remarks; a range that is set apart; the inside of a sketched shape."""
-POSITIVE, NEGATIVE = PAPER, OURS
-"""Signs of weights, as in `DIVERGING`."""
 MONO, POLY = "#cfe3f7", "#fbdccd"
 """Faint tint behind a neuron of one feature, and of several."""
 FATES = {"not learned": PAGE, "superposed": PAPER, "dedicated": OURS}
