@@ -151,6 +151,17 @@ def test_the_log_tells_of_rates_that_rise_and_fall_to_nothing(acts, generator):
     assert [row["lr"] for row in log] == pytest.approx([5e-4, 1e-3, 1e-3, 1e-3, 1e-3, 8e-4, 6e-4, 4e-4, 2e-4, 0])
 
 
+def test_the_last_step_of_a_falling_rate_changes_nothing(acts):
+    ends = []
+    for steps in (9, 10):
+        training = train.Training(_config("relu", steps=10, decay=0.5, lr=1e-3), acts, torch.Generator().manual_seed(0))
+        for _ in range(steps):
+            training.advance(acts[:64])
+        ends.append(training.sae)
+    recipe.constrain_decoder(ends[0])  # which the last step does before it does nothing
+    assert all(torch.equal(a, b) for a, b in zip(*(sae.tensors().values() for sae in ends), strict=True))
+
+
 def test_the_penalty_counts_nothing_at_step_zero_and_all_after_its_warm_up(acts):
     """The first loss is the same with and without a coefficient; the loss of a run that has warmed up is not."""
     rows = {}
