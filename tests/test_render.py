@@ -39,7 +39,8 @@ band_from = "theory"
 why = "arithmetic"
 control = ["zero"]
 """
-README = "# Name\n[![Open In Colab](https://colab.research.google.com/github/old/old/blob/main/notebooks/01_page.ipynb)\n<!-- claims -->\n<!-- end of claims -->\nThe end.\n"
+LINK = "https://colab.research.google.com/github/old/old/blob/main/notebooks/01_page.ipynb"
+README = f"# Name\n[![Open In Colab]({LINK})\n<!-- claims -->\n<!-- end of claims -->\nThe end.\n"
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ from companion.plots.style import CATEGORIES, FATES, OURS, THEORY, Row
 
 SHARP = 192
 """Dots per inch of pictures, which are shown at 96."""
+MARGIN = dict(l=60, r=10, t=40, b=50)
 WRAPPED = {"display": "flex", "flex_flow": "row wrap"}
 
 
@@ -125,7 +126,7 @@ def solids(W: dict[str, Float[ndarray, "F 3"]], static: Figure) -> dict[str, Any
     hidden = dict(visible=False, range=[-1.05, 1.05])
     eye = dict(zip("xyz", 1.5 * polytopes.to_viewer(), strict=True))
     figure.update_scenes(xaxis=hidden, yaxis=hidden, zaxis=hidden, aspectmode="cube", camera={"eye": eye})
-    figure.update_layout(_as_large_as(static))
+    figure.update_layout(margin=MARGIN)
     return turnable(figure, static)
 
 
@@ -141,13 +142,8 @@ def hoverable_points(points: dict[str, tuple[Row, Row]], texts: dict[str, list[s
         )
     figure.update_xaxes(type="log", range=np.log10(axes.get_xlim()).tolist(), title=axes.get_xlabel(), tickvals=axes.get_xticks().tolist())
     figure.update_yaxes(range=list(axes.get_ylim()), title=axes.get_ylabel())
-    figure.update_layout(_as_large_as(static))
+    figure.update_layout(margin=MARGIN)
     return turnable(figure, static)
-
-
-def _as_large_as(static: Figure) -> dict[str, Any]:
-    width, height = static.get_size_inches() * static.dpi
-    return dict(width=int(width), height=int(height), margin=dict(l=60, r=10, t=40, b=50))
 
 
 def turnable(figure: Any, static: Figure) -> dict[str, Any]:

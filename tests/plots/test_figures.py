@@ -109,6 +109,7 @@ FIGURES = {
     vectors.feature_vectors: lambda f: f([SQUARE, SQUARE / 2], ["a", "b"], np.arange(4.0), "importance", [SQUARE, SQUARE]),
     vectors.moving_feature: lambda f: f([np.stack([SQUARE] * 3)], [np.array([0.1, 2.0, 10.0])], ["square"]),
     vectors.small_model: lambda f: f(SQUARE, SQUARE @ SQUARE.T, np.eye(4), {"this run": 1.0, "optimum": 0.5}, np.ones(4)),
+    vectors.stored_and_read: lambda f: f(np.array([1.0, 0, 0.5, 0]), SQUARE, np.array([0.9, 0, 0.4, 0])),
     vectors.feature_graphs: lambda f: f([("pair", np.array([[1.0, -1], [-1, 1]]), [[0, 1]])]),
 }
 

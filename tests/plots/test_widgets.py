@@ -95,7 +95,7 @@ def test_solids_to_turn_have_their_edges_and_spokes_and_a_picture_of_the_same_si
     assert edges["x"].count(None) == 12  # one gap after each edge
     assert spokes["x"][:6] == [0, 1, None, 0, 0, None]
     assert {trace["scene"] for trace in data["data"]} == {"scene", "scene2"}
-    assert [data["layout"][side] for side in ("width", "height")] == (static.get_size_inches() * static.dpi).astype(int).tolist()
+    assert [data["layout"][side] for side in ("width", "height")] == (96 * static.get_size_inches()).astype(int).tolist()
     assert set(shown[0]) == {"application/vnd.plotly.v1+json", "image/png", "text/plain"}
 
 
