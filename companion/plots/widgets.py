@@ -16,7 +16,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from companion.plots.style import OURS, PAPER, THEORY
+from companion.plots.style import FATES, OURS, THEORY
 
 
 class Slider(NamedTuple):
@@ -88,7 +88,7 @@ def hoverable_phases(
 
     stacked = np.stack(list(losses.values()), axis=-1).round(4)
     lines = "<br>".join(f"{name}: %{{customdata[{i}]:.3f}}" for i, name in enumerate(losses))
-    scale = [[0, "white"], [1 / 3, "white"], [1 / 3, PAPER], [2 / 3, PAPER], [2 / 3, OURS], [1, OURS]]
+    scale = [[(i + end) / 3, colour] for i, colour in enumerate(FATES.values()) for end in (0, 1)]
     heat = go.Heatmap(x=importance.round(4), y=density.round(5), z=stacked.argmin(-1), customdata=stacked, colorscale=scale, zmin=0, zmax=2)
     heat.update(showscale=False, hovertemplate="r = %{x:.3g}, p = %{y:.3g}<br>" + lines + "<extra></extra>")
     figure = go.Figure(heat)
