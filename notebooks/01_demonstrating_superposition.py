@@ -60,7 +60,7 @@ class Config:
 
 
 cfg = run.choose(
-    quick=Config(4, 12, 100, seeds=2, steps=350, batch=64),
+    quick=Config(4, 12, 200, seeds=2, steps=350, batch=64),
     laptop=Config(8, 60, 400, seeds=5, steps=1500, batch=256),
     paper=Config(16, 1000, 1000, seeds=10, steps=15_000, batch=1024),
 )
@@ -114,8 +114,9 @@ widgets.live(at_sparsity, S=widgets.Slider(0.0, 0.95, 0.5))
 
 # %% [markdown]
 # Left the five directions; in the middle their overlaps $W_i \cdot W_j$, red where two features point the same way and blue where they point away
-# from each other; right the loss, divided by that of the best *linear* network, which never stores more than two features. The features do not
-# arrive one by one: there are two of them, then four as two crossed pairs, then five as a pentagon.
+# from each other; right the loss, divided by that of the best *linear* network, which never stores more than two features. First there are two
+# features. A third grows slowly out of the origin. After that the arrangement changes in jumps: four features as two crossed pairs, then five as
+# a pentagon.
 #
 # **What differs from the paper.**
 # - Under every small model the best possible one is drawn (dashed), so that each picture says how far from it training ended.
@@ -421,7 +422,7 @@ page.check("F1.pentagon", [worst_gap(W, 72) for W in all_five], control=pentagon
 # The square is exact to a tenth of a degree, and the pentagon is bent by two to three degrees, in the optimum too.
 #
 # What lies between those three sparsities? Here are the optima at the ten densities of the notebook that the paper's authors released. We expect
-# no arrangement besides the ones we have seen.
+# what the slider showed: two, a short third one, four, five.
 
 # %%
 columns = 20.0 ** (-torch.arange(10, dtype=F64) / 9)
@@ -430,8 +431,8 @@ names = [f"p = {p:.3f}" for p in columns.tolist()]
 figure = plots.feature_vectors([W.numpy() for W in ten["W"]], names, importance.numpy(), "importance")
 caption = (
     "Exact optima of n = 5, m = 2, importances 0.9^i, at ten densities p = 1 - S from dense (top left) "
-    "to sparse (bottom right). Look for the two places where the number of arrows changes. The paper "
-    "shows trained models at three of these sparsities."
+    "to sparse (bottom right). Look for the places where the number of arrows changes. The paper shows "
+    "trained models at three of these sparsities."
 )
 page.save_figure(figure, "F1_ten_densities", {"p": columns, **ten}, caption)
 

@@ -137,6 +137,10 @@ assert torch.allclose(torch.stack(sampled), candidates(p, r), rtol=0.02)
 #
 # where $(\cdot)_+$ is the relu; the second follows from the first by parts. While the feature is absent, the error is $(c)_+^2$. Numerical
 # integration should agree with the sum.
+#
+# **The variance $V(p)$.** Let $a$ go to zero: the feature is not stored, and the output is a constant $c$. The loss is then $p\,(\tfrac13 - c +
+# c^2) + (1-p)\,c^2 = \tfrac p3 - p c + c^2$. It is least at the mean, $c = p/2$, and there it is $V(p) = p/3 - p^2/4$. A scan over $c$ should
+# find the same.
 
 
 # %%
@@ -150,22 +154,15 @@ a, c = torch.tensor(0.8, dtype=F64), torch.tensor(-0.1, dtype=F64)
 grid = torch.linspace(0, 1, 10_001, dtype=F64)
 by_quadrature = p * torch.trapezoid((grid - (a * grid + c).relu()) ** 2, grid) + (1 - p) * c.relu() ** 2
 assert abs(one_feature(a, c, p) - by_quadrature) < 1e-7
-{"closed form": one_feature(a, c, p).item(), "numerical integration": by_quadrature.item()}
 
-# %% [markdown]
-# **The variance $V(p)$.** Let $a$ go to zero: the feature is not stored, and the output is a constant $c$. The loss is then $p\,(\tfrac13 - c +
-# c^2) + (1-p)\,c^2 = \tfrac p3 - p c + c^2$. It is least at the mean, $c = p/2$, and there it is $V(p) = p/3 - p^2/4$. A scan over $c$ should
-# find the same.
-
-# %%
 constants = torch.linspace(0, 1, 1001, dtype=F64)
-without = one_feature(torch.tensor(1e-3, dtype=F64), constants, p)
+not_stored = torch.tensor(1e-3, dtype=F64)
+without = one_feature(not_stored, constants, p)
 assert abs(without.min() - data.variance(p)) < 1e-3
 assert abs(constants[without.argmin()] - p / 2) < 2e-3
 {
-    "least loss of a constant": without.min().item(),
-    "V(p)": data.variance(p).item(),
-    "at": constants[without.argmin()].item(),
+    "one feature": (one_feature(a, c, p).item(), by_quadrature.item()),
+    "a constant": (without.min().item(), data.variance(p).item()),
 }
 
 # %% [markdown]
@@ -337,7 +334,13 @@ def optima(cfg):
     found = {}
     for hidden in (1, 2):
         law = data.Independent().law(p, hidden + 1)
-        best = exact.optimum(starts(hidden, cfg.random), law, importances(r, hidden), steps=cfg.steps, rate=cfg.rate)
+        best = exact.optimum(
+            starts(hidden, cfg.random),
+            law,
+            importances(r, hidden),
+            steps=cfg.steps,
+            rate=cfg.rate,
+        )
         found |= {f"W {hidden}": best.W, f"loss {hidden}": best.loss}
     return found
 
@@ -357,7 +360,7 @@ for hidden in (1, 2):
 
 # %%
 def trained(cfg):
-    """Norm and interference of the extra feature, n = 2, m = 1, per coarse cell: mean over runs without the one of highest loss."""
+    """Norm and interference of the extra feature per coarse cell: mean over runs without the worst one."""
     r_axis, p_axis, _, _ = axes(cfg.coarse)
     schedule, norm, interference = train.Schedule(10 * cfg.steps, 128, 0.02), [], []
     for r in r_axis:
@@ -384,7 +387,8 @@ by_training = memo.memo(trained, cfg)
 r_axis, p_axis, r_cell, p_cell = axes(cfg.cells)
 square = (cfg.cells, cfg.cells)  # (density, importance)
 theory_of = {hidden: theory.fates(p_cell, r_cell, hidden) for hidden in (1, 2)}
-predicted = {hidden: torch.stack(list(losses.values())).argmin(0).reshape(square) for hidden, losses in theory_of.items()}
+stacked = {hidden: torch.stack(list(losses.values())) for hidden, losses in theory_of.items()}
+predicted = {hidden: losses.argmin(0).reshape(square) for hidden, losses in stacked.items()}
 fine_r, fine_p, at_r, at_p = axes(300)
 
 
@@ -393,13 +397,12 @@ def closed_map(hidden):  # colours of the least closed form, on a grid so fine t
     return "least of the closed forms", fine_r.numpy(), fine_p.numpy(), plots.outcomes(least.numpy())
 
 
-def exact_map(hidden, others=None):
-    norm, interference = (found[f"{name} {hidden}"].reshape(square).numpy() for name in ("norm", "interference"))
-    colours = plots.fate_colour(norm, interference, others)
+def exact_map(hidden, others=0.0):
+    extra = (found[f"{name} {hidden}"].reshape(square).numpy() for name in ("norm", "interference"))
+    colours = plots.fate_colour(*extra, others)
     return "optimum of the exact loss", r_axis.numpy(), p_axis.numpy(), colours
 
 
-# %%
 low_r, high_r = fine_r[fine_r <= 1], fine_r[fine_r >= 1]
 one = torch.ones(2)
 curves = [
@@ -464,7 +467,8 @@ def least(hidden, *names):  # the outcome of least loss among the named ones
 
 
 alone = least(1, "not learned", "dedicated")
-page.check("F6.phases", agreement(1, predicted[1]), control={"the theory without superposition": agreement(1, alone)})
+without = {"the theory without superposition": agreement(1, alone)}
+page.check("F6.phases", agreement(1, predicted[1]), control=without)
 
 # %% [markdown]
 # Nearly every cell agrees. But look at the second map near the top of the red region: the colour fades there instead of ending at a line. The
@@ -478,7 +482,8 @@ page.check("F6.phases", agreement(1, predicted[1]), control={"the theory without
 def at_a_point(r, p):
     r, p = torch.tensor([r], dtype=F64), torch.tensor([p], dtype=F64)
     losses = {name: (loss / data.variance(p)).item() for name, loss in theory.fates(p, r, 1).items()}
-    return plots.fates_at_a_point(r_axis.numpy(), p_axis.numpy(), predicted[1].numpy(), (r.item(), p.item()), losses)
+    place = r.item(), p.item()
+    return plots.fates_at_a_point(r_axis.numpy(), p_axis.numpy(), predicted[1].numpy(), place, losses)
 
 
 widgets.live(at_a_point, r=widgets.Slider(0.1, 10, 0.5, log=True), p=widgets.Slider(0.01, 1, 0.2, log=True))
@@ -494,15 +499,22 @@ widgets.live(at_a_point, r=widgets.Slider(0.1, 10, 0.5, log=True), p=widgets.Sli
 
 # %%
 column = int((r_axis - 0.5).abs().argmin())
-cut = {name: (loss.reshape(square)[:, column] / data.variance(p_axis)).numpy() for name, loss in theory_of[1].items()}
-best_cut = (found["loss 1"].reshape(square)[:, column] / data.variance(p_axis)).numpy()
-figure = toy.fates(cut, best_cut, p_axis.numpy(), f"n = 2, m = 1, relative importance r = {r_axis[column]:.2g}")
+
+
+def over_V(losses):  # of all cells, along the column, in units of V
+    return (losses.reshape(square)[:, column] / data.variance(p_axis)).numpy()
+
+
+cut = {name: over_V(losses) for name, losses in theory_of[1].items()}
+best_cut = over_V(found["loss 1"])
+figure = toy.fates(cut, best_cut, p_axis.numpy(), f"n = 2, m = 1, r = {r_axis[column]:.2g}")
 caption = (
     "Loss in units of V against density, along one column of the map: the three closed forms and the "
     "exact optimum (circles). Where the curves cross, the lower envelope has a kink. The circles leave "
     "the red curve a little before the crossing. The paper describes this crossing without a figure."
 )
-page.save_figure(figure, "F6_fates_along_a_column", {"p": p_axis, "optimum / V": best_cut, "fates / V": cut}, caption)
+numbers = {"p": p_axis, "optimum / V": best_cut, "fates / V": cut}
+page.save_figure(figure, "F6_fates_along_a_column", numbers, caption)
 
 # %% [markdown]
 # Where exactly is the border of the exact optimum, and how long is the extra feature's weight there? Below the border a superposed pair costs
@@ -515,13 +527,19 @@ closed = 4 * importance / (2 + 5 * importance)
 
 
 def borders(steps):
-    """Per importance r < 1: the largest density at which a pair beats leaving the feature out, and |W_2| there."""
+    """Per importance: the largest density at which a pair beats leaving the feature out, and |W_2| there."""
     low, high = closed, (1.5 * closed).clamp_max(0.99)
     pairs = torch.tensor([[[1.0], [-0.9]], [[1.0], [-0.3]]], dtype=F64)
     for _ in range(3):
         p = low + (high - low) * torch.linspace(0, 1, 11, dtype=F64)[:, None]  # (11, R)
         flat, r = p.flatten(), importance.repeat(11)
-        best = exact.optimum(pairs, data.Independent().law(flat, 2), importances(r, 1), steps=steps, rate=0.02)
+        best = exact.optimum(
+            pairs,
+            data.Independent().law(flat, 2),
+            importances(r, 1),
+            steps=steps,
+            rate=0.02,
+        )
         length, gain = best.W[:, 1, 0].abs(), r * data.variance(flat) - best.loss
         pays = ((gain > 2e-6 * flat) & (length > 0.03)).reshape(p.shape)  # the exact loss is good to 1e-6 p
         last = torch.where(pays, torch.arange(11)[:, None], 0).amax(0, keepdim=True)
@@ -605,19 +623,21 @@ p_border = unstable_below(near_one)
 
 
 def least_curvature(p, r, rays=20_000, length=0.05):
-    """(loss at `length` along a ray - loss at the solution without the feature) / length^2 / V, least over the rays."""
+    """Least rise of loss / V over rays from the solution without the feature, over length squared."""
     ray = torch.randn(rays, 4, generator=run.generator(0, "rays"), dtype=F64)
     ray[:, 0], ray[:, 2:] = 0.3 * ray[:, 0], 0.3 * ray[:, 2:]  # most of it along the second weight
     ray = length * ray / ray.norm(dim=1, keepdim=True)
     W = torch.tensor([1.0, 0.0], dtype=F64) + ray[:, :2]
     b = torch.stack([torch.zeros_like(p), p / 2]) + ray[:, 2:]
     weight = torch.stack([torch.ones_like(r), r])
-    return (exact_loss(W[..., None], b, p.expand(rays), weight).min() - r * data.variance(p)) / length**2 / data.variance(p)
+    least = exact_loss(W[..., None], b, p.expand(rays), weight).min()
+    return (least / data.variance(p) - r) / length**2
 
 
 below = torch.stack([least_curvature(0.95 * p, r) for p, r in zip(p_border, near_one, strict=True)])
 beyond = torch.stack([least_curvature(1.05 * p, r) for p, r in zip(p_border, near_one, strict=True)])
-assert (below < 0).all() and (beyond > 0).all()
+assert (below < 0).all()
+assert (beyond > 0).all()
 {"border": p_border.tolist(), "least curvature below it": below.tolist(), "above it": beyond.tolist()}
 
 # %% [markdown]
@@ -630,7 +650,7 @@ assert (below < 0).all() and (beyond > 0).all()
 
 # %%
 followed = torch.tensor([0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0], dtype=F64)
-pair_starts = torch.tensor([[[1.0], [-0.95]], [[1.0], [-0.6]], [[1.0], [-0.3]]], dtype=F64)
+pair_starts = torch.tensor([[[1.0], [-w]] for w in (0.95, 0.6, 0.3, 0.05)], dtype=F64)
 
 
 def shorter_by_longer(task):
@@ -641,9 +661,9 @@ def shorter_by_longer(task):
     return {"ratio": lengths.amin(1) / lengths.amax(1)}
 
 
-path_p = torch.linspace(0.2, 1, 81, dtype=F64)
-task = (path_p.repeat_interleave(len(followed)), followed.repeat(81), 4 * cfg.steps)
-paths = memo.memo(shorter_by_longer, task)["ratio"].reshape(81, -1).T  # (importance, density)
+path_p = torch.linspace(0.2, 0.98, 40, dtype=F64)
+task = (path_p.repeat_interleave(len(followed)), followed.repeat(40), 4 * cfg.steps)
+paths = memo.memo(shorter_by_longer, task)["ratio"].reshape(40, -1).T  # (importance, density)
 ratios = {f"r = {r:g}": row.numpy() for r, row in zip(followed.tolist(), paths, strict=True)}
 panel = lines.Panel(path_p.numpy(), ratios, "density p = 1 - S", "shorter weight / longer weight")
 caption = (
@@ -652,7 +672,8 @@ caption = (
     "r = 0.7 and more it falls to a short weight first, which then shrinks gradually to zero. The "
     "paper has no such figure."
 )
-page.save_figure(lines.lines(panel, size=(6.4, 3.8)), "F6_third_phase", {"p": path_p, "ratio": ratios}, caption)
+figure = lines.lines(panel, size=(6.4, 3.8))
+page.save_figure(figure, "F6_third_phase", {"p": path_p, "ratio": ratios}, caption)
 
 # %% [markdown]
 # So there is a third phase between the near-symmetric pair and the feature left out: an *unequal* pair. Is its lower border a jump? A grid cannot
@@ -663,7 +684,7 @@ page.save_figure(lines.lines(panel, size=(6.4, 3.8)), "F6_third_phase", {"p": pa
 
 # %%
 def zoom(task):
-    """Fall of the ratio across the steepest of ten intervals, and its middle, after each of three refinements."""
+    """Fall of the ratio across the steepest of ten intervals, and its middle; three times, ever finer."""
     r, low, high, steps = task
     falls, middles = [], []
     for _ in range(3):
@@ -677,7 +698,8 @@ def zoom(task):
 
 
 unequal = torch.tensor([0.7, 0.8, 0.9, 1.0], dtype=F64)
-jump = memo.memo(zoom, (unequal, torch.full((4,), 0.5, dtype=F64), torch.full((4,), 0.75, dtype=F64), 4 * cfg.steps))
+half_p, upper_p = torch.full_like(unequal, 0.5), torch.full_like(unequal, 0.75)
+jump = memo.memo(zoom, (unequal, half_p, upper_p, 4 * cfg.steps))
 vanish = memo.memo(zoom, (near_one, p_border - 0.05, p_border + 0.05, 4 * cfg.steps))
 page.check("F6.unequal", jump["falls"][-1], control={"where the short weight vanishes": vanish["falls"][-1]})
 {"falls, ever finer, r = .7, .8, .9, 1": jump["falls"].tolist(), "at p": jump["middles"][-1].tolist()}
@@ -697,7 +719,8 @@ scan_p = unstable_below(scan_r)
 def near_symmetric_gain(task):
     """rV minus the loss of the best pair that began near-symmetric, in units of V."""
     p, r, steps = task
-    best = exact.optimum(pair_starts[:1], data.Independent().law(p, 2), importances(r, 1), steps=steps, rate=0.02)
+    law = data.Independent().law(p, 2)
+    best = exact.optimum(pair_starts[:1], law, importances(r, 1), steps=steps, rate=0.02)
     return {"gain": r - best.loss / data.variance(p)}
 
 
@@ -721,19 +744,20 @@ lower = (
 )
 upper = fine[fine >= scan_r[begins]], unstable_below(fine[fine >= scan_r[begins]])
 borders_of = {
-    "jump: superposed to not learned": first,
-    "jump: near-symmetric to unequal pair": lower,
-    "gradual: unequal pair to not learned": upper,
-    "closed forms": (fine, 4 * fine / (2 + 5 * fine)),
+    "jump: superposed to not learned": [first],
+    "jump: near-symmetric to unequal pair": [lower],
+    "gradual: unequal pair to not learned": [upper],
+    "the closed forms' border": [(fine, 4 * fine / (2 + 5 * fine))],
 }
-looks = [dict(color=c, ls=ls, marker=mark, ms=4) for c, ls, mark in plots.BORDERS]
-figure = lines.curves(borders_of, "relative importance r", "density p = 1 - S", looks, size=(5.6, 4))
+looks = dict(marker="o", ms=4), dict(marker="s", ms=4), dict(ls="--"), dict(ls=":")
+panel = lines.Panel(None, borders_of, "relative importance r", "density p = 1 - S", looks)
 caption = (
-    "Borders of the exact optimum for r up to 1, n = 2, m = 1. Below both blue lines the pair is "
-    "near-symmetric; between the blue and the red line lies the third phase, the unequal pair; above, "
-    "the extra feature is not learned. Dotted, the paper's border."
+    "Borders of the exact optimum for r up to 1, n = 2, m = 1. Below the two solid lines the pair is "
+    "near-symmetric. Between the upper solid line and the dashed one lies the third phase, the unequal "
+    "pair. Above, the extra feature is not learned. Dotted, the border of the paper's closed forms."
 )
-page.save_figure(figure, "F6_exact_borders", {name: list(curve) for name, curve in borders_of.items()}, caption)
+numbers = {name: list(curve[0]) for name, curve in borders_of.items()}
+page.save_figure(lines.lines(panel, size=(5.8, 4)), "F6_exact_borders", numbers, caption)
 
 # %% [markdown]
 # What does this do to the paper's phase change? At small $r$ it stands: one jump. From the point where the lines meet, the extra feature is lost
@@ -748,7 +772,7 @@ page.save_figure(figure, "F6_exact_borders", {name: list(curve) for name, curve 
 # are put together. Dark blue is a dimension at the cost of another feature, pale blue one that the other two made free by sharing.
 
 # %%
-shared = geometry.interference(found["W 2"])[:, 0].reshape(square).clamp(0, 1).numpy()  # of the first of the other two
+shared = geometry.interference(found["W 2"])[:, 0].reshape(square).numpy()  # of one of the other two
 maps = [closed_map(2), exact_map(2, shared)]
 curves = [
     (low_r, 4 * low_r / (2 + 5 * low_r)),
@@ -773,7 +797,8 @@ numbers = {
     "interference": found["interference 2"],
     "of another": shared,
 }
-page.save_figure(plots.outcome_maps(maps, curves, names), "F7_three_features_two_dimensions", numbers, caption)
+figure = plots.outcome_maps(maps, curves, names)
+page.save_figure(figure, "F7_three_features_two_dimensions", numbers, caption)
 three = least(2, "not learned", "superposed", "dedicated")
 page.check(
     "F7.phases",
@@ -788,7 +813,8 @@ page.check(
 
 # %%
 def turns_blue(hidden, densities):
-    first = [int((outcome_found(hidden)[int((p_axis - p).abs().argmin())] == 2).nonzero()[0]) for p in densities]
+    rows = [int((p_axis - p).abs().argmin()) for p in densities]
+    first = [int((outcome_found(hidden)[row] == 2).nonzero()[0]) for row in rows]
     return [(r_axis[i] * r_axis[max(i - 1, 0)]).sqrt().item() for i in first]
 
 
@@ -805,13 +831,26 @@ page.check("F7.vertical", turns_blue(2, (0.1, 0.2, 0.3, 0.4, 0.5)), control=slan
 
 # %%
 def random_starts(cfg):
-    """Per cell of the coarse grid: share of random starts whose loss comes within V(p)/100 of the lowest found there."""
+    """Per coarse cell: share of random starts whose loss comes within V(p)/100 of the lowest found there."""
     _, _, r, p = axes(cfg.coarse)
     shares = {}
     for hidden in (1, 2):
-        free = 0.7 * torch.randn(len(r), cfg.runs, hidden + 1, hidden, generator=run.generator(9, hidden), dtype=F64)
+        free = 0.7 * torch.randn(
+            len(r),
+            cfg.runs,
+            hidden + 1,
+            hidden,
+            generator=run.generator(9, hidden),
+            dtype=F64,
+        )
         law = data.Independent().law(p, hidden + 1)
-        best = exact.optimum(starts(hidden, cfg.random), law, importances(r, hidden), steps=2 * cfg.steps, rate=cfg.rate)
+        best = exact.optimum(
+            starts(hidden, cfg.random),
+            law,
+            importances(r, hidden),
+            steps=2 * cfg.steps,
+            rate=cfg.rate,
+        )
         each = data.Law(law.sets, law.chance.repeat_interleave(cfg.runs, dim=0))
         weight = importances(r, hidden).repeat_interleave(cfg.runs, dim=0)
         path = exact.descend(
@@ -872,7 +911,8 @@ caption = (
     "(left) to sparse; dots are local minima. Watch which diagonal is darkest: equal weights at p = 1, "
     "opposite ones at p = 0.1. As in the comment's figure."
 )
-page.save_figure(figure, "F30_loss_surfaces", {"weights": grid, "densities": densities, "minima": lowest_points}, caption)
+numbers = {"weights": grid, "densities": densities, "minima": lowest_points}
+page.save_figure(figure, "F30_loss_surfaces", numbers, caption)
 
 # %% [markdown]
 # Where is the lowest point of each surface? In the dense case it should be at equal weights, whose product is $1/2$.
@@ -886,7 +926,8 @@ lowest = {p: pairs[surface(p).argmin(), :, 0] for p in (1.0, 0.7, 0.8, 0.9, 0.1)
 antipodal = {"p = .1, where the features are antipodal": lowest[0.1].prod()}
 page.check("F30.confused", lowest[1.0].prod(), control=antipodal)
 law = data.Independent().law(torch.tensor([0.7, 0.8, 0.9], dtype=F64), 2)
-everywhere = torch.cartesian_prod(*[torch.linspace(-1.5, 1.5, 9, dtype=F64)] * 2)[..., None]  # the valley at p = .9 is narrow
+nine = torch.linspace(-1.5, 1.5, 9, dtype=F64)
+everywhere = torch.cartesian_prod(nine, nine)[..., None]  # many starts: the valley at p = .9 is narrow
 free = exact.optimum(everywhere, law, steps=400, rate=0.03).W[..., 0]
 
 

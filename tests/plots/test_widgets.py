@@ -67,10 +67,3 @@ def test_features_to_turn_have_a_picture_beside_them(shown):
     assert [trace["name"] for trace in data["data"]] == ["axes", "other"]
     assert data["data"][0]["x"] == [0, 1, None, 0, 0, None, 0, 0, None]
     assert set(shown[0]) == {"application/vnd.plotly.v1+json", "image/png", "text/plain"}
-
-
-def test_the_map_says_under_the_pointer_what_each_fate_costs(shown):
-    losses = {name: np.full((2, 2), float(i)) for i, name in enumerate(style.FATES)}
-    data = widgets.hoverable_phases(np.array([0.1, 1.0]), np.array([0.1, 1.0]), losses, figure(2))
-    assert all(name in data["data"][0]["hovertemplate"] for name in style.FATES)
-    assert base64.b64decode(shown[0]["image/png"]).startswith(PNG)
