@@ -669,7 +669,7 @@ panel = lines.Panel(path_p.numpy(), ratios, "density p = 1 - S", "shorter weight
 caption = (
     "The exact optimum of n = 2, m = 1: the shorter of the two weights divided by the longer, against "
     "density, for seven importances r. Follow a curve from the left: at small r one fall, to zero. At "
-    "r = 0.7 and more it falls to a short weight first, which then shrinks gradually to zero. The "
+    "larger r it falls to a short weight first, which then shrinks gradually to zero. The "
     "paper has no such figure."
 )
 figure = lines.lines(panel, size=(6.4, 3.8))
