@@ -205,6 +205,9 @@ caption = (
 figure = draw(all_W, all_b, ["linear, S = 0.9", *levels])
 page.save_figure(figure, "F3_relu_models", {"p": densities, "W": all_W, "b": all_b}, caption)
 
+# %% [markdown]
+# The first relu model looks like the linear one. Is it? The same distance as before says so, with the relu models of $S = 0.7$ as the control.
+
 # %%
 dense_control = {"the relu models of S = .7": from_linear(W20[:, 1], b20[:, 1], 0.3)}
 page.check("F3.dense", from_linear(W20[:, 0], b20[:, 0], 1.0), control=dense_control)

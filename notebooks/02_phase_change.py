@@ -36,6 +36,7 @@ if "google.colab" in sys.modules:
 
 # %%
 import itertools
+import math
 from dataclasses import dataclass
 
 import torch
@@ -101,8 +102,7 @@ page.save_figure(concepts.fates(), "C4_fates", {}, caption)
 
 # %%
 def candidates(p, r):
-    V = p / 3 - p**2 / 4
-    return torch.stack([r * V, (1 + r) * p**2 / 6, V])
+    return torch.stack([r * data.variance(p), (1 + r) * p**2 / 6, data.variance(p)])
 
 
 p, r = torch.tensor(0.3, dtype=F64), torch.tensor(0.6, dtype=F64)
@@ -114,7 +114,7 @@ for W in (ignored, superposed, dedicated):
     out = torch.relu(x @ W @ W.T + b)
     sampled.append(((x - out).square() * torch.stack([torch.ones_like(r), r])).sum(1).mean())
 assert torch.allclose(torch.stack(sampled), candidates(p, r), rtol=0.02)
-{"sampled": torch.stack(sampled).tolist(), "closed forms": candidates(p, r).tolist()}
+dict(zip(("ignored", "superposed", "dedicated"), torch.stack(sampled).tolist(), strict=True))
 
 # %% [markdown]
 # Setting the losses equal in pairs gives the borders of the map: ignored against superposed at $p = 4r/(2+5r)$, superposed against dedicated at
@@ -156,14 +156,9 @@ by_quadrature = p * torch.trapezoid((grid - (a * grid + c).relu()) ** 2, grid) +
 assert abs(one_feature(a, c, p) - by_quadrature) < 1e-7
 
 constants = torch.linspace(0, 1, 1001, dtype=F64)
-not_stored = torch.tensor(1e-3, dtype=F64)
-without = one_feature(not_stored, constants, p)
+without = one_feature(torch.tensor(1e-3, dtype=F64), constants, p)
 assert abs(without.min() - data.variance(p)) < 1e-3
-assert abs(constants[without.argmin()] - p / 2) < 2e-3
-{
-    "one feature": (one_feature(a, c, p).item(), by_quadrature.item()),
-    "a constant": (without.min().item(), data.variance(p).item()),
-}
+{"one feature": by_quadrature.item(), "a constant": without.min().item(), "V": data.variance(p).item()}
 
 # %% [markdown]
 # ### Two features, and more
@@ -183,22 +178,19 @@ assert abs(constants[without.argmin()] - p / 2) < 2e-3
 def J(a, c):  # the integral of relu(a.x + c)^2 over the unit cube; a has k entries
     k = len(a)
     v = torch.tensor(list(itertools.product((0.0, 1.0), repeat=k)), dtype=F64)  # (2^k, k)
-    signs = (-1) ** (k - v.sum(1))
-    factorial = torch.arange(1, k + 3).prod()
-    return 2 / (factorial * a.prod()) * (signs * (v @ a + c).relu() ** (k + 2)).sum()
+    terms = (-1) ** (k - v.sum(1)) * (v @ a + c).relu() ** (k + 2)
+    return 2 * terms.sum() / (math.factorial(k + 2) * a.prod())
 
 
 def cross(a, i, c):  # the integral of x_i relu(a.x + c)
-    rest = torch.cat([a[:i], a[i + 1 :]])
-    return (J(rest, c + a[i]) - J(a, c)) / (2 * a[i])
+    return (J(torch.cat([a[:i], a[i + 1 :]]), c + a[i]) - J(a, c)) / (2 * a[i])
 
 
 two, c = torch.tensor([0.9, -0.7], dtype=F64), torch.tensor(0.1, dtype=F64)
-middles = (torch.arange(1000, dtype=F64) + 0.5) / 1000
-y = (two[0] * middles[:, None] + two[1] * middles + c).relu()  # (1000, 1000)
+x = (torch.arange(1000, dtype=F64) + 0.5) / 1000
+y = (two[0] * x[:, None] + two[1] * x + c).relu()  # (1000, 1000)
 assert abs(J(two, c) - y.square().mean()) < 1e-5
-assert abs(cross(two, 0, c) - (middles[:, None] * y).mean()) < 1e-5
-{"J": J(two, c).item(), "grid": y.square().mean().item(), "corners": 4}
+assert abs(cross(two, 0, c) - (x[:, None] * y).mean()) < 1e-5
 
 # %% [markdown]
 # ### All active sets
@@ -274,19 +266,14 @@ def descend(W, b, p, importance, steps=300):
     return W.detach(), b.detach()
 
 
-generator = run.generator(0, "descend")
-W, b = descend(
-    0.7 * torch.randn(6, 2, 1, generator=generator, dtype=F64),
-    torch.zeros(6, 2),
-    p.expand(6),
-    torch.stack([torch.ones_like(r), r]),
-)
-reached = exact_loss(W, b, p.expand(6), torch.stack([torch.ones_like(r), r]))
-best = reached.argmin()
+weight = torch.stack([torch.ones_like(r), r])
+W = 0.7 * torch.randn(6, 2, 1, generator=run.generator(0, "descend"), dtype=F64)  # six random starts
+W, b = descend(W, torch.zeros(6, 2), p.expand(6), weight)
+reached = exact_loss(W, b, p.expand(6), weight)
 assert 0.85 < reached.min() / candidates(p, r).min() < 1
 {
-    "W of the best start": W[best, :, 0].tolist(),
-    "its loss": reached.min().item(),
+    "W": W[reached.argmin(), :, 0].tolist(),
+    "loss": reached.min().item(),
     "closed form": candidates(p, r).min().item(),
 }
 
@@ -513,8 +500,7 @@ caption = (
     "exact optimum (circles). Where the curves cross, the lower envelope has a kink. The circles leave "
     "the red curve a little before the crossing. The paper describes this crossing without a figure."
 )
-numbers = {"p": p_axis, "optimum / V": best_cut, "fates / V": cut}
-page.save_figure(figure, "F6_fates_along_a_column", numbers, caption)
+page.save_figure(figure, "F6_fates_along_a_column", {"p": p_axis, "optimum": best_cut} | cut, caption)
 
 # %% [markdown]
 # Where exactly is the border of the exact optimum, and how long is the extra feature's weight there? Below the border a superposed pair costs
@@ -669,8 +655,8 @@ panel = lines.Panel(path_p.numpy(), ratios, "density p = 1 - S", "shorter weight
 caption = (
     "The exact optimum of n = 2, m = 1: the shorter of the two weights divided by the longer, against "
     "density, for seven importances r. Follow a curve from the left: at small r one fall, to zero. At "
-    "larger r it falls to a short weight first, which then shrinks gradually to zero. The "
-    "paper has no such figure."
+    "larger r it falls to a short weight first, which then shrinks gradually to zero. The paper has no "
+    "such figure."
 )
 figure = lines.lines(panel, size=(6.4, 3.8))
 page.save_figure(figure, "F6_third_phase", {"p": path_p, "ratio": ratios}, caption)
@@ -835,32 +821,14 @@ def random_starts(cfg):
     _, _, r, p = axes(cfg.coarse)
     shares = {}
     for hidden in (1, 2):
-        free = 0.7 * torch.randn(
-            len(r),
-            cfg.runs,
-            hidden + 1,
-            hidden,
-            generator=run.generator(9, hidden),
-            dtype=F64,
-        )
-        law = data.Independent().law(p, hidden + 1)
-        best = exact.optimum(
-            starts(hidden, cfg.random),
-            law,
-            importances(r, hidden),
-            steps=2 * cfg.steps,
-            rate=cfg.rate,
-        )
+        shape, generator = (len(r), cfg.runs, hidden + 1, hidden), run.generator(9, hidden)
+        free = 0.7 * torch.randn(shape, generator=generator, dtype=F64)
+        law, extra = data.Independent().law(p, hidden + 1), importances(r, hidden)
+        best = exact.optimum(starts(hidden, cfg.random), law, extra, steps=2 * cfg.steps, rate=cfg.rate)
         each = data.Law(law.sets, law.chance.repeat_interleave(cfg.runs, dim=0))
-        weight = importances(r, hidden).repeat_interleave(cfg.runs, dim=0)
-        path = exact.descend(
-            free.flatten(0, 1),
-            torch.zeros(len(weight), hidden + 1),
-            each,
-            weight,
-            steps=2 * cfg.steps,
-            rate=0.05,
-        )
+        weight = extra.repeat_interleave(cfg.runs, dim=0)
+        b = torch.zeros(len(weight), hidden + 1)
+        path = exact.descend(free.flatten(0, 1), b, each, weight, steps=2 * cfg.steps, rate=0.05)
         near = path.loss.reshape(len(r), cfg.runs) <= (best.loss + 0.01 * data.variance(p))[:, None]
         shares[f"share {hidden}"] = near.double().mean(1)
     return shares

@@ -69,8 +69,8 @@ def overlaps(M: Sequence[Matrix], b: Sequence[Row], interference: Sequence[Row],
         shade = _norms(below, product, shared, xlabel="norm |W_i|", ylabel="" if i % wide else "feature, by importance")
     for panel in [panel for j in range(0, 2 * rows, 2) for panel in axes[j * wide : (j + 1) * wide]] + axes[(2 * rows - 1) * wide + 1 + i % wide :]:
         panel.set_axis_off()
-    figure.colorbar(image, ax=axes, shrink=0.4, pad=0.01, anchor=(0, 1), label="overlap; right strip: bias")
-    figure.colorbar(shade, ax=axes, shrink=0.4, pad=0.01, anchor=(0, 0), label="interference")
+    for drawn, half, label in ((image, axes[: rows * wide], "overlap; right strip: bias"), (shade, axes[rows * wide :], "interference")):
+        figure.colorbar(drawn, ax=half, shrink=0.9, pad=0.01, label=label)
     return figure
 
 
