@@ -13,8 +13,8 @@
 # **You will** build the exact loss of a small network from one feature upwards · draw the map of the three outcomes in three ways: from closed
 # forms, from the exact loss, from training · measure at each border whether the weights jump · find a third phase · see what a missing bias does.
 #
-# **Needs** [page 1](01_demonstrating_superposition.ipynb), and integrals of polynomials. **Takes** two minutes at `laptop` on two cores, seconds
-# at `quick` (how to choose: [start here](00_start_here.ipynb#profiles)). Memory below 1 GB.
+# **Needs** [page 1](01_demonstrating_superposition.ipynb), and integrals of polynomials. **Takes** three minutes at `laptop` on two cores,
+# seconds at `quick` (how to choose: [start here](00_start_here.ipynb#profiles)). Memory below 1 GB.
 #
 # **Paper** Elhage et al. 2022, *Toy Models of Superposition*: ["Superposition as a Phase
 # Change"](https://transformer-circuits.pub/2022/toy_model/index.html#phase-change), and the comment by Tom McGrath on the loss surface.
@@ -405,8 +405,8 @@ caption = (
     "What becomes of the extra feature, n = 2, m = 1, over its importance r and the density p (sparser "
     f"downwards): least of three closed forms; exact optimum, {cfg.cells} x {cfg.cells} cells; mean of "
     f"{cfg.runs - 1} of {cfg.runs} models trained {10 * cfg.steps} steps, batch 128, the worst dropped "
-    "as in the paper. Lines: the closed forms' borders. The paper shows the first and the last of "
-    "these maps."
+    "as in the paper. Lines: the closed forms' borders. Pale and purple cells on the right average "
+    "runs that ended differently. The paper shows the first and the last of these maps."
 )
 numbers = {
     "r": r_axis,
@@ -458,8 +458,9 @@ without = {"the theory without superposition": agreement(1, alone)}
 page.check("F6.phases", agreement(1, predicted[1]), control=without)
 
 # %% [markdown]
-# Nearly every cell agrees. But look at the second map near the top of the red region: the colour fades there instead of ending at a line. The
-# next two sections are about that.
+# Nearly every cell agrees. Training is another matter: near $r = 1$ part of the runs end in a worse outcome, and the average is a mixture
+# (section 7 counts them). And look at the second map near the top of the red region: the colour fades there instead of ending at a line. The next
+# two sections are about that.
 #
 # Before that, try points of your own. Move the two sliders: the cross moves over the map, and the bars show the loss of each outcome at that
 # point. What is the best outcome at $r = 1$ and high density, and by how much?
@@ -640,10 +641,13 @@ pair_starts = torch.tensor([[[1.0], [-w]] for w in (0.95, 0.6, 0.3, 0.05)], dtyp
 
 
 def shorter_by_longer(task):
-    """|shorter weight| / |longer one| at the exact optimum, for pairs of densities and importances."""
+    """Shorter weight over longer one at the best end of four descents, per density and importance."""
     p, r, steps = task
-    best = exact.optimum(pair_starts, data.Independent().law(p, 2), importances(r, 1), steps=steps, rate=0.02)
-    lengths = best.W[..., 0].abs()
+    law, W = data.Independent().law(p.repeat_interleave(4), 2), pair_starts.repeat(len(p), 1, 1)
+    extra = importances(r, 1).repeat_interleave(4, 0)
+    path = exact.descend(W, torch.zeros(len(W), 2), law, extra, steps=steps, rate=0.02)
+    best = path.loss.reshape(-1, 4).argmin(1)
+    lengths = path.W.reshape(-1, 4, 2)[torch.arange(len(p)), best].abs()
     return {"ratio": lengths.amin(1) / lengths.amax(1)}
 
 
@@ -838,9 +842,10 @@ shares = memo.memo(random_starts, cfg)
 grids = [shares[f"share {hidden}"].reshape(cfg.coarse, cfg.coarse).numpy() for hidden in (1, 2)]
 figure = plots.share_of_starts(r_coarse.numpy(), p_coarse.numpy(), grids, ["n = 2, m = 1", "n = 3, m = 2"])
 caption = (
-    f"Share of {cfg.runs} random starts per cell that end within V/100 of the best loss. Look at r "
-    "between 1 and 3: where several outcomes are nearly as good, runs get stuck. Mean over the map: "
-    f"{grids[0].mean():.0%} (left), {grids[1].mean():.0%} (right). The paper has no such figure."
+    f"Share of {cfg.runs} random starts per cell that end within V/100 of the best loss. Look at "
+    "importances near 1 (left) and above 1 (right): where several outcomes are nearly as good, runs "
+    f"get stuck. Mean over the map: {grids[0].mean():.0%} (left), {grids[1].mean():.0%} (right). The "
+    "paper has no such figure."
 )
 page.save_figure(figure, "F6_random_starts", {"r": r_coarse, "p": p_coarse, "shares": grids}, caption)
 
