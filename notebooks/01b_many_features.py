@@ -27,10 +27,7 @@ import sys
 import numpy
 
 if "google.colab" in sys.modules:
-    get_ipython().run_line_magic(
-        "pip",
-        "install -q 'superposition-companion[lm,live] @ git+https://github.com/OWNER/superposition-companion'",
-    )
+    get_ipython().run_line_magic("pip", "install -q 'superposition-companion[lm,live] @ git+https://github.com/OWNER/superposition-companion'")
     assert numpy.__version__ == importlib.metadata.version("numpy"), "numpy was replaced: Runtime > Restart session, then run again"
 
 # %%

@@ -28,10 +28,7 @@ import sys
 import numpy
 
 if "google.colab" in sys.modules:
-    get_ipython().run_line_magic(
-        "pip",
-        "install -q 'superposition-companion[lm,live] @ git+https://github.com/OWNER/superposition-companion'",
-    )
+    get_ipython().run_line_magic("pip", "install -q 'superposition-companion[lm,live] @ git+https://github.com/OWNER/superposition-companion'")
     assert numpy.__version__ == importlib.metadata.version("numpy"), "numpy was replaced: Runtime > Restart session, then run again"
 
 # %%
@@ -944,7 +941,7 @@ page.check("F30.bias", alignment(free), control=confused)
 #    broken = expected_loss(orthogonal, torch.zeros(2, dtype=F64), p, torch.ones(2))
 #    nudged = expected_loss(orthogonal + 0.01, torch.zeros(2, dtype=F64), p, torch.ones(2))
 #    package = exact_loss(orthogonal[None], torch.zeros(1, 2), p[None])
-#    assert broken.isnan() and nudged < 0.001 and package.abs() < 1e-6
+#    assert broken.isnan() and nudged < 1e-3 and package.abs() < 1e-6
 #    ```
 #
 #    An overlap of zero makes it 0/0, although the integral itself is harmless. The package integrates overlaps below a thousandth by their mean.
@@ -971,7 +968,7 @@ page.check("F30.bias", alignment(free), control=confused)
 #    nine = torch.tensor([0.9], dtype=F64)
 #    W_pair, b_pair = descend(torch.tensor([[[0.9], [-0.4]]], dtype=F64), torch.zeros(1, 2), nine, torch.ones(2), steps=1000)
 #    in_V = exact_loss(W_pair, b_pair, nine) / data.variance(nine)
-#    assert 0.99 < in_V < 0.999
+#    assert 0.99 < in_V < 1 - 1e-3
 #    ```
 #
 #    The pair, by less than one percent of $V$. Training on samples cannot see so small a difference; the exact loss can.
