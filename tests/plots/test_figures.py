@@ -48,7 +48,8 @@ FIGURES = {
     dynamics.branches: lambda f: f({"ends as": {"octahedron": 3}}, np.array([-1.0, -0.9, -0.7]), np.linspace(-1, -0.7, 9)),
     heatmaps.matrices: lambda f: f([SQUARE @ SQUARE.T], ["a"]),
     heatmaps.overlaps: lambda f: f([SQUARE @ SQUARE.T] * 2, [np.zeros(4)] * 2, [np.ones(4)] * 2, ["a", "b"]),
-    heatmaps.phase_diagram: lambda f: f(LEVELS, LEVELS, np.eye(3), np.eye(3) / 2, FATE, list(style.FATES)),
+    heatmaps.outcome_maps: lambda f: f([("theory", LEVELS, LEVELS, heatmaps.outcomes(FATE))], [(LEVELS, LEVELS)], {"superposed": (1, 1)}),
+    heatmaps.weights_in_three: lambda f: f([SQUARE @ SQUARE.T] * 2, [np.ones(4)] * 2, [np.ones(4)] * 2, ["a", "b"]),
     heatmaps.fates_at_a_point: lambda f: f(LEVELS, LEVELS, FATE, (1.0, 1.0), dict.fromkeys(style.FATES, 0.5)),
     heatmaps.share_of_starts: lambda f: f(LEVELS, LEVELS, [np.eye(3)], ["n = 2, m = 1"]),
     heatmaps.loss_surfaces: lambda f: f(np.linspace(-1, 1, 9), [np.add.outer(np.arange(9.0), np.arange(9.0))], ["p = 1"], [np.array([[-1.0, -1.0]])]),
@@ -108,6 +109,7 @@ FIGURES = {
     toy.training: lambda f: f(UP, {"n": SEEDS}, {"n": SEEDS}, 0.8),
     vectors.feature_vectors: lambda f: f([SQUARE, SQUARE / 2], ["a", "b"], np.arange(4.0), "importance", [SQUARE, SQUARE]),
     vectors.moving_feature: lambda f: f([np.stack([SQUARE] * 3)], [np.array([0.1, 2.0, 10.0])], ["square"]),
+    vectors.at_level: lambda f: f(SQUARE, np.ones(4), UP, UP, 1),
     vectors.small_model: lambda f: f(SQUARE, SQUARE @ SQUARE.T, np.eye(4), {"this run": 1.0, "optimum": 0.5}, np.ones(4)),
     vectors.stored_and_read: lambda f: f(np.array([1.0, 0, 0.5, 0]), SQUARE, np.array([0.9, 0, 0.4, 0])),
     vectors.feature_graphs: lambda f: f([("pair", np.array([[1.0, -1], [-1, 1]]), [[0, 1]])]),
@@ -237,9 +239,10 @@ def test_what_was_recorded_elsewhere_says_where(plot):
 
 
 def test_fates_have_the_paper_s_colours():
-    white, red, blue = heatmaps.fate_colour(*heatmaps.PURE)
+    white, red, blue, pale = heatmaps.fate_colour(np.array([0.0, 1, 1, 1]), np.array([0.0, 1, 0, 0]), np.array([0.0, 0, 0, 1]))
     assert white == pytest.approx([1, 1, 1])
     assert (red.argmax(), blue.argmax()) == (0, 2)
+    assert (pale > blue).all()
 
 
 def test_a_stack_is_as_high_as_its_positive_weights_and_as_deep_as_its_negative_ones():
