@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/01_demonstrating_superposition.ipynb)
 #
-# **Pages**
+# **Pages** [Start here](00_start_here.ipynb) · [1b. Many features →](01b_many_features.ipynb)
 #
 # A layer with two numbers can store five properties of its input, if they rarely occur together. On this page you train the smallest network that
 # does so, see where it puts the five, and find out how rare they have to be. This is the first thing to understand about why single neurons of
@@ -19,7 +19,7 @@
 # Motivation"](https://transformer-circuits.pub/2022/toy_model/index.html#motivation) and ["Demonstrating
 # Superposition"](https://transformer-circuits.pub/2022/toy_model/index.html#demonstrating).
 #
-# **On this page**
+# **On this page** [1 First look: five features, two dimensions](#first-look) · [2 Data](#data) · [3 Model](#model) · [4 Training](#training) · [5 What training finds](#found) · [6 Why the relu matters](#relu) · [7 Train one yourself](#live) · [8 Your turn](#your-turn) · [9 Limits](#limits) · [10 What was checked](#checked)
 
 # %% tags=["skip-execution"]
 import importlib.metadata
@@ -446,7 +446,7 @@ over = (descents / least[:, None] - 1).numpy()
 spread = dict(zip(("S = 0", "S = 0.8", "S = 0.9"), over, strict=True))
 caption = (
     f"Loss above the best one found, for {cfg.starts} random starts per sparsity, each sorted from low "
-    "to high; the red line is one percent. Look at the steps at S = 0.8 and 0.9: each is an "
+    "to high; the dark line is one percent. Look at the steps at S = 0.8 and 0.9: each is an "
     "arrangement of its own. The paper has no such figure."
 )
 figure = toy.runs_against_optimum(spread)

@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/01b_many_features.ipynb)
 #
-# **Pages**
+# **Pages** [← 1. Demonstrating superposition](01_demonstrating_superposition.ipynb) · [Start here](00_start_here.ipynb) · [2. Superposition as a phase change →](02_phase_change.ipynb)
 #
 # [Page 1](01_demonstrating_superposition.ipynb) stored five features in two dimensions. Here are twenty features in five dimensions and eighty in
 # twenty. With so many, you can watch superposition spread: it begins among the features that matter least, and as features get rarer it reaches
@@ -18,7 +18,7 @@
 # **Paper** Elhage et al. 2022, *Toy Models of Superposition*: ["Demonstrating
 # Superposition"](https://transformer-circuits.pub/2022/toy_model/index.html#demonstrating).
 #
-# **On this page**
+# **On this page** [1 Data and models](#models) · [2 The linear model](#linear) · [3 Relu models, from dense to sparse](#relu) · [4 How many are stored](#counts) · [5 Eighty features](#larger) · [6 A start that fails](#start) · [7 Your turn](#your-turn) · [8 Limits](#limits) · [9 What was checked](#checked)
 
 # %% tags=["skip-execution"]
 import importlib.metadata
@@ -294,7 +294,7 @@ named = {"represented, |W_i| > 1/2": count.numpy(), "of them alone": alone.numpy
 figure = toy.counts(densities.tolist(), named, "features (of 20, in 5 dimensions)")
 caption = (
     "Number of represented features and of those with a dimension to themselves, against density p = 1 "
-    f"- S; one line for each of {cfg.seeds} seeds, n = 20, m = 5. The gap between blue and red is "
+    f"- S; one line for each of {cfg.seeds} seeds, n = 20, m = 5. The gap between blue and orange is "
     "superposition. The paper shows one model per sparsity and no such count."
 )
 numbers = {"p": densities, "represented": count, "alone": alone, "loss / linear optimum": ratio}

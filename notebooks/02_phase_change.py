@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/02_phase_change.ipynb)
 #
-# **Pages**
+# **Pages** [← 1b. Many features](01b_many_features.ipynb) · [Start here](00_start_here.ipynb) · [3. Features in superposition form polytopes →](03_superposition_geometry.ipynb)
 #
 # Give a network one feature more than it has dimensions. It can ignore the feature, give it a dimension at the cost of another one, or store both
 # in superposition. On this page you compute which of the three is best, for every importance and every sparsity, and then look closely at the
@@ -19,7 +19,7 @@
 # **Paper** Elhage et al. 2022, *Toy Models of Superposition*: ["Superposition as a Phase
 # Change"](https://transformer-circuits.pub/2022/toy_model/index.html#phase-change), and the comment by Tom McGrath on the loss surface.
 #
-# **On this page**
+# **On this page** [1 The question](#question) · [2 The exact loss](#exact-loss) · [3 The map](#map) · [4 A jump, or a gradual change?](#border) · [5 A third phase](#third) · [6 Three features in two dimensions](#three) · [7 How often a single run finds it](#starts) · [8 A confused feature, and what the bias does to it](#confused) · [9 Your turn](#your-turn) · [10 Limits](#limits) · [11 What was checked](#checked)
 
 # %% tags=["skip-execution"]
 import importlib.metadata
