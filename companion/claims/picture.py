@@ -40,6 +40,8 @@ def as_dark_png(figure: Figure, caption: str = "") -> bytes:
     """The same picture for a dark page: ground and ink change places, colours that mean something stay. The figure is changed."""
     for artist in figure.findobj(lambda artist: not isinstance(artist, (Axes, Figure))):  # their grounds are patches, found by themselves
         _exchange(artist)
+        if box := getattr(artist, "get_bbox_patch", lambda: None)():  # the ground of a label, which is found nowhere else
+            _exchange(box)
     figure.patch.set_facecolor(DARK)
     return as_png(figure, caption, facecolor=DARK)
 
