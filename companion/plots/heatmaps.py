@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from companion.plots.bars import bars
 from companion.plots.lines import DENSITY, Log, frame
-from companion.plots.style import DIVERGING, FATES, INTERFERENCE, MARKED, PAGE, PALE, THEORY, Curve, Matrix, Plane, Row, panels, styled
+from companion.plots.style import DIVERGING, FATES, INTERFERENCE, PAGE, PALE, THEORY, Curve, Matrix, Plane, Row, panels, styled
 
 
 def heat(axes: Axes, W: Matrix, limit: float = 1.0, **settings) -> AxesImage:
@@ -140,7 +140,7 @@ def loss_surfaces(grid: Row, surfaces: Sequence[Float[ndarray, "G G"]], titles: 
         levels = surface.min() + (np.quantile(surface, 0.75) - surface.min()) * np.linspace(0, 1, 18) ** 2
         filled = panel.contourf(grid, grid, surface.T, levels=levels, extend="max")
         panel.contour(grid, grid, surface.T, levels=levels, colors=PAGE, linewidths=0.3)
-        panel.plot(*points.T, "o", color=MARKED, mec=PAGE, ms=7, label="local minimum")
+        panel.plot(*points.T, "o", color=PAGE, mec=THEORY, ms=7, label="local minimum")
         panel.set(title=title, xlabel="weight of feature 1", aspect="equal")
         panel.grid(visible=False)
         figure.colorbar(filled, ax=panel, shrink=0.8, ticks=levels[::6], format="%.3f")
