@@ -25,7 +25,7 @@ from companion import files, memo, run
 from companion.claims import card, picture, record, registry, verdicts
 from companion.claims.registry import RegistryError
 
-__all__ = ["ClaimError", "Page", "RegistryError", "opening"]
+__all__ = ["ClaimError", "Page", "RegistryError", "opening", "shipped"]
 
 log = logging.getLogger("companion")
 Numbers = float | Sequence[float]
@@ -126,6 +126,12 @@ class Page:
             self._keep(picture.OPENINGS / f"{self.notebook}.png", png)
             self._keep(folder / f"{name}.dark.png", picture.as_dark_png(figure, caption))
 
+    def ship(self, name: str, held: dict[str, Any]) -> None:
+        """Keep what another page shows of this one as companion/openings/<name>.json, below 30 kB; only where the record is made."""
+        if self.output == "record" and self.profile != "quick":
+            about = {"profile": self.profile, "config": self.config_hash, "page": self.notebook}
+            self._keep(picture.OPENINGS / f"{name}.json", numbers_as_json(name, held, about))
+
     def close(self) -> None:
         """Show the page's claims as a table, and note them for `make figures` and `make record`.
 
@@ -166,6 +172,12 @@ def opening(notebook: str) -> None:
 
     if png := picture.opening(notebook):
         display(_image(png), display_id=OPENING)
+
+
+def shipped(name: str) -> dict[str, Any]:
+    """What a page has kept for others with `Page.ship`; empty before the record was made."""
+    path = picture.OPENINGS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _image(png: bytes):
