@@ -19,9 +19,7 @@ from torch import Tensor
 from companion import memo, run
 from companion.evals.reconstruction import normalised_mse
 from companion.lm import sources, subject, training
-from companion.lm.sources import HubConfig, ShippedConfig
 from companion.lm.subject import Subject
-from companion.lm.training import SubjectConfig
 from companion.sae import recipe
 from companion.sae.models import Autoencoder, normalise
 from companion.sae.recipe import TrainConfig
@@ -45,7 +43,7 @@ class DictionaryConfig:
         ValueError: weights to keep that there are not.
     """
 
-    subject: SubjectConfig | ShippedConfig | HubConfig
+    subject: sources.Config
     train: TrainConfig
     layer: int = 2
     """Block after which the residual stream is taken, from 0; the paper takes three quarters of the depth."""
@@ -69,18 +67,14 @@ class DictionaryConfig:
 
 def variant(config: DictionaryConfig, *, seed: int | None = None, keep: tuple[str, ...] | None = None, **train: Any) -> DictionaryConfig:
     """The same dictionary with another seed, other weights kept, or other fields of its `TrainConfig` (n, k, lr, ...)."""
-    return replace(
-        config,
-        train=replace(config.train, **train),
-        seed=config.seed if seed is None else seed,
-        keep=config.keep if keep is None else keep,
-    )
+    own = dict(seed=config.seed if seed is None else seed, keep=config.keep if keep is None else keep)
+    return replace(config, train=replace(config.train, **train), **own)
 
 
 # --- the subject and its text -------------------------------------------------------------------------------------------
 
 
-def offline_subject(name: str) -> ShippedConfig | SubjectConfig:
+def offline_subject(name: str) -> sources.ShippedConfig | training.SubjectConfig:
     """A subject that needs no network, by name: the one that ships with the package, or with COMPANION_SUBJECT=train the
     configuration to train it here.
 
@@ -91,12 +85,12 @@ def offline_subject(name: str) -> ShippedConfig | SubjectConfig:
     return replace(training.OFFLINE[name], seed=run.seed_shift()) if run.subject_source() == "train" else known
 
 
-def open_subject(config: SubjectConfig | ShippedConfig | HubConfig, step: int | None = None) -> Subject:
+def open_subject(config: sources.Config, step: int | None = None) -> Subject:
     """The memoised subject model, made first if need be, at its last or a kept step."""
     return subject.open_subject(memo.memo_folder(sources.prepare, config), step, run.device())
 
 
-def kept_steps(config: SubjectConfig | ShippedConfig | HubConfig) -> list[int]:
+def kept_steps(config: sources.Config) -> list[int]:
     """Training steps at which `open_subject` can open this subject."""
     return sources.kept_steps(memo.memo_folder(sources.prepare, config))
 
@@ -126,11 +120,6 @@ def _last(name: str, key: Any, make) -> Any:
         _held.pop(name, None)  # before the next is made: there is room for one
         _held[name] = key, make()
     return _held[name][1]
-
-
-def release() -> None:
-    """Give back the memory of the activations that are held for the next dictionary."""
-    _held.clear()
 
 
 def heldout(config: DictionaryConfig) -> Heldout:

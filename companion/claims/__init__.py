@@ -183,7 +183,7 @@ def shipped(name: str) -> dict[str, Any]:
 def _image(png: bytes):
     from IPython.display import Image
 
-    return Image(png, width=picture.width(png), alt=picture.description(png))
+    return Image(png, width=picture.width(png), metadata={"alt": picture.description(png)})
 
 
 def hash_of(config: Any) -> str:

@@ -3,6 +3,7 @@
 notebook = "01_demonstrating_superposition"
 paper = "Toy Models of Superposition"
 opening = "F1_five_features"                                          the figure at the head of the page and in the README
+question = "At which sparsity does ...?"                              what the page answers
 
 [[claim]]
 id = "F1.pentagon"
@@ -84,6 +85,8 @@ class Registry:
     claims: dict[str, Claim]
     opening: str = ""
     """Name of the figure that stands at the head of the page and in the README."""
+    question: str = ""
+    """What the page answers, for readers who look for a page."""
 
 
 def path_of(notebook: str) -> Path:
@@ -108,7 +111,7 @@ def read(path: Path) -> Registry:
     try:
         held = tomllib.loads(path.read_text(encoding="utf-8"))
         claims = [_claim(entry) for entry in held["claim"]]
-        registry = Registry(held["notebook"], held["paper"], {claim.id: claim for claim in claims}, held.get("opening", ""))
+        registry = Registry(held["notebook"], held["paper"], {claim.id: claim for claim in claims}, held.get("opening", ""), held.get("question", ""))
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise RegistryError(f"{path.name}: {error!r}") from error
     if len(registry.claims) < len(claims):

@@ -53,21 +53,12 @@ def invert(loss: float, steps: Int[np.ndarray, " S"], curve: Float[np.ndarray, "
 
 
 def compute_fraction(
-    spliced: Float[torch.Tensor, " N"],
-    curve: Float[torch.Tensor, "S N"],
-    steps: Int[np.ndarray, " S"],
-    generator: torch.Generator,
-    resamples: int = 500,
+    spliced: Float[torch.Tensor, " N"], curve: Float[torch.Tensor, "S N"], steps: Int[np.ndarray, " S"], generator: torch.Generator
 ) -> ComputeFraction:
     """Fraction of pre-training compute that a model with loss `spliced` is worth.
 
-    Everything is paired: column j of `curve` and entry j of `spliced` are mean losses on the same context j, and the
-    bootstrap resamples contexts, so the noise they share cancels.
-
-    Args:
-        spliced: loss per context with the reconstruction in place.
-        curve: loss per context at each kept step, last row the finished model.
-        steps: the kept steps, positive and increasing.
+    `curve` has the mean loss of each context at each kept step, the last row that of the finished model, and `spliced` that of the
+    same contexts with the reconstruction in place; the bootstrap resamples contexts, so the noise they share cancels.
 
     Raises:
         ValueError: the contexts do not pair, or `steps` is not as said.
@@ -80,5 +71,5 @@ def compute_fraction(
         means = groups[0].mean(axis=0)
         return invert(means[-1], steps, monotone(means[:-1])) / steps[-1]
 
-    found = bootstrap(fraction, [everything.T.numpy()], generator, resamples)
+    found = bootstrap(fraction, [everything.T.numpy()], generator, resamples=500)
     return ComputeFraction(*map(float, found), bool(spliced.double().mean() > everything[0].mean()))

@@ -41,11 +41,6 @@ class Step(NamedTuple):
     s: int = 4
     """Bytes per number."""
 
-    @property
-    def parameters(self) -> int:
-        """2nd weights, n and d biases."""
-        return 2 * self.n * self.d + self.n + self.d
-
     def dense_flops(self) -> dict[str, int]:
         """10 Bdn in five products of 2 Bdn (encoder, decoder, dL/dz, dL/dW_dec, dL/dW_enc), 8 Bdn for AuxK, 2nd for the gradient of b_pre.
 
@@ -68,7 +63,7 @@ class Step(NamedTuple):
         """
         code, w, x, rows = (self.s * size for size in (0 if fused else self.B * self.n, self.n * self.d, self.B * self.d, self.B * self.k * self.d))
         parts = {"encoder": code + w + x, "selection": code, "decoder": rows + x, "dL/dz": rows + x, "dL/dW_dec": rows + w, "dL/dW_enc": rows + w}
-        return parts | {"Adam": ADAM_BYTES * self.parameters}
+        return parts | {"Adam": ADAM_BYTES * (2 * self.n * self.d + self.n + self.d)}
 
 
 def training_flops(tokens: Float[np.ndarray, "..."], d: int, n: int) -> Float[np.ndarray, "..."]:

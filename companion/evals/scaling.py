@@ -55,8 +55,6 @@ PAPER_JOINT = JointLaw(-0.50, 0.26, -0.017, -0.042, -1.32, -0.085)
 
 
 class Quality(NamedTuple):
-    r2: float
-    """Share of the variance of ln L that the law explains."""
     residual: float
     """Largest relative residual |L - fit| / fit."""
     aic: float
@@ -67,9 +65,8 @@ def quality(L: Float[Array, " P"], fitted: Float[Array, " P"], parameters: int) 
     """How well a law with so many fitted parameters describes the points."""
     _check(L, fitted)
     rss = np.square(np.log(L / fitted)).sum()
-    spread = np.square(np.log(L) - np.log(L).mean()).sum()
     aic = len(L) * np.log(max(rss, np.finfo(float).tiny) / len(L)) + 2 * parameters
-    return Quality(float(1 - rss / spread), float(np.abs(L / fitted - 1).max()), float(aic))
+    return Quality(float(np.abs(L / fitted - 1).max()), float(aic))
 
 
 def _check(*columns: Float[Array, " P"], least: int = 1) -> None:
@@ -128,7 +125,7 @@ def fit_joint(n: Float[Array, " P"], k: Float[Array, " P"], L: Float[Array, " P"
     _check(n, k, L, least=7)
     u, v = np.log(n) - np.log(n).mean(), np.log(k) - np.log(k).mean()
     low, log_L = np.log(L.min()), np.log(L)
-    design = _design(u, v)
+    design = np.stack([np.ones_like(u), v, u, u * v], axis=1)
 
     def residuals(p: Array) -> Array:
         return np.logaddexp(design @ p[:4], low + p[4] + p[5] * v) - log_L
@@ -146,10 +143,6 @@ def fit_joint(n: Float[Array, " P"], k: Float[Array, " P"], L: Float[Array, " P"
     return JointLaw(*_uncentred(p[:4], n, k), float(low + p[4] - p[5] * np.log(k).mean()), float(p[5]))
 
 
-def _design(u: Array, v: Array) -> Float[Array, "P 4"]:
-    return np.stack([np.ones_like(u), v, u, u * v], axis=1)
-
-
 def _uncentred(p: Array, n: Array, k: Array) -> tuple[float, ...]:
     """a, bk, bn, g from the plane about the mean of ln n and ln k."""
     (level, in_k, in_n, g), n, k = p.tolist(), float(np.log(n).mean()), float(np.log(k).mean())
@@ -159,10 +152,10 @@ def _uncentred(p: Array, n: Array, k: Array) -> tuple[float, ...]:
 # --- curves of one run each ---------------------------------------------------------------------------------------
 
 
-def log_binned(x: Float[Array, " P"], y: Float[Array, " P"], per_doubling: int = 2) -> tuple[Float[Array, " Q"], Float[Array, " Q"]]:
-    """Means of y over bins of equal width in ln x, at the bins' geometric mean x: batch noise goes, the shape stays."""
+def log_binned(x: Float[Array, " P"], y: Float[Array, " P"]) -> tuple[Float[Array, " Q"], Float[Array, " Q"]]:
+    """Means of y over bins of equal width in ln x, two per doubling, at the bins' geometric mean x: batch noise goes, the shape stays."""
     _check(x, y)
-    at = np.floor(np.log2(x / x[0]) * per_doubling + 1e-9).astype(int)
+    at = np.floor(np.log2(x / x[0]) * 2 + 1e-9).astype(int)
     bins = [at == i for i in np.unique(at)]
     return np.array([np.exp(np.log(x[b]).mean()) for b in bins]), np.array([y[b].mean() for b in bins])
 

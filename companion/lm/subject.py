@@ -6,7 +6,6 @@ TransformerLens, and tests hold the two together. Works for every model of the G
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -34,7 +33,6 @@ def open_subject(folder: Path, step: int | None = None, device: str = "cpu") -> 
     Raises:
         SubjectError: the folder holds no subject, or the step was not kept or published.
     """
-    folder = Path(folder)
     if not ((folder / "tokens.safetensors").is_file() and (folder / "subject.json").is_file()):
         raise SubjectError(f"{folder} holds no subject model (tokens.safetensors and subject.json); make one with sources.prepare")
     steps = kept_steps(folder)
@@ -51,11 +49,8 @@ class Subject:
         self.blocks: nn.ModuleList = model.transformer.h
         self.d_model: int = model.config.n_embd
         self.device = next(model.parameters()).device
-
-    @property
-    def name(self) -> str:
-        """The model's own name, on the hub or "python-stdlib-4l", to store beside whatever is computed from it."""
-        return json.loads((self.folder / "subject.json").read_text(encoding="utf-8"))["name"]
+        self.name: str = json.loads((folder / "subject.json").read_text(encoding="utf-8"))["name"]
+        """The model's own, on the hub or "python-stdlib-4l", to store beside whatever is computed from it."""
 
     def tokens(self, split: str) -> Int[Tensor, "N T"]:
         """All contexts of a split, "train" or "heldout", on the CPU."""
@@ -121,37 +116,29 @@ class Subject:
 
     @torch.no_grad()
     def _reach(self, tokens: Int[Tensor, "N T"], site: str) -> Float[Tensor, "N T D"]:
-        with self._capture(site) as caught:
-            try:
-                self.model.transformer(tokens, use_cache=False)
-            except _Reached:
-                return caught[0]
-        raise SubjectError(f"the forward pass of {self.name} never came to {site}")
+        module, side = self._locate(site)
 
-    @contextmanager
-    def _capture(self, site: str) -> Iterator[list[Tensor]]:
-        block, path, side = self._locate(site)
-        module, caught = block.get_submodule(path), []
-
-        def stop(_, inputs, output=None):
+        def stop(_, inputs, output):
             value = inputs[0] if side == "in" else output
-            caught.append(value[0] if isinstance(value, tuple) else value)
-            raise _Reached
+            raise _Reached(value[0] if isinstance(value, tuple) else value)
 
-        handle = module.register_forward_pre_hook(stop) if side == "in" else module.register_forward_hook(stop)
+        handle = module.register_forward_hook(stop)
         try:
-            yield caught
+            self.model.transformer(tokens, use_cache=False)
+        except _Reached as reached:
+            return reached.args[0]
         finally:
             handle.remove()
 
-    def _locate(self, site: str) -> tuple[nn.Module, str, str]:
+    def _locate(self, site: str) -> tuple[nn.Module, str]:
         prefix, _, rest = site.partition(".")
         layer, _, name = rest.partition(".")
         if prefix != "blocks" or name not in SITES or not layer.isdigit() or int(layer) >= len(self.blocks):
             known = ", ".join(f"blocks.<0-{len(self.blocks) - 1}>.{name}" for name in SITES)
             raise SubjectError(f"{site!r} is no site of {self.name}; sites are {known}")
-        return self.blocks[int(layer)], *SITES[name]
+        path, side = SITES[name]
+        return self.blocks[int(layer)].get_submodule(path), side
 
 
 class _Reached(Exception):
-    pass
+    """Ends a forward pass at a site, with the activations there."""

@@ -1,10 +1,9 @@
 """Train the offline subject: a GPT-2 of a few layers on this machine's own Python library, its checkpoints kept."""
 
-import json
 import math
 import platform
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -61,7 +60,6 @@ def train(folder: Path, config: SubjectConfig) -> None:
         model.safetensors, config.json, tokenizer files    the trained model
         checkpoint-<step>/                                 the same model along the way
         tokens.safetensors                                 train and heldout contexts, (N, T) int32
-        training.json                                      configuration and training loss per step
 
     Raises:
         corpus.EmptyCorpusError: no Python sources on this machine.
@@ -69,7 +67,6 @@ def train(folder: Path, config: SubjectConfig) -> None:
     tokens = prepare_tokens(folder, config)
     model = new_model(config)
     kept = set(checkpoint_steps(config.steps, config.checkpoints))
-    losses = []
     batches = context_batches(tokens["train"], config.batch, config.steps, torch.Generator().manual_seed(config.seed))
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.lr, betas=(0.9, 0.95), weight_decay=config.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: learning_rate_factor(step, config))
@@ -77,13 +74,12 @@ def train(folder: Path, config: SubjectConfig) -> None:
     for step, batch in zip(bar, batches, strict=True):
         if step in kept:
             model.save_pretrained(folder / f"checkpoint-{step}")
-        losses.append(_step(model, optimiser, batch))
+        loss = _step(model, optimiser, batch)
         schedule.step()
         if step % 20 == 0:
-            bar.set_postfix(loss=f"{losses[-1]:.2f}", tokens=f"{(step + 1) * batch.numel():,}", refresh=False)
+            bar.set_postfix(loss=f"{loss:.2f}", tokens=f"{(step + 1) * batch.numel():,}", refresh=False)
     model.save_pretrained(folder / f"checkpoint-{config.steps}")
     model.save_pretrained(folder)
-    (folder / "training.json").write_text(json.dumps({"config": asdict(config), "loss": losses}), encoding="utf-8")
 
 
 def _step(model, optimiser, batch: Int[Tensor, "B T"]) -> float:
@@ -166,19 +162,9 @@ def new_model(config: SubjectConfig):
     from transformers import GPT2Config, GPT2LMHeadModel
 
     quiet_transformers()
-    shape = GPT2Config(
-        vocab_size=config.vocab,
-        n_positions=config.context,
-        n_embd=config.d_model,
-        n_layer=config.layers,
-        n_head=config.heads,
-        activation_function=config.activation,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        bos_token_id=0,
-        eos_token_id=0,
-    )
+    sizes = dict(vocab_size=config.vocab, n_positions=config.context, n_embd=config.d_model, n_layer=config.layers, n_head=config.heads)
+    no_dropout = dict(resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
+    shape = GPT2Config(**sizes, **no_dropout, activation_function=config.activation, bos_token_id=0, eos_token_id=0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         return GPT2LMHeadModel(shape)

@@ -4,16 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
-from companion.plots.lines import level
-from companion.plots.style import CONTROL, OURS, PALE, PAPER, SECOND, THEORY, Row, note, panels, sheet, styled
+from companion.plots.lines import Share, frame, level
+from companion.plots.style import ARMS, CONTROL, MARKED, OURS, QUIET, SECOND, SHADED, THEORY, Row, Rows, note, panels, sheet, styled
 
-ARMS = (OURS, PALE, SECOND, PAPER)
-"""Best to worst expected arm of the comparison of dead latents."""
 WIDE = 20
 """A panel whose largest value is so many times its smallest has a logarithmic axis."""
 
@@ -24,10 +20,7 @@ def bars(
 ) -> None:  # fmt: skip
     """A horizontal bar per name, the first on top, from `left` to the mean of its values; several values (seeds) are dots too.
 
-    Args:
-        written: what stands at the end of a bar, as a format of its mean {0} and length {1}.
-        whiskers: (low, high) ends per name.
-        settings: what `Axes.set` takes.
+    written: what stands at the end of a bar, as a format of its mean. whiskers: (low, high) ends per name. settings: what `Axes.set` takes.
     """
     seeds = [np.atleast_1d(value) for value in values]
     means = np.array([value.mean() for value in seeds])
@@ -38,7 +31,7 @@ def bars(
         if len(value) > 1:
             axes.plot(value, np.full(len(value), at), "o", color=THEORY, ms=3)
         if written:
-            note(axes, written.format(means[at], means[at] - left), (end, at), (4, 0), va="center", fontsize=8)
+            note(axes, written.format(means[at]), (end, at), (4, 0), va="center", fontsize=8)
     axes.set_yticks(range(len(seeds)), list(names))
     axes.yaxis.set_inverted(True)
     axes.grid(axis="y", visible=False)
@@ -46,26 +39,20 @@ def bars(
 
 
 @styled
-def dead_latents(tokens: Row, arms: Mapping[str, Float[np.ndarray, "seed step"]], threshold: int, never: Mapping[str, Row]) -> Figure:
+def dead_latents(tokens: Row, arms: Mapping[str, Rows], threshold: int, never: Mapping[str, Row]) -> Figure:
     """Share of dead latents by tokens, one colour per arm and one line per seed; beside it the share silent on held-out text.
 
-    Args:
-        threshold: tokens of silence after which a latent counts as dead; before them none can be.
-        never: share of latents that fire nowhere on held-out text after training, one value per seed.
+    threshold: tokens of silence after which a latent counts as dead. never: share that fires nowhere on held-out text, one value per seed.
     """
     figure, (curve, upright) = panels(1, 2)
-    curve.axvspan(0, threshold, color="#f2f2f2", zorder=0)
-    note(curve, "none can be dead yet", (threshold / 2, 0.5), where=("data", "axes fraction"), rotation=90, ha="center", va="center", color="#777777")
+    curve.axvspan(0, threshold, color=SHADED, zorder=0)
+    note(curve, "none can be dead yet", (threshold / 2, 0.5), where=("data", "axes fraction"), rotation=90, ha="center", va="center", color=QUIET)
     for at, (name, colour) in enumerate(zip(arms, ARMS, strict=True)):
         curve.plot(tokens, arms[name].T, color=colour, alpha=0.8)
         upright.bar(at, np.mean(never[name]), color=colour, label=name)
         upright.plot(np.full(len(never[name]), at), never[name], "o", color=THEORY, ms=3)
-    curve.set(xlabel="tokens seen", ylabel="dead latents")
-    curve.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
-    upright.set(ylabel="latents silent on held-out text", xticks=[])
-    for axes in (curve, upright):
-        axes.set_ylim(0, None)
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    frame(curve, "tokens seen", Share("dead latents"), ylim=(0, None))
+    frame(upright, "", Share("latents silent on held-out text"), ylim=(0, None), xticks=[])
     figure.legend(loc="outside upper center", ncols=len(arms))
     return figure
 
@@ -79,7 +66,7 @@ def loss_when_replaced(losses: Mapping[str, Sequence[float]], clean: float) -> F
     figure, (axes,) = panels(size=(6.0, 2.6))
     rises = [np.maximum(np.subtract(loss, clean), 1e-3) for loss in losses.values()]
     left = min(rise.min() for rise in rises) / 3
-    bars(axes, losses, rises, [OURS] + [CONTROL] * (len(losses) - 1), "+{0:.3g} nats", left=left, xscale="log")
+    bars(axes, losses, rises, [OURS] + [CONTROL] * (len(losses) - 1), "+{:.3g} nats", left=left, xscale="log")
     axes.set(xlabel=f"rise of the cross-entropy over {clean:.2f} nats per token (log scale)", xlim=(left, 4 * max(rise.max() for rise in rises)))
     return figure
 
@@ -88,15 +75,14 @@ def loss_when_replaced(losses: Mapping[str, Sequence[float]], clean: float) -> F
 def sparsity_factors(scores: Mapping[str, Mapping[str, Row]], references: Mapping[str, float], paper: Mapping[str, float]) -> Figure:
     """The ablation score and its two factors, as distributions over ablations.
 
-    Args:
-        scores: by what is removed, then by factor ("score", "vocabulary", "position"), one value per ablation.
-        references, paper: horizontal lines for the vocabulary factor and for the score, by name.
+    scores: by what is removed, then by factor ("score", "vocabulary", "position"), one value per ablation. references, paper: horizontal
+    lines for the vocabulary factor and for the score, by name.
     """
     figure, axes = panels(1, 3, size=(3.2, 3.4), sharey=True)
     titles = {"score": "score A", "vocabulary": "= vocabulary factor", "position": "× position factor"}
     for panel, (factor, title) in zip(axes, titles.items(), strict=True):
         parts = panel.violinplot([values[factor] for values in scores.values()], showmedians=True, showextrema=False, widths=0.8)
-        for body, colour in zip(parts["bodies"], (OURS, PAPER, CONTROL, THEORY), strict=False):
+        for body, colour in zip(parts["bodies"], (OURS, SECOND, CONTROL, THEORY), strict=False):
             body.set(facecolor=colour, alpha=0.6)
         parts["cmedians"].set(color=THEORY, linewidth=1.2)
         panel.set_xticks(range(1, len(scores) + 1), list(scores), fontsize=8)
@@ -129,8 +115,8 @@ def mistakes_and_cures(lessons: Sequence[Lesson]) -> Figure:
         means = np.array([np.mean(value) for value in values])
         wide = means.min() > 0 and means.max() > WIDE * means.min()
         left = means.min() / 3 if wide else 0.0
-        colours = [PAPER] * len(lesson.mistakes) + [OURS] * len(lesson.cure)
-        bars(panel, names, values, colours, f"{{0:{lesson.digits}}}", left=left, xscale="log" if wide else "linear")
+        colours = [MARKED] * len(lesson.mistakes) + [OURS] * len(lesson.cure)
+        bars(panel, names, values, colours, f"{{:{lesson.digits}}}", left=left, xscale="log" if wide else "linear")
         most = max(np.max(value) for value in values) or 1.0
         panel.set_xlim(left, most * (most / left) ** 0.25 if wide else 1.3 * most)
         panel.tick_params(axis="y", labelsize=7)

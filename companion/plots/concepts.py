@@ -9,10 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, Polygon, Rectangle
 from numpy import ndarray
 
-from companion.plots.style import CATEGORIES, CONTROL, OURS, PAPER, THEORY, panels, styled
+from companion.plots.style import CATEGORIES, CONTROL, INSIDE, MARKED, OURS, PAGE, QUIET, THEORY, panels, styled
 
-LABEL = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
-GREY = "#808080"
+LABEL = {"facecolor": PAGE, "edgecolor": "none", "alpha": 0.75, "pad": 0.8}
 
 
 def canvas(axes: Axes, title: str, caption: str = "", *, x: tuple[float, float] = (-1.4, 1.4), y: tuple[float, float] = (-1.4, 1.4)) -> None:
@@ -77,16 +76,16 @@ def superposition_hypothesis() -> Figure:
         arrow(one, tip, CONTROL, f"{i}", width=1.1)
         shadow = (tips[0] @ tip) * tip
         one.plot(*zip(tips[0], shadow, strict=True), color=CONTROL, lw=0.8, ls=":", zorder=0)
-        one.plot([0, shadow[0]], [0, shadow[1]], color=PAPER if i in (2, 5) else CONTROL, lw=5, alpha=0.8, solid_capstyle="butt", zorder=1)
+        one.plot([0, shadow[0]], [0, shadow[1]], color=MARKED if i in (2, 5) else CONTROL, lw=5, alpha=0.8, solid_capstyle="butt", zorder=1)
     arrow(one, tips[0], OURS, "1")
     canvas(several, "several active: ambiguity", "features 1 and 3 are active; their sum (red)\npoints along feature 2, which is not")
     for i, tip in enumerate(tips):
         colour, width = (OURS, 2.2) if i in (0, 2) else (CONTROL, 1.1)
         arrow(several, tip, colour, f"{i + 1}", width=width)
     both = tips[0] + tips[2]
-    arrow(several, both, PAPER, width=2.6, zorder=4)
+    arrow(several, both, MARKED, width=2.6, zorder=4)
     for i in (0, 2):
-        several.plot(*zip(tips[i], both, strict=True), color=PAPER, lw=0.8, ls=":")
+        several.plot(*zip(tips[i], both, strict=True), color=MARKED, lw=0.8, ls=":")
     canvas(networks, "a small network stands for a larger one", x=(-0.3, 7.3), y=(-3.3, 2.9))
     networks.text(3.6, 0, "≈", fontsize=26, ha="center", va="center", color=THEORY)
     _network(networks, 0.2, 11, (2, 8), "large and sparse", "one feature per unit,\nfew active at a time")
@@ -101,7 +100,7 @@ def _network(axes: Axes, left: float, width: int, active: Sequence[int], name: s
         for i, y in enumerate(height):
             for j in active if i in active and x < left + 2 else ():
                 axes.plot([x, x + 1.25], [y, height[j]], color=OURS, lw=0.7, alpha=0.7, zorder=0)
-            fill, edge = (OURS, OURS) if i in active else ("white", CONTROL)
+            fill, edge = (OURS, OURS) if i in active else (PAGE, CONTROL)
             axes.add_patch(Circle((x, y), 0.13, facecolor=fill, edgecolor=edge, lw=0.9))
     axes.text(left + 1.25, 2.5, name, ha="center", fontsize=8.5)
     axes.text(left + 1.25, -2.5, caption, ha="center", va="top", fontsize=8.5)
@@ -116,7 +115,7 @@ def experiment() -> Figure:
     _column(axes, 4.9, (0.6, 0.25, 0.75), CATEGORIES[1], "h", "m < n\nhidden dimensions")
     _column(axes, 9.3, (0.05, 0.8, 0, 0.1, 0.42, 0, 0.07, 0), OURS, "x′", "n outputs,\ncompared with x")
     for left, right, wide, narrow, text in ((1.4, 4.2, 2, 0.8, "h = Wᵀ x\n\nW: n × m"), (5.6, 8.4, 0.8, 2, "relu(W h + b)\n\nthe same W")):
-        axes.add_patch(Polygon([(left, wide), (left, -wide), (right, -narrow), (right, narrow)], facecolor="#eef3f9", edgecolor=OURS))
+        axes.add_patch(Polygon([(left, wide), (left, -wide), (right, -narrow), (right, narrow)], facecolor=INSIDE, edgecolor=OURS))
         axes.text((left + right) / 2, 0, text, ha="center", va="center")
     for start, end in ((0.85, 1.35), (4.22, 4.6), (5.2, 5.58), (8.42, 9.0)):
         arrow(axes, (end, 0), THEORY, start=(start, 0), width=1.3)
@@ -128,7 +127,7 @@ def _column(axes: Axes, x: float, values: Sequence[float], colour: str, name: st
     """A vector as a column of cells; the fuller the colour, the larger the entry."""
     top = 0.25 * len(values)
     for i, value in enumerate(values):
-        for look in (dict(fc="white", ec=THEORY, lw=0.8), dict(fc=colour, ec="none", alpha=value)):
+        for look in (dict(fc=PAGE, ec=THEORY, lw=0.8), dict(fc=colour, ec="none", alpha=value)):
             axes.add_patch(Rectangle((x - 0.25, top - 0.5 * (i + 1)), 0.5, 0.5, **look))
     axes.text(x, top + 0.15, name, ha="center", va="bottom", fontsize=12, style="italic")
     axes.text(x, -top - 0.15, caption, ha="center", va="top", fontsize=8)
@@ -141,14 +140,14 @@ def fates() -> Figure:
     canvas(axes[0], "ignored", "the output is its mean;\nits whole variance is lost")
     canvas(axes[1], "dedicated, at another's cost", "a dimension of its own;\nfeature 2 is lost instead")
     canvas(axes[2], "superposed", "opposite to feature 2: both are kept,\nand disturb each other if both are active")
-    for panel, second, extra, lost, colour in zip(axes, (1, 0, 1), (0, 1, -1), ("extra", "2", ""), (PAPER, GREY, ""), strict=True):
+    for panel, second, extra, lost, colour in zip(axes, (1, 0, 1), (0, 1, -1), ("extra", "2", ""), (MARKED, QUIET, ""), strict=True):
         _plane(panel, neurons=False)
-        arrow(panel, (1, 0), GREY, "1")
+        arrow(panel, (1, 0), QUIET, "1")
         if second:
-            arrow(panel, (0, 1), GREY, "2")
+            arrow(panel, (0, 1), QUIET, "2")
         if extra:
-            arrow(panel, (0, extra), PAPER, "extra")
+            arrow(panel, (0, extra), MARKED, "extra")
         if lost:
-            panel.plot(0, 0, "o", ms=9, mfc="white", mec=colour, mew=1.8)
+            panel.plot(0, 0, "o", ms=9, mfc=PAGE, mec=colour, mew=1.8)
             panel.text(0, -0.22, f"{lost}: not learned", color=colour, ha="center", va="top", fontsize=8.5, bbox=LABEL)
     return figure

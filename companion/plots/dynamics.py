@@ -9,12 +9,11 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from companion.plots.bars import bars
-from companion.plots.lines import STEP, Log, Panel, frame, level, lines
-from companion.plots.style import CATEGORIES, CONTROL, OURS, PAPER, THEORY, Row, note, panels, styled
+from companion.plots.lines import STEP, Log, Panel, draw, frame, level, lines, solid
+from companion.plots.style import CATEGORIES, CONTROL, MARKED, OURS, PALE, REST, THEORY, Row, note, panels, styled
 
-
-def _by_step(axes: Axes, steps: Int[ndarray, " T"], **rest) -> None:
-    frame(axes, Log(STEP), xlim=(steps[0], steps[-1]), **rest)
+Run = tuple[str, int, Float[ndarray, "T F 3"], Sequence[int]]
+"""Title, index of the run, its feature vectors at every kept step, indices of the markers."""
 
 
 @styled
@@ -28,19 +27,18 @@ def energy_levels(steps: Int[ndarray, " T"], D: Float[ndarray, "T F"], loss: Row
     groups = {
         "never above 0.2": (~won & ~climbed, CONTROL, 0.6),
         "ends on a level": (won, OURS, 1.0),
-        "climbed, then lost it": (~won & climbed, PAPER, 1.5),
+        "climbed, then lost it": (~won & climbed, MARKED, 1.5),
     }
     for name, (which, colour, width) in groups.items():
         above.plot(steps, D[:, which], color=colour, lw=width, alpha=0.8)
         above.plot([], [], color=colour, label=f"{name}: {int(which.sum())}")
     level(above, 0.5, colour=THEORY, ls="--")
     frame(above, y="feature dimensionality D", legend=dict(loc="upper left", title="features"), ylim=(-0.02, 0.62))
-    below.plot(steps, linear_loss, color=CONTROL, label="linear model, same samples")
-    below.plot(steps, loss, color=OURS, label="test loss")
-    level(below, best, colour=THEORY, ls="--", label="m antipodal pairs (exact)")
+    losses = {"linear model, same samples": linear_loss, "test loss": loss}
+    exact, ends = {"m antipodal pairs (exact)": best}, dict(xlim=(steps[0], steps[-1]), ylim=(best - 2, best + 12))
+    draw(below, Panel(steps, losses, Log(STEP), "loss / V", solid(CONTROL, OURS), exact, ends, "lower left"))
     for axes in (above, below):
-        axes.axvspan(*event, color=PAPER, alpha=0.09, lw=0)
-    _by_step(below, steps, y="loss / V", legend="lower left", ylim=(best - 2, best + 12))
+        axes.axvspan(*event, color=MARKED, alpha=0.09, lw=0)
     return figure
 
 
@@ -49,14 +47,15 @@ def reallocation(steps: Int[ndarray, " T"], D: Float[ndarray, "T F"], leverage: 
     """The D_i of all features stacked on each other, and the sum of the leverage scores above them: the budget that jumps share out."""
     figure, (axes,) = panels(size=(7.4, 3.4))
     order, won = np.argsort(D[-1])[::-1], int((D[-1] > 0.25).sum())
-    shades = [((OURS, "#6fa0d0") if i < won else ("#dcdcdc", "#ececec"))[i % 2] for i in range(len(order))]
-    axes.stackplot(steps, D[:, order].T, colors=shades, lw=0)
+    bands = [((OURS, PALE) if i < won else REST)[i % 2] for i in range(len(order))]
+    axes.stackplot(steps, D[:, order].T, colors=bands, lw=0)
     axes.plot(steps, D.sum(1), color=THEORY, lw=1.4, label="sum of D")
-    axes.plot(steps, leverage.sum(1), color=PAPER, lw=1.2, ls="--", label="sum of leverage scores = m")
+    axes.plot(steps, leverage.sum(1), color=MARKED, lw=1.2, ls="--", label="sum of leverage scores = m")
     axes.fill_between([], [], color=OURS, label=f"each band one of the {won} features that end on a level")
-    axes.fill_between([], [], color="#dcdcdc", label="the other features")
-    axes.axvspan(*event, color=PAPER, alpha=0.12, lw=0)
-    _by_step(axes, steps, y="dimensions (stacked D)", legend=dict(loc="upper left", ncols=2), ylim=(0, leverage.sum(1).max() * 1.32))
+    axes.fill_between([], [], color=REST[0], label="the other features")
+    axes.axvspan(*event, color=MARKED, alpha=0.12, lw=0)
+    ends = dict(xlim=(steps[0], steps[-1]), ylim=(0, leverage.sum(1).max() * 1.32))
+    frame(axes, Log(STEP), "dimensions (stacked D)", dict(loc="upper left", ncols=2), **ends)
     return figure
 
 
@@ -70,16 +69,10 @@ def jitter(steps: Int[ndarray, " T"], runs: Mapping[str, Float[ndarray, "T F"]])
 
 
 @styled
-def unfolding(
-    steps: Int[ndarray, " T"],
-    loss: Float[ndarray, "T I"],
-    levels: Mapping[str, float],
-    runs: Sequence[tuple[str, int, Float[ndarray, "T F 3"], Sequence[int]]],
-) -> Figure:
+def unfolding(steps: Int[ndarray, " T"], loss: Float[ndarray, "T I"], levels: Mapping[str, float], runs: Sequence[Run]) -> Figure:
     """F20: loss of all runs (log-log) with theory levels and markers; below, one row of 3-D pictures per drawn run.
 
-    runs: (title, index of the run, its feature vectors at every kept step, indices of the markers). The first half of the
-    features is one set, the second half the other. A picture shows the path so far, and the vectors at the marker.
+    A picture shows the path so far, and the vectors at the marker. The first half of the features is one set, the second half the other.
     """
     marks = len(runs[0][3])
     figure = Figure(figsize=(2.3 * marks, 3.4 + 2.2 * len(runs)), layout="constrained")
@@ -91,7 +84,7 @@ def unfolding(
         lowest = height == min(levels.values())  # its label leaves room for its neighbour
         note(axes, name, (0.005, height), (0, -2 if lowest else 2), ("axes fraction", "data"), va="top" if lowest else "bottom")
     for row, (title, index, W, at) in enumerate(runs):
-        colour = (PAPER, OURS)[row % 2]
+        colour = (MARKED, OURS)[row % 2]
         axes.plot(steps, loss[:, index], color=colour, label=title)
         axes.plot(steps[list(at)], loss[list(at), index], "o", color=colour, ms=5)
         for column, (t, letter) in enumerate(zip(at, "ABCDEFGH", strict=False)):
@@ -128,7 +121,7 @@ def branches(counts: Mapping[str, Mapping[str, int]], matched: Row, uniform: Row
     figure, (left, right) = panels(1, 2, size=(4.6, 3.3))
     runs = {group: sum(inside.values()) for group, inside in counts.items()}
     named = {f"{group}: {name}, {value} of {runs[group]}": value / runs[group] for group, inside in counts.items() for name, value in inside.items()}
-    colours = [(OURS, PAPER, CONTROL)[i % 3] for i, inside in enumerate(counts.values()) for _ in inside]
+    colours = [(OURS, MARKED, CONTROL)[i % 3] for i, inside in enumerate(counts.values()) for _ in inside]
     bars(left, named, named.values(), colours, xlabel="share of the runs", xlim=(0, 1))
     bins = np.linspace(min(matched.min(), -1), max(matched.max(), -2 / 3), 13)
     looks = dict(color=OURS, alpha=0.8, label="exact descent"), dict(color=THEORY, ls="--", histtype="step", label="if every angle were as likely")

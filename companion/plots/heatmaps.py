@@ -3,20 +3,18 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy import ndarray
 
 from companion.plots.bars import bars
 from companion.plots.lines import DENSITY, Log, frame
-from companion.plots.style import DIVERGING, INTERFERENCE, OURS, PAPER, THEORY, Matrix, Row, panels, styled
+from companion.plots.style import DIVERGING, FATES, INTERFERENCE, MARKED, PAGE, THEORY, Matrix, Plane, Row, panels, styled
 
-FATES = {"not learned": "#ffffff", "superposed": PAPER, "dedicated": OURS}
-"""The paper's three fates, in its colours: white, red, blue."""
 PURE = np.array([0.0, 1, 1]), np.array([0.0, 1, 0])
 """Norm and interference of a feature at each of the fates."""
 
@@ -58,13 +56,10 @@ def overlaps(M: Sequence[Float[ndarray, "F F"]], b: Sequence[Row], interference:
     return figure
 
 
-# --- over importance and density ---
-
-
 def fate_colour(norm: Float[ndarray, "*G"], interference: Float[ndarray, "*G"]) -> Float[ndarray, "*G 3"]:
     """White where the feature is absent, blue where it has a dimension, red where others lie along it; mixed in between."""
     norm, interference = np.clip(norm, 0, 1)[..., None], np.clip(interference, 0, 1)[..., None]
-    white, red, blue = (np.array([int(code[i : i + 2], 16) / 255 for i in (1, 3, 5)]) for code in FATES.values())
+    white, red, blue = np.array([to_rgb(colour) for colour in FATES.values()])
     return (1 - norm) * white + norm * ((1 - interference) * blue + interference * red)
 
 
@@ -78,10 +73,7 @@ def _map(axes: Axes, importance: Row, density: Row, values: ndarray, title: str 
 
 
 @styled
-def phase_diagram(
-    importance: Row, density: Row, norm: Float[ndarray, "P R"], interference: Float[ndarray, "P R"], predicted: Int[ndarray, "P R"],
-    names: Sequence[str],
-) -> Figure:  # fmt: skip
+def phase_diagram(importance: Row, density: Row, norm: Plane, interference: Plane, predicted: Plane, names: Sequence[str]) -> Figure:
     """F6, F7: the extra feature at the optimum that was found, the fate with the least closed-form loss, and where they differ."""
     figure, (found, theory, boundary) = panels(1, 3, size=(3.5, 3.6), sharey=True)
     flat = [list(FATES).index(name.split(",")[0]) for name in names]
@@ -97,18 +89,18 @@ def phase_diagram(
 
 
 @styled
-def fates_at_a_point(importance: Row, density: Row, predicted: Int[ndarray, "P R"], at: tuple[float, float], losses: Mapping[str, float]) -> Figure:
+def fates_at_a_point(importance: Row, density: Row, predicted: Plane, at: tuple[float, float], losses: Mapping[str, float]) -> Figure:
     """The diagram of theory with a cross at (r, p), and the fates' losses there as bars."""
     figure, (where, right) = panels(1, 2, size=(3.9, 3.2))
     _map(where, importance, density, fate_colour(*PURE)[predicted], f"r = {at[0]:.3g}, p = {at[1]:.3g}")
     where.plot(*at, "+", color=THEORY, ms=16, mew=2)
-    bars(right, losses, losses.values(), [FATES[name] for name in losses], "{0:.3f}", edge=THEORY, xlabel="loss / V(p)")
+    bars(right, losses, losses.values(), [FATES[name] for name in losses], "{:.3f}", edge=THEORY, xlabel="loss / V(p)")
     right.set(xlim=(0, max(losses.values()) * 1.25), title=f"least: {min(losses, key=losses.get)}")
     return figure
 
 
 @styled
-def share_of_starts(importance: Row, density: Row, shares: Sequence[Float[ndarray, "P R"]], titles: Sequence[str]) -> Figure:
+def share_of_starts(importance: Row, density: Row, shares: Sequence[Plane], titles: Sequence[str]) -> Figure:
     """Share of random starts that end in the optimum of their cell."""
     figure, axes = panels(1, len(shares), size=(3.8, 3.4), sharey=True)
     for panel, share, title in zip(axes, shares, titles, strict=True):
@@ -123,11 +115,11 @@ def loss_surfaces(grid: Row, surfaces: Sequence[Float[ndarray, "G G"]], titles: 
     figure, axes = panels(1, len(surfaces), size=(3.4, 3.5), sharey=True)
     for panel, surface, title, points in zip(axes, surfaces, titles, minima, strict=True):
         levels = surface.min() + (np.quantile(surface, 0.75) - surface.min()) * np.linspace(0, 1, 18) ** 2
-        panel.contourf(grid, grid, surface.T, levels=levels, cmap="viridis", extend="max")
-        panel.contour(grid, grid, surface.T, levels=levels, colors="white", linewidths=0.3)
-        panel.plot(*points.T, "o", color=PAPER, mec="white", ms=7, label="minimum")
+        panel.contourf(grid, grid, surface.T, levels=levels, extend="max")
+        panel.contour(grid, grid, surface.T, levels=levels, colors=PAGE, linewidths=0.3)
+        panel.plot(*points.T, "o", color=MARKED, mec=PAGE, ms=7, label="minimum")
         panel.set(title=title, xlabel="weight of feature 1", aspect="equal")
         panel.grid(visible=False)
     axes[0].set_ylabel("weight of feature 2")
-    axes[0].legend(loc="lower left", labelcolor="white")
+    axes[0].legend(loc="lower left", labelcolor=PAGE)
     return figure

@@ -15,7 +15,7 @@ from scipy.spatial import ConvexHull
 
 from companion.plots.concepts import LABEL, arrow, canvas
 from companion.plots.heatmaps import heat
-from companion.plots.style import CATEGORIES, CONTROL, THEORY, Matrix, styled
+from companion.plots.style import CATEGORIES, CONTROL, INSIDE, PALE, THEORY, Matrix, styled
 
 VIEW = {"elev": 20, "azim": -47}
 """From where solids are seen, in degrees."""
@@ -61,7 +61,7 @@ def tegum_products(W_by_name: Mapping[str, Float[ndarray, "F 3"]], D_by_name: Ma
 def _flat(axes: Axes, W: Matrix, colours: Sequence[str], title: str) -> None:
     place = np.pad(W, ((0, 0), (0, 2 - W.shape[1])))
     order = np.argsort(np.arctan2(place[:, 1], place[:, 0]))
-    axes.add_patch(Polygon(place[order], closed=True, facecolor="#eef3f9", edgecolor=CONTROL, lw=1.2, zorder=0))
+    axes.add_patch(Polygon(place[order], closed=True, facecolor=INSIDE, edgecolor=CONTROL, lw=1.2, zorder=0))
     for i, (tip, colour) in enumerate(zip(place, colours, strict=True)):
         arrow(axes, tip, colour, f"{i}", width=1.6)
     canvas(axes, title)
@@ -70,7 +70,7 @@ def _flat(axes: Axes, W: Matrix, colours: Sequence[str], title: str) -> None:
 def _solid(axes: Axes, W: Float[ndarray, "F 3"], colours: Sequence[str], title: str) -> None:
     """Convex hull of the rows, its edges (those behind it dashed), and a spoke to every corner."""
     hull = ConvexHull(W)
-    axes.add_collection3d(Poly3DCollection(W[hull.simplices], facecolor="#9dbbdd", alpha=0.14, edgecolor="none"))
+    axes.add_collection3d(Poly3DCollection(W[hull.simplices], facecolor=PALE, alpha=0.1, edgecolor="none"))
     for edge, in_front in _edges(hull).items():
         style = {"color": THEORY, "lw": 1.2} if in_front else {"color": CONTROL, "lw": 0.9, "ls": (0, (3, 3))}
         axes.plot(*W[list(edge)].T, **style)

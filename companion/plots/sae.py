@@ -3,86 +3,75 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, PercentFormatter
+from matplotlib.ticker import NullFormatter
 
-from companion.plots.lines import FEW, MANY, Log, Panel, frame, level, lines, pairs, seeds
-from companion.plots.style import CONTROL, OURS, PAPER, THEORY, Curve, Row, Rows, note, panels, shades, styled
+from companion.plots.lines import FEW, MANY, WRITTEN, Log, Look, Panel, Share, draw, frame, level, lines, solid
+from companion.plots.style import (
+    CONTROL,
+    CONTROLS,
+    KINDS,
+    MARKED,
+    OURS,
+    SECOND,
+    SHADED,
+    THEORY,
+    Curve,
+    Row,
+    Rows,
+    note,
+    panels,
+    shades,
+    styled,
+)
 
-KINDS = {
-    "TopK": ("#0072b2", "o", "-"),
-    "Multi-TopK": ("#56b4e9", "s", "-"),
-    "BatchTopK": ("#009e73", "^", "-"),
-    "Matryoshka": ("#00513b", "v", "-"),
-    "ReLU (2023)": ("#d55e00", "D", "--"),
-    "ReLU (April 2024)": ("#e69f00", "P", "--"),
-    "Gated": ("#cc79a7", "X", "--"),
-    "JumpReLU": ("#4d4d4d", "*", "--"),
-}
-"""Colour, marker and dash of each kind, told apart without colour too; dashes have a penalty."""
 
-
-def _look(kind: str) -> dict[str, str]:
+def _look(kind: str) -> Look:
     return dict(zip(("color", "marker", "linestyle"), KINDS[kind], strict=True))
 
 
 # --- one dictionary ---
 
 
-@styled
-def training_curves(runs: Sequence[Mapping[str, np.ndarray]], final: Sequence[float]) -> Figure:
-    """Normalised error and share of dead latents against tokens seen, one line per run (a history of `sae.train.fit`).
-
-    Args:
-        final: normalised error on held-out text of each run's averaged weights, drawn as dots at the end.
-    """
-    figure, (error, dead) = panels(1, 2)
-    tokens, look = tuple(run["tokens"] for run in runs), dict(color=OURS, alpha=0.7)
-    ends = [at[-1] for at in tokens]
-    error.plot(ends, final, "o", color=THEORY, ms=4, clip_on=False, zorder=3, label="held-out text, averaged weights")
-    seeds(error, tokens, tuple(run["mse"] for run in runs), "training batch", **look)
-    seeds(dead, tokens, tuple(run["dead"] for run in runs), **look)
-    frame(error, "tokens seen", Log("normalised MSE", every=FEW), "best")
-    frame(dead, "tokens seen", "dead latents", ylim=(0, None))
-    dead.yaxis.set_major_formatter(PercentFormatter(1))
-    for axes in (error, dead):
-        axes.ticklabel_format(axis="x", style="sci", scilimits=(0, 0))
-    return figure
+def training_curves(runs: Sequence[Mapping[str, Row]], final: Sequence[float]) -> Figure:
+    """Normalised error and dead latents by tokens seen, a line per run (a history of `sae.train.fit`); dots: held-out text, averaged weights."""
+    error, dead = ([(run["tokens"], run[name]) for run in runs] for name in ("mse", "dead"))
+    errors = {"held-out text, averaged weights": [([run["tokens"][-1] for run in runs], final)], "training batch": error}
+    dots, look = dict(color=THEORY, marker="o", ls="", ms=4, clip_on=False, zorder=3), dict(color=OURS, alpha=0.7)
+    return lines(
+        Panel(None, errors, "tokens seen", Log("normalised MSE", every=FEW), [dots, look]),
+        Panel(None, {"": dead}, "tokens seen", Share("dead latents"), [look], settings=dict(ylim=(0, None))),
+    )
 
 
-@styled
-def recovery(panel_cosines: Sequence[Mapping[str, Float[np.ndarray, " F"]]], titles: Sequence[str], threshold: float) -> Figure:
+def recovery(panel_cosines: Sequence[Mapping[str, Row]], titles: Sequence[str], threshold: float) -> Figure:
     """Cosine of every true feature with the dictionary row matched to it, sorted, one panel per data set.
 
-    Args:
-        panel_cosines: for each panel, dictionaries by name; the first is the trained one, the others are controls.
-        threshold: what counts as found, drawn as a line.
+    panel_cosines: dictionaries by name; the first is the trained one, the others are controls. threshold: what counts as found.
     """
-    figure, axes = panels(1, len(titles), sharey=True)
-    for panel, cosines, title in zip(axes, panel_cosines, titles, strict=True):
-        for (name, values), colour, dash in zip(cosines.items(), (OURS, "#555555", "#888888", "#bbbbbb"), ("-", "--", "-.", ":"), strict=False):
-            panel.plot(np.linspace(0, 1, len(values)), np.sort(values)[::-1], dash, color=colour, label=name)
-        level(panel, threshold, colour=THEORY)
-        note(panel, "counted as found above", (0.99, threshold), (0, -3), ha="right", va="top", fontsize=7)
-        frame(panel, "true features, best first", title=title, ylim=(0, 1.02), xlim=(0, 1))
-        panel.xaxis.set_major_formatter(PercentFormatter(1))
-    frame(axes[0], y="cosine with its matched row", legend="lower left")
+    looks = [dict(color=colour, ls=dash) for colour, dash in zip((OURS, *CONTROLS), ("-", "--", "-.", ":"), strict=True)]
+    across, up = Share("true features, best first"), "cosine with its matched row"
+    drawn = []
+    for cosines, title in zip(panel_cosines, titles, strict=True):
+        curves = {name: [(np.linspace(0, 1, len(values)), np.sort(values)[::-1])] for name, values in cosines.items()}
+        settings, first = dict(title=title, ylim=(0, 1.02), xlim=(0, 1)), not drawn
+        drawn.append(Panel(None, curves, across, up if first else "", looks, {}, settings, "lower left" if first else None))
+    figure = lines(*drawn, sharey=True)
+    for axes in figure.axes:
+        level(axes, threshold, colour=THEORY)
+        note(axes, "counted as found above", (0.99, threshold), (0, -3), ha="right", va="top", fontsize=7)
     return figure
 
 
-@styled
-def error_by_position(runs: Float[np.ndarray, "run T"], total: Sequence[float]) -> Figure:
+def error_by_position(runs: Rows, total: Sequence[float]) -> Figure:
     """Normalised error at each position of a context, one line per run; position 0 stands apart as a dot."""
-    figure, (axes,) = panels(size=(6.0, 3.2))
     at = np.arange(runs.shape[1])
-    seeds(axes, at[1:], runs[:, 1:], "positions from 1 on", color=OURS, alpha=0.7)
-    seeds(axes, at[:1], runs[:, :1], "position 0", color=PAPER, marker="o", ls="", ms=5, clip_on=False, zorder=3)
-    for run, mean in enumerate(total):
-        level(axes, mean, colour=CONTROL, ls="--", lw=0.9, label=None if run else "all positions")
-    legend = dict(loc="upper right", ncols=3)
-    frame(axes, "position in the context", "normalised MSE", legend, ylim=(0, 1.25 * runs.max()), xlim=(0, None))
-    return figure
+    curves = {"positions from 1 on": [(at[1:], run[1:]) for run in runs], "position 0": [(at[:1], run[:1]) for run in runs]}
+    curves |= {"all positions": [(at[[0, -1]], [mean, mean]) for mean in total]}
+    alone = dict(color=MARKED, marker="o", ls="", ms=5, clip_on=False, zorder=3)
+    looks = [dict(color=OURS, alpha=0.7), alone, dict(color=CONTROL, ls="--", lw=0.9)]
+    legend, ends = dict(loc="upper right", ncols=3), dict(xlim=(0, at[-1]), ylim=(0, 1.25 * runs.max()))
+    return lines(Panel(None, curves, "position in the context", "normalised MSE", looks, {}, ends, legend), size=(6.0, 3.2))
 
 
 # --- kinds of them ---
@@ -90,35 +79,27 @@ def error_by_position(runs: Float[np.ndarray, "run T"], total: Sequence[float]) 
 
 @styled
 def frontiers(measures: Mapping[str, Mapping[str, Sequence[Curve]]], grid: tuple[float, float]) -> Figure:
-    """One panel per measure against L0, both log: one curve per kind through its sparsities, further seeds pale.
-
-    Args:
-        measures: by label of the vertical axis, then by kind: (L0, value) of each seed.
-        grid: range of L0 in which kinds are compared, shaded.
-    """
-    figure, axes = panels(1, len(measures), size=(4.6, 3.9))
-    for panel, (label, kinds) in zip(axes, measures.items(), strict=True):
-        panel.axvspan(*grid, color="#f4f4f4", zorder=0)
-        for kind, curves in kinds.items():
-            seeds(panel, *pairs(curves), kind, pale=True, **_look(kind), ms=5, lw=1.5)
-        frame(panel, Log("active latents per token, L0", every=MANY), Log(label, every=MANY))
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center")
+    """Measures against L0, both log, by label and kind: a curve (L0, value) per seed, further ones pale; kinds are compared in the shaded grid."""
+    across = Log("active latents per token, L0", every=MANY)
+    drawn = [Panel(None, kinds, across, Log(label, every=MANY), [*map(_look, kinds)], legend=None) for label, kinds in measures.items()]
+    figure = lines(*drawn, size=(4.6, 3.9), pale=True, ms=5, lw=1.5)
+    for axes in figure.axes:
+        axes.axvspan(*grid, color=SHADED, zorder=0)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right center")
     return figure
 
 
 def against_latents(sizes: Sequence[int], errors: Mapping[str, Rows], l0: float) -> Figure:
     """Error at one L0 against the number of latents, both log: one line per kind, further seeds pale."""
-    across, up = Log("latents n", sizes, form="{x:,.0f}"), Log(f"normalised MSE at L0 = {l0:.3g}", every=MANY)
-    return lines(Panel(sizes, errors, across, up, [_look(kind) for kind in errors]), size=(4.6, 3.2), pale=True, ms=5, lw=1.5)
+    across, up = Log("latents n", sizes, form=WRITTEN), Log(f"normalised MSE at L0 = {l0:.3g}", every=MANY)
+    return lines(Panel(sizes, errors, across, up, [*map(_look, errors)]), size=(4.6, 3.2), pale=True, ms=5, lw=1.5)
 
 
 @styled
 def refinement(ratios: Mapping[str, Row], errors: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
     """Left: how far refinement moves activations, as a log ratio. Right: the error with the encoder's values and with the best ones.
 
-    Args:
-        ratios: ln(refined / encoder's) of active latents, by kind; its mean is marked.
-        errors: normalised error before and after, one per seed, by kind.
+    ratios: ln(refined / encoder's) of active latents, by kind; its mean is marked. errors: before and after, one per seed, by kind.
     """
     figure, (moved, error) = panels(1, 2, size=(4.4, 3.2))
     for at, (kind, values) in enumerate(ratios.items()):
@@ -129,30 +110,22 @@ def refinement(ratios: Mapping[str, Row], errors: Mapping[str, tuple[Sequence[fl
         note(moved, f"{kind}: mean {values.mean():+.2f}", place, where="axes fraction", ha="right", color=colour, fontsize=8)
     moved.axvline(0, color=THEORY, lw=0.6)
     frame(moved, "ln(refined / encoder's activation)", "density", xlim=(-1, 3))
-    for kind, pair in errors.items():
-        seeds(error, (0, 1), np.transpose(pair), kind, **_look(kind), alpha=0.8)
-    frame(error, y="normalised MSE", xticks=(0, 1), xticklabels=("encoder's values", "refined"), xlim=(-0.3, 1.3), ylim=(0, None), legend="best")
+    ends = dict(xticks=(0, 1), xticklabels=("encoder's values", "refined"), xlim=(-0.3, 1.3), ylim=(0, None))
+    pairs = {kind: np.transpose(pair) for kind, pair in errors.items()}
+    draw(error, Panel((0, 1), pairs, "", "normalised MSE", [*map(_look, errors)], settings=ends), alpha=0.8)
     return figure
 
 
-@styled
 def other_sizes(kept: Sequence[int], curves: Mapping[str, Rows], threshold: Mapping[str, Curve], k: int) -> Figure:
-    """Normalised error when another number of latents is kept at test time than in training.
-
-    Args:
-        curves: error by kind with the k' largest pre-activations kept.
-        threshold: (L0, error) by kind with a fixed threshold instead, dotted.
-        k: latents kept in training, marked.
-    """
-    figure, (axes,) = panels(size=(5.4, 3.6))
-    for kind, rows in curves.items():
-        seeds(axes, kept, rows, f"{kind}, k' largest", **_look(kind), ms=4, alpha=0.8)
-    for kind, curve in threshold.items():
-        axes.plot(*curve, ":", color=THEORY, lw=1.2, label=f"{kind}, fixed threshold")
+    """Error where not the k of training, marked, but k' latents are kept at test time, by kind; dotted: (L0, error) of a fixed threshold."""
+    named = {f"{kind}, k' largest": [(kept, row) for row in rows] for kind, rows in curves.items()}
+    named |= {f"{kind}, fixed threshold": [curve] for kind, curve in threshold.items()}
+    looks = [_look(kind) | dict(ms=4, alpha=0.8) for kind in curves] + [dict(color=THEORY, ls=":", lw=1.2)] * len(threshold)
+    across, up = Log("latents kept at test time, k' (mean L0)", kept), Log("normalised MSE", every=MANY)
+    figure = lines(Panel(None, named, across, up, looks), size=(5.4, 3.6))
     for size, name in ((k, "k"), (4 * k, "4k")):
-        axes.axvline(size, color=CONTROL, lw=0.8, zorder=0)
-        note(axes, name, (size, 1), (3, -3), ("data", "axes fraction"), va="top", fontsize=8)
-    frame(axes, Log("latents kept at test time, k' (mean L0)", kept), Log("normalised MSE", every=MANY), "best")
+        figure.axes[0].axvline(size, color=CONTROL, lw=0.8, zorder=0)
+        note(figure.axes[0], name, (size, 1), (3, -3), ("data", "axes fraction"), va="top", fontsize=8)
     return figure
 
 
@@ -160,7 +133,7 @@ def other_sizes(kept: Sequence[int], curves: Mapping[str, Rows], threshold: Mapp
 def recovery_by_kind(cosines: Mapping[str, Row], shares: Mapping[str, Row], found: float) -> Figure:
     """Mean cosine of true features with their matched rows, and the share above `found`: a dot per seed; controls are grey."""
     figure, axes = panels(1, 2, size=(4.2, 3.4), sharey=True)
-    labels = ("mean matched cosine", f"features found (cosine above {found:g})")
+    labels = ("mean matched cosine", Share(f"features found (cosine above {found:g})"))
     for panel, measure, label in zip(axes, (cosines, shares), labels, strict=True):
         for at, (name, values) in enumerate(measure.items()):
             colour, marker, _ = KINDS.get(name, (CONTROL, "o", "-"))
@@ -168,7 +141,6 @@ def recovery_by_kind(cosines: Mapping[str, Row], shares: Mapping[str, Row], foun
             panel.plot(values, np.full(len(values), at), marker, color=colour, ms=6, alpha=0.8)
         frame(panel, label, yticks=range(len(measure)), yticklabels=list(measure), xlim=(-0.03, 1.03))
         panel.grid(axis="y", visible=False)
-    axes[1].xaxis.set_major_formatter(PercentFormatter(1))
     axes[0].invert_yaxis()
     return figure
 
@@ -182,10 +154,8 @@ def loss_to_compute(
 ) -> Figure:
     """The subject's loss along its training, each spliced loss read off at the step that had it, and the ablations above.
 
-    Args:
-        steps, curve, smooth: kept steps (0 left out), the loss there and its non-increasing fit.
-        spliced, fractions: loss in nats with each dictionary in place, and the fraction of compute read off, by label.
-        ablated: loss when the stream is ablated, by name.
+    steps, curve, smooth: kept steps (0 left out), the loss there and its non-increasing fit. spliced, fractions, ablated: loss in nats
+    with each dictionary in place, and the fraction of compute read off, by label; loss when the stream is ablated, by name.
     """
     figure, (whole, close) = panels(1, 2, size=(4.6, 3.8))
     for axes in (whole, close):
@@ -207,13 +177,8 @@ def loss_to_compute(
 
 
 @styled
-def two_scores(kept: Sequence[int], fraction: Mapping[int, Row], interval: Mapping[int, np.ndarray], recovered: Mapping[int, Row]) -> Figure:
-    """Against k, by number of latents n: the fraction of pre-training compute, and the zero-ablation score of the same run.
-
-    Args:
-        fraction, recovered: by n, one value per k.
-        interval: by n, (2, k) low and high ends of the fraction.
-    """
+def two_scores(kept: Sequence[int], fraction: Mapping[int, Row], interval: Mapping[int, Rows], recovered: Mapping[int, Row]) -> Figure:
+    """Against k, by number of latents n: the fraction of pre-training compute with the ends of its interval, and the zero-ablation score."""
     figure, (left, right) = panels(1, 2, size=(3.8, 3.4), sharey=True)
     for (n, middle), colour in zip(fraction.items(), shades(len(fraction)), strict=True):
         left.errorbar(kept, middle, abs(interval[n] - middle), fmt="o-", ms=4, capsize=3, color=colour, label=f"n = {n:,}")
@@ -223,24 +188,16 @@ def two_scores(kept: Sequence[int], fraction: Mapping[int, Row], interval: Mappi
     return figure
 
 
-@styled
-def loss_against_mse(points: Mapping[str, tuple[Row, Row]], law: tuple[Row, Row]) -> Figure:
-    """Rise of the loss against normalised mean squared error, both log.
-
-    Args:
-        points: errors and rises of the loss, by what made them; the first group is the one that the law is fitted to.
-        law: errors, and the rises that the fitted power law has there.
-    """
-    figure, (axes,) = panels(size=(4.6, 3.4))
-    axes.plot(*law, color=THEORY, lw=1, label="power law")
-    for (name, (errors, rises)), colour, marker in zip(points.items(), (OURS, CONTROL, PAPER), "oDs", strict=False):
-        axes.plot(errors, rises, marker, ms=4, color=colour, label=name)
-    frame(axes, Log("normalised mean squared error"), Log("rise of the loss (nats per token)"), "best")
-    return figure
+def loss_against_mse(points: Mapping[str, Curve], law: Curve) -> Figure:
+    """Rise of the loss against normalised mean squared error, both log, by what made the errors; the power law is fitted to the first group."""
+    looks = [dict(color=THEORY, lw=1)] + [dict(color=c, marker=m, ls="", ms=4) for c, m in zip((OURS, CONTROL, SECOND), "oDs", strict=True)]
+    curves = {"power law": [law]} | {name: [curve] for name, curve in points.items()}
+    across, up = Log("normalised mean squared error"), Log("rise of the loss (nats per token)")
+    return lines(Panel(None, curves, across, up, looks), size=(4.6, 3.4))
 
 
 def reach(profile: Mapping[str, Row]) -> Figure:
     """Mean norm of an ablation's effect at positions t, t+1, ... relative to t, log scale, by what is removed."""
-    curves, looks = {name: norms / norms[0] for name, norms in profile.items()}, [dict(color=colour) for colour in (OURS, PAPER, CONTROL, THEORY)]
-    positions, up = np.arange(len(next(iter(profile.values())))), Log("effect on the logits, relative to position t")
-    return lines(Panel(positions, curves, "positions after the ablated one", up, looks), size=(5.0, 3.2), marker="o", ms=3)
+    curves = {name: [(np.arange(len(norms)), norms / norms[0])] for name, norms in profile.items()}
+    up, looks = Log("effect on the logits, relative to position t"), solid(OURS, SECOND, CONTROL, THEORY)
+    return lines(Panel(None, curves, "positions after the ablated one", up, looks), size=(5.0, 3.2), marker="o", ms=3)

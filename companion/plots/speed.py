@@ -3,55 +3,36 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from companion.plots.bars import bars
-from companion.plots.lines import FEW, MANY, Log, Panel, frame, level, lines, seeds
-from companion.plots.style import CONTROL, OURS, PALE, PAPER, SECOND, THEORY, Row, Rows, note, panels, styled
-
-PARTS = {
-    "encoder": CONTROL,
-    "selection": SECOND,
-    "decoder": PALE,
-    "dL/dz": OURS,
-    "dL/dW_dec": "#8a6fb0",
-    "dL/dW_enc": "#b49fd0",
-    "dL/dW, both": "#8a6fb0",
-    "dL/db_pre": THEORY,
-    "AuxK": PAPER,
-    "norm, Adam": "#4f9d69",
-    "the rest": "#dddddd",
-}
-"""Colours of the parts of a training step, the same in every figure."""
-LIBRARIES = (OURS, PALE, THEORY, "#4f9d69", SECOND, PAPER)
+from companion.plots.lines import FEW, MANY, WRITTEN, Log, Panel, Share, frame, level, lines, solid
+from companion.plots.style import CONTROL, LIBRARIES, MARKED, OURS, PAGE, PALE, PARTS, QUIET, SECOND, THEORY, Row, Rows, panels, styled
 
 
-@styled
 def over_ratio(ratio: Row, measured: Rows, ylabel: str, formula: Row | None = None) -> Figure:
     """Measured ratios (dots per repeat, line through medians) against n/k, with what operations alone would give."""
-    figure, (axes,) = panels(size=(6.0, 3.4))
-    axes.plot(ratio, np.median(measured, axis=0), color=OURS, label="measured, median")
-    seeds(axes, ratio, measured, "each round", marker=".", ls="", color=OURS, ms=4, alpha=0.5)
-    if formula is not None:
-        axes.plot(ratio, formula, "--", color=THEORY, lw=1, label="operations, by the formula")
-    level(axes, 1, colour="#777777")
-    note(axes, "equal", (ratio[0], 1), (0, 1), fontsize=7, color="#777777")
-    frame(axes, Log("n / k   (latents per latent kept)", ratio), Log(ylabel, every=FEW), "upper left" if formula is None else "lower right")
+    curves = {"measured, median": np.median(measured, axis=0), "each round": measured}
+    looks = [dict(color=OURS), dict(color=OURS, marker=".", ls="", ms=4, alpha=0.5), dict(color=THEORY, ls="--", lw=1)]
+    legend = "upper left" if formula is None else "lower right"
+    curves |= {} if formula is None else {"operations, by the formula": formula}
+    across, up = Log("n / k   (latents per latent kept)", ratio), Log(ylabel, every=FEW)
+    figure = lines(Panel(ratio, curves, across, up, looks, legend=legend), size=(6.0, 3.4))
+    level(figure.axes[0], 1, "equal", colour=QUIET)
     return figure
 
 
 def held(latents: Sequence[int], shares: Mapping[str, Row], limit: float) -> Figure:
     """Memory beyond the weights' own, as a share of the (B, n) array, against n; the limit is a line."""
-    across, up = Log("n, latents", latents, form="{x:,.0f}"), Log("extra memory of a step\n/ (B, n) float32 array", every=FEW, form="{x:.0%}")
-    looks, limits = [dict(color=colour) for colour in (OURS, PALE, CONTROL)], {f"{limit:.0%}": limit, "the array itself": 1}
-    return lines(Panel(latents, shares, across, up, looks, limits), size=(6.0, 3.2), legend="center right", marker="o", ms=4)
+    across, up = Log("n, latents", latents, form=WRITTEN), Log("extra memory of a step\n/ (B, n) float32 array", every=FEW, form="{x:.0%}")
+    limits = {f"{limit:.0%}": limit, "the array itself": 1}
+    drawn = Panel(latents, shares, across, up, solid(OURS, PALE, CONTROL), limits, legend="center right")
+    return lines(drawn, size=(6.0, 3.2), marker="o", ms=4)
 
 
 def losses(steps: Row, curves: Mapping[str, Rows]) -> Figure:
     """Training error by step, one line per seed, one colour and dash per form of the step."""
-    looks = zip((CONTROL, OURS, SECOND, PAPER), ("-", "--", ":", "-."), (3, 1.4, 1.4, 1.4), strict=True)
+    looks = zip((CONTROL, OURS, SECOND, MARKED), ("-", "--", ":", "-."), (3, 1.4, 1.4, 1.4), strict=True)
     looks = [dict(color=colour, ls=dash, lw=width) for colour, dash, width in looks]
     return lines(Panel(steps, curves, "step", Log("normalised MSE", every=MANY), looks), size=(6.0, 3.2))
 
@@ -61,10 +42,10 @@ def parts(steps: Mapping[str, Mapping[str, float]], xlabel: str, whole: Mapping[
     """One stacked bar per name, its parts (keys of `PARTS`) in order. At the end stands the sum, or `whole` where it was measured by itself."""
     figure, (axes,) = panels(size=(8.0, 0.7 + 0.6 * len(steps) + 0.8))
     ends = [sum(step.values()) if whole is None else whole[name] for name, step in steps.items()]
-    bars(axes, steps, ends, ["none"] * len(steps), "{0:.3g}", xlabel=xlabel)
+    bars(axes, steps, ends, ["none"] * len(steps), "{:.3g}", xlabel=xlabel)
     for at, step in enumerate(steps.values()):
         ends = np.cumsum([0, *step.values()])
-        axes.barh(at, list(step.values()), left=ends[:-1], color=[PARTS[part] for part in step], edgecolor="white", lw=0.5)
+        axes.barh(at, list(step.values()), left=ends[:-1], color=[PARTS[part] for part in step], edgecolor=PAGE, lw=0.5)
     names = dict.fromkeys(part for step in steps.values() for part in step)
     for name in names:
         axes.barh(0, 0, color=PARTS[name], label=name)
@@ -73,30 +54,25 @@ def parts(steps: Mapping[str, Mapping[str, float]], xlabel: str, whole: Mapping[
 
 
 @styled
-def coarser(names: Sequence[str], overlap: Row, error: Float[np.ndarray, "R seed"]) -> Figure:
+def coarser(names: Sequence[str], overlap: Row, error: Rows) -> Figure:
     """Selections of lower and lower precision: share of the right latents found, and the error of the model trained with them."""
     figure, (share, loss) = panels(1, 2, sharey=True, size=(4.2, 0.6 + 0.45 * len(names)))
     bars(loss, names, error, [CONTROL] * len(names), xlabel="normalised MSE after training")
-    bars(share, names, overlap, [OURS] * len(names), "{0:.1%}", xlabel="share of the float32 selection found")
-    share.set(xlim=(0, 1.18), xticks=(0, 0.25, 0.5, 0.75, 1))
-    share.xaxis.set_major_formatter(PercentFormatter(1))
+    bars(share, names, overlap, [OURS] * len(names), "{:.1%}")
+    frame(share, Share("share of the float32 selection found"), xlim=(0, 1.18), xticks=(0, 0.25, 0.5, 0.75, 1))
     return figure
 
 
 @styled
-def recorded(
-    rows: Sequence[str], ratios: Float[np.ndarray, "row shape"], least: Float[np.ndarray, "row shape"], most: Float[np.ndarray, "row shape"],
-    shapes: Sequence[str], source: str,
-) -> Figure:  # fmt: skip
-    """A stored benchmark: time of one step over that of the encoder product, one panel per shape; whiskers span the rounds.
+def recorded(rows: Sequence[str], ratios: Rows, least: Rows, most: Rows, shapes: Sequence[str], source: str) -> Figure:
+    """A stored benchmark: time of one step over that of the encoder product, (row, shape), a panel per shape; whiskers span the rounds.
 
-    Args:
-        source: what recorded it and on which machine, written over the panels, because nothing here was measured in the page.
+    source: what recorded it and on which machine, written over the panels, because nothing here was measured in the page.
     """
     figure, axes = panels(1, len(shapes), sharey=True, sharex=True, size=(3.4, 0.9 + 0.38 * len(rows)))
     colours = [LIBRARIES[at % len(LIBRARIES)] for at in range(len(rows))]
     for panel, shape, ratio, low, high in zip(axes, shapes, ratios.T, least.T, most.T, strict=True):
-        bars(panel, rows, ratio, colours, "{0:.2g}", whiskers=(low, high), xlabel="time of a step / encoder product", title=shape)
+        bars(panel, rows, ratio, colours, "{:.2g}", whiskers=(low, high), xlabel="time of a step / encoder product", title=shape)
         panel.axvline(1, color=THEORY, lw=1)
         panel.set_xlim(0, 1.15 * max(1, most.max()))
     figure.suptitle(source, fontsize=9)
@@ -107,7 +83,7 @@ def recorded(
 def company(names: Sequence[str], efficiency: Sequence[float], least: Sequence[float], most: Sequence[float], source: str) -> Figure:
     """Weak scaling: tokens (or latents) per second and process, relative to one process alone; whiskers are the rounds' extremes."""
     figure, (axes,) = panels(size=(6.2, 2.4))
-    bars(axes, names, efficiency, [CONTROL, CONTROL] + [OURS] * (len(names) - 2), "{0:.2f}", whiskers=(np.array(least), np.array(most)))
+    bars(axes, names, efficiency, [CONTROL, CONTROL] + [OURS] * (len(names) - 2), "{:.2f}", whiskers=(np.array(least), np.array(most)))
     axes.set(xlabel="work per second and process / that of one process alone")
     axes.axvline(1, color=THEORY, lw=0.8)
     figure.suptitle(source, fontsize=8)

@@ -9,37 +9,38 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from companion.plots.lines import DENSITY, DOTTED, SOLID, Log, Panel, by_sparsity, family, frame, level, lines, seeds
-from companion.plots.style import CONTROL, OURS, PAPER, SECOND, THEORY, Row, Rows, note, panels, styled
+from companion.plots.lines import DENSITY, DOTTED, LOOKS, Log, Panel, by_sparsity, columns, draw, frame, level, lines, seeds, solid
+from companion.plots.style import CATEGORIES, CONTROL, FATES, MARKED, OURS, PAPER, SECOND, THEORY, Row, Rows, note, panels, styled
 
 SPARSER = Log("density p = 1 - S  (log, sparser to the right)")
 LINES = {"tetrahedron": 3 / 4, "triangle": 2 / 3, "digon": 1 / 2, "pentagon": 2 / 5, "square antiprism": 3 / 8}
 """Dimensionality d/k of the polytopes the paper draws guide lines for."""
 VULNERABILITY = "vulnerability\n(1 = no superposition)"
+WITHIN = 0.01
+"""A run this close to the exact optimum has found it."""
 
 
 # --- one model ---
 
 
 @styled
-def runs_against_optimum(excess: Mapping[str, Row], within: float = 0.01) -> Figure:
-    """Loss over the exact optimum, minus one, of every run from a random start, and the share that comes within `within`."""
+def runs_against_optimum(excess: Mapping[str, Row]) -> Figure:
+    """Loss over the exact optimum, minus one, of every run from a random start, and the share that comes `WITHIN` of it."""
     figure, (axes,) = panels(size=(1.5 + 0.95 * len(excess), 3.4))
+    columns(axes, {name: np.clip(np.sort(values), 1e-6, None) for name, values in excess.items()}, 0.55, color=OURS, ms=4, alpha=0.7)
     for i, values in enumerate(excess.values()):
-        spread = i + 0.55 * (np.arange(len(values)) / len(values) - 0.5)
-        axes.plot(spread, np.clip(np.sort(values), 1e-6, None), ".", color=OURS, ms=4, alpha=0.7)
-        note(axes, f"{np.mean(values <= within):.0%}", (i, 1.01), where=("data", "axes fraction"), ha="center", fontsize=8)
-    level(axes, within)
-    frame(axes, y=Log("loss / exact optimum - 1"), xticks=range(len(excess)), xticklabels=list(excess), ylim=(0.7e-6, None))
-    axes.set_title(f"share of runs within {within:.0%} of the optimum (red line)", pad=16, fontsize=9)
+        note(axes, f"{np.mean(values <= WITHIN):.0%}", (i, 1.01), where=("data", "axes fraction"), ha="center", fontsize=8)
+    level(axes, WITHIN)
+    frame(axes, y=Log("loss / exact optimum - 1"), ylim=(0.7e-6, None))
+    axes.set_title(f"share of runs within {WITHIN:.0%} of the optimum (red line)", pad=16, fontsize=9)
     return figure
 
 
 def counts(density: Sequence[float], count: Mapping[str, Rows], ylabel: str) -> Figure:
     """Numbers of features against density, one line per seed and kind; sparser to the right."""
-    looks = [dict(color=colour) for colour in (OURS, PAPER, CONTROL, THEORY)]
     ends = dict(ylim=(0, None), xlim=(1.2 * max(density), min(density) / 1.2))
-    return lines(Panel(density, count, SPARSER, ylabel, looks, settings=ends), size=(5.4, 3.3), marker="o", ms=4, alpha=0.8)
+    drawn = Panel(density, count, SPARSER, ylabel, solid(OURS, SECOND, CONTROL, THEORY), settings=ends)
+    return lines(drawn, size=(5.4, 3.3), marker="o", ms=4, alpha=0.8)
 
 
 @styled
@@ -54,28 +55,23 @@ def loss_by_active(density: Row, share: Float[ndarray, "K P"], probability: Floa
     return figure
 
 
-@styled
 def fates(losses: Mapping[str, Row], best: Row, density: Row, title: str) -> Figure:
     """Loss of each fate along one column of the phase diagram, in units of V(p), and the exact optimum under them."""
-    figure, (axes,) = panels(size=(5.6, 3.6))
-    colours = {"not learned": CONTROL, "superposed": PAPER, "dedicated": OURS}
-    for name, loss in losses.items():
-        axes.plot(density, loss, color=colours[name.split(",")[0]], ls="-" if name in colours else "-.", label=name)
-    axes.plot(density, best, "o", color=THEORY, ms=3, mfc="none", label="optimum, weights and bias free")
-    frame(axes, Log(DENSITY), "loss / V(p)", "best", title=title, ylim=(0, None))
-    return figure
+    colours = FATES | {"not learned": CONTROL}
+    looks = [dict(color=colours[name.split(",")[0]], ls="-" if name in colours else "-.") for name in losses]
+    looks += [dict(color=THEORY, marker="o", ls="", ms=3, mfc="none")]
+    curves = {**losses, "optimum, weights and bias free": best}
+    return lines(Panel(density, curves, Log(DENSITY), "loss / V(p)", looks, settings=dict(title=title, ylim=(0, None))), size=(5.6, 3.6))
 
 
-@styled
 def two_branches(ratio: Row, runs: Mapping[str, Sequence[tuple[float, float]]], branches: Mapping[str, Row]) -> Figure:
     """F13: loss of every run against the density ratio, coloured by geometry, with the exact branches."""
-    figure, (axes,) = panels(size=(5.8, 3.8))
-    for (name, points), colour in zip(runs.items(), (OURS, PAPER, "#2e8b57", CONTROL), strict=False):
-        if len(points):
-            axes.plot(*np.array(points).T, "o", color=colour, ms=4, alpha=0.6, mew=0, label=f"runs: {name}")
-    family(axes, ratio, {f"exact: {name}": loss for name, loss in branches.items()}, [dict(ls="--"), dict(ls=":")], color=THEORY, lw=1.2)
-    frame(axes, Log("density of the varied feature / that of the others  (log)"), Log("expected loss  (log)"), "best")
-    return figure
+    curves = {f"runs: {name}": [np.transpose(points)] if len(points) else [] for name, points in runs.items()}
+    curves |= {f"exact: {name}": [(ratio, loss)] for name, loss in branches.items()}
+    dots = [dict(color=colour, marker="o", ls="", ms=4, alpha=0.6, mew=0) for colour in (OURS, SECOND, MARKED, CONTROL)[: len(runs)]]
+    exact = [dict(color=THEORY, lw=1.2, ls=dash) for dash in ("--", ":")]
+    across = Log("density of the varied feature / that of the others  (log)")
+    return lines(Panel(None, curves, across, Log("expected loss  (log)"), [*dots, *exact]), size=(5.8, 3.8))
 
 
 def compression(width: Row, error: Mapping[str, Row], linear: float, x: Row, stairs: Mapping[str, Row]) -> Figure:
@@ -83,7 +79,7 @@ def compression(width: Row, error: Mapping[str, Row], linear: float, x: Row, sta
     ramps, squared = Log("width of a ramp (share of a step; log scale)"), Log("mean squared error of x and y together")
     return lines(
         Panel(x, stairs, "x", "number of the step of x", settings=dict(title="three steps (Z = 3), two ramps")),
-        Panel(width, error, ramps, squared, [look | dict(marker="o", ms=3) for look in SOLID], {"best linear code": linear}),
+        Panel(width, error, ramps, squared, [dict(color=colour, marker="o", ms=3) for colour in CATEGORIES], {"best linear code": linear}),
         size=(4.4, 3.5),
     )
 
@@ -91,8 +87,8 @@ def compression(width: Row, error: Mapping[str, Row], linear: float, x: Row, sta
 # --- against sparsity ---
 
 
-def _levels_axis(axes: Axes, inverse: Row, **rest) -> None:
-    frame(axes, by_sparsity(inverse), xlim=(inverse.min() / 1.07, inverse.max() * 1.07), **rest)
+def _ends(inverse: Row) -> tuple[float, float]:
+    return inverse.min() / 1.07, inverse.max() * 1.07
 
 
 def _mark_transitions(axes: Axes, at: Sequence[float], names: Sequence[str]) -> None:
@@ -107,34 +103,41 @@ def _mark_transitions(axes: Axes, at: Sequence[float], names: Sequence[str]) -> 
             note(axes, name, (middle, 1), (0, 2), axes.get_xaxis_transform(), rotation=35)
 
 
+def _guides(axes: Axes, at: float) -> None:
+    """The `LINES`, named beside the panel from `at` on."""
+    for name, fraction in LINES.items():
+        level(axes, fraction, colour=THEORY, alpha=0.5)
+        side = "top" if name == "square antiprism" else "center_baseline"  # too close to the pentagon for two labels on their lines
+        note(axes, f"{name} {fraction:.3g}", (at, fraction), color=THEORY, va=side)
+
+
 @styled
 def dimensions_per_feature(
     inverse: Row, measured: Rows, theory_inverse: Row, theory: Row, changes: Sequence[float], winners: Sequence[str]
 ) -> Figure:
     """F8: D* against 1/(1-S), one line per seed, with the D* of the best polytope and the densities where it changes."""
     figure, (axes,) = panels(size=(7.2, 4.2))
-    parts = np.split(np.arange(len(theory)), np.flatnonzero(np.diff(np.searchsorted(changes, theory_inverse))) + 1)
-    pieces = tuple(theory_inverse[part] for part in parts), tuple(theory[part] for part in parts)
-    seeds(axes, *pieces, "best polytope (exact)", color=THEORY, lw=1.2, ls="--")  # it jumps, so the line must not join its pieces
+    pieces = np.split(np.stack([theory_inverse, theory]), np.flatnonzero(np.diff(np.searchsorted(changes, theory_inverse))) + 1, axis=1)
+    seeds(axes, None, pieces, "best polytope (exact)", color=THEORY, lw=1.2, ls="--")  # it jumps, so the line must not join its pieces
     seeds(axes, inverse, measured, f"trained, {len(measured)} seeds", color=OURS, **DOTTED)
-    level(axes, 1, alpha=0.7, label="the paper's plateaus")
-    level(axes, 0.5, alpha=0.7)
-    _levels_axis(axes, inverse, y="D* = m / |W|²  (hidden dimensions per feature)", ylim=(0, 1.08))
+    level(axes, 1, colour=PAPER, alpha=0.7, label="the paper's plateaus")
+    level(axes, 0.5, colour=PAPER, alpha=0.7)
+    frame(axes, by_sparsity(inverse), "D* = m / |W|²  (hidden dimensions per feature)", xlim=_ends(inverse), ylim=(0, 1.08))
     _mark_transitions(axes, changes, winners)
     axes.legend(loc="upper right", bbox_to_anchor=(1, 0.92))
     return figure
 
 
-@styled
 def gain_per_dimension(inverse: Row, measured: Rows, theory_inverse: Row, gains: Mapping[str, Row]) -> Figure:
     """Variance recovered per hidden dimension, trained and for each polytope: where the points leave the curves, polytopes lose."""
-    figure, (axes,) = panels(size=(7.2, 4.2))
-    family(axes, theory_inverse, gains, SOLID, lw=1.1)
-    axes.plot(theory_inverse, np.max(list(gains.values()), axis=0), color=THEORY, lw=1.2, ls="--", label="best of them")
-    seeds(axes, inverse, measured, f"trained, {len(measured)} seeds", marker="o", ls="", color=OURS, ms=4, mfc="none")
-    _levels_axis(axes, inverse, y="features' worth of variance\nrecovered per hidden dimension", ylim=(0.7, max(2.6, measured.max() * 1.05)))
-    axes.legend(ncols=2)
-    return figure
+    best = {"best of them": np.max(list(gains.values()), axis=0)}
+    curves = {name: [(theory_inverse, gain)] for name, gain in {**gains, **best}.items()}
+    curves |= {f"trained, {len(measured)} seeds": [(inverse, row) for row in measured]}
+    looks = [dict(color=colour, lw=1.1) for colour in CATEGORIES[: len(gains)]]
+    looks += [dict(color=THEORY, lw=1.2, ls="--"), dict(marker="o", ls="", color=OURS, ms=4, mfc="none")]
+    up = "features' worth of variance\nrecovered per hidden dimension"
+    ends = dict(xlim=_ends(inverse), ylim=(0.7, max(2.6, measured.max() * 1.05)))
+    return lines(Panel(None, curves, by_sparsity(inverse), up, looks, settings=ends, legend=dict(ncols=2)), size=(7.2, 4.2))
 
 
 @styled
@@ -142,29 +145,26 @@ def feature_dimensionality(inverse: Row, D: Float[ndarray, "levels F"], measured
     """F9: every feature's D_i against 1/(1-S), jittered sideways within its level, with the polytopes' lines; D* behind."""
     figure, (axes, shares) = panels(1, 2, size=(4.6, 4.4), width_ratios=(3.6, 1), sharey=True)
     jitter = np.exp(min(0.05, np.diff(np.log(inverse)).min() * 0.45) * np.linspace(-1, 1, D.shape[1]))
-    for name, fraction in LINES.items():
-        for panel in (axes, shares):
-            level(panel, fraction, alpha=0.8)
-        below = name == "square antiprism"  # too close to the pentagon for two labels on their lines
-        side = "top" if below else "center_baseline"
-        note(axes, f"{name} {fraction:.3g}", (inverse.max() * 1.09, fraction), color=PAPER, va=side)
-    note(axes, "not learned 0", (inverse.max() * 1.09, 0), color=PAPER, va="center_baseline")
+    _guides(axes, inverse.max() * 1.09)
+    note(axes, "not learned 0", (inverse.max() * 1.09, 0), color=THEORY, va="center_baseline")
+    for fraction in LINES.values():
+        level(shares, fraction, colour=THEORY, alpha=0.5)
     axes.plot(inverse, measured, color=CONTROL, lw=1.2, label="D* of the model")
     axes.scatter((inverse[:, None] * jitter).ravel(), D.ravel(), s=3, color=OURS, alpha=0.45, lw=0, label="D of one feature", rasterized=True)
-    _levels_axis(axes, inverse, y="feature dimensionality D", ylim=(-0.03, 1.02), legend="upper right")
+    frame(axes, by_sparsity(inverse), "feature dimensionality D", "upper right", xlim=_ends(inverse), ylim=(-0.03, 1.02))
     kept = D[measured < 0.95].ravel()
     shares.hist(kept[kept > 0.05], bins=np.arange(0.05, 1.0, 0.005), orientation="horizontal", color=OURS)
-    shares.set(xlabel="features\n(levels with D* < 0.95)", xscale="log")
+    frame(shares, Log("features\n(levels with D* < 0.95)"))
     return figure
 
 
 def dimension_budget(inverse: Row, share: Rows, control: Rows, gap: Rows) -> Figure:
     """Sum of D_i over m at each level, trained and with the control's weights; and the largest leverage - D_i of a feature."""
-    shares, looks = {"random directions, same norms": control, "trained": share}, [dict(color=CONTROL), dict(color=OURS)]
+    shares, across = {"random directions, same norms": control, "trained": share}, by_sparsity(inverse)
     return lines(
-        Panel(inverse, shares, by_sparsity(inverse), "sum of D over features / m", looks, {"": 1}, dict(ylim=(0, 1.06))),
-        Panel(inverse, {"": gap}, by_sparsity(inverse), "largest gap: leverage score - D", levels={"": 0}),
-        size=(4.4, 3.3), legend="lower left", marker="o", ms=3,
+        Panel(inverse, shares, across, "sum of D over features / m", solid(CONTROL, OURS), {"": 1}, dict(ylim=(0, 1.06)), "lower left"),
+        Panel(inverse, {"": gap}, across, "largest gap: leverage score - D", levels={"": 0}),
+        size=(4.4, 3.3), marker="o", ms=3,
     )  # fmt: skip
 
 
@@ -172,12 +172,9 @@ def dimension_budget(inverse: Row, share: Rows, control: Rows, gap: Rows) -> Fig
 def clean_shares(D: Mapping[int, Row], shares: Mapping[int, Sequence[float]]) -> Figure:
     """F32: D_i of the represented features, jittered sideways within each number of features, and the share that lies on one of the LINES."""
     figure, (axes, right) = panels(1, 2, size=(3.9, 3.6), width_ratios=(1.7, 1))
-    for name, fraction in LINES.items():
-        level(axes, fraction, alpha=0.8)
-        note(axes, name, (len(D) - 0.5, fraction), color=PAPER, va="top" if name == "square antiprism" else "center_baseline")
-    for i, values in enumerate(D.values()):
-        axes.plot(i + 0.7 * (np.arange(len(values)) / len(values) - 0.5), values, ".", color=OURS, ms=2, alpha=0.4)
-    frame(axes, "features n  (dimensions fixed)", "D of each represented feature", xticks=range(len(D)), xticklabels=list(D), ylim=(0, 1.02))
+    _guides(axes, len(D) - 0.5)
+    columns(axes, D, 0.7, color=OURS, ms=2, alpha=0.4)
+    frame(axes, "features n  (dimensions fixed)", "D of each represented feature", ylim=(0, 1.02))
     for n, values in shares.items():
         right.plot([n] * len(values), values, "o", color=OURS, ms=4, alpha=0.6)
     frame(right, "features n", "share on a line, less beside it")
@@ -191,14 +188,13 @@ def clean_shares(D: Mapping[int, Row], shares: Mapping[int, Sequence[float]]) ->
 def vulnerability(inverse: Row, features: Rows, V: Mapping[str, Rows], predicted: Row, guides: Mapping[str, float]) -> Figure:
     """F21: vulnerability V above and features per dimension 1/D* below, against 1/(1-S); V for each way to measure the attack's length."""
     figure, (above, below) = panels(2, 1, size=(7.2, 2.9), sharex=True)
-    family(above, inverse, V, **DOTTED)
-    above.plot(inverse, predicted, color=THEORY, lw=1.2, ls=(0, (4, 2)), label="best polytope, not trained")
     for name, height in guides.items():
         level(above, height, name, at=1.01, alpha=0.8)
-    highest = max(values.max() for values in V.values())
-    frame(above, y=VULNERABILITY, legend=dict(loc="upper left", title="length of the attack"), ylim=(0, 1.4 * highest))
-    seeds(below, inverse, features, f"trained, {len(features)} seeds", color=OURS, **DOTTED)
-    frame(below, by_sparsity(inverse), "features per dimension\n1 / D* = |W|² / m", "upper left", ylim=(0, None))
+    looks = [*LOOKS[: len(V)], dict(color=THEORY, lw=1.2, ls=(0, (4, 2)), marker="", alpha=1)]
+    ends, legend = dict(ylim=(0, 1.4 * max(values.max() for values in V.values()))), dict(loc="upper left", title="length of the attack")
+    draw(above, Panel(inverse, {**V, "best polytope, not trained": predicted}, "", VULNERABILITY, looks, {}, ends, legend), **DOTTED)
+    trained, up = {f"trained, {len(features)} seeds": features}, "features per dimension\n1 / D* = |W|² / m"
+    draw(below, Panel(inverse, trained, by_sparsity(inverse), up, solid(OURS), {}, dict(ylim=(0, None)), "upper left"), **DOTTED)
     return figure
 
 
@@ -206,14 +202,13 @@ def vulnerability(inverse: Row, features: Rows, V: Mapping[str, Rows], predicted
 def against_features(features: Rows, V: Rows, inverse: Row, ideal: Mapping[str, tuple[float, float]]) -> Figure:
     """F22: vulnerability V against 1/D*, one point per model, coloured by 1/(1-S); unit vectors on polytopes without bias as crosses."""
     figure, (axes,) = panels(size=(5.8, 4.2))
-    colour = np.broadcast_to(inverse, V.shape).ravel()
-    points = axes.scatter(features.ravel(), V.ravel(), c=colour, norm=LogNorm(), s=24, cmap="viridis", lw=0)
+    points = axes.scatter(features.ravel(), V.ravel(), c=np.broadcast_to(inverse, V.shape).ravel(), norm=LogNorm(), s=24, lw=0)
     figure.colorbar(points, ax=axes, label=by_sparsity(inverse).label)
     end = min(features.max(), V.max()) * 1.05
     axes.plot([1, end], [1, end], color=CONTROL, lw=1, ls="--", label="vulnerability = 1/D*")
-    axes.plot(*zip(*ideal.values(), strict=True), "x", color=PAPER, ms=7, mew=1.6, label="unit vectors, no bias, sparse limit")
+    axes.plot(*zip(*ideal.values(), strict=True), "x", color=THEORY, ms=7, mew=1.6, label="unit vectors, no bias, sparse limit")
     for name, place in ideal.items():
-        note(axes, name, place, (7, 0), color=PAPER, va="center")
+        note(axes, name, place, (7, 0), color=THEORY, va="center")
     frame(axes, "features per dimension, 1 / D*", VULNERABILITY, "upper right", ylim=(0, None))
     return figure
 
@@ -223,11 +218,12 @@ def attack_and_chance(added: Mapping[str, tuple[Row, Row, Row]]) -> Figure:
     """Loss added in units of eps^2 by attacks, random directions the model sees, and random directions of the input; a column per model."""
     figure, (axes,) = panels(size=(7.2, 3.7))
     kinds = (("attack: a row of M, either sign", OURS), ("random, inside the row space", SECOND), ("random direction of the input", CONTROL))
-    for at, row in enumerate(added.values()):
-        for (name, colour), values, side in zip(kinds, row, (-0.28, 0, 0.28), strict=True):
-            place = at + side + 0.09 * np.linspace(-1, 1, len(values))
-            axes.plot(place, values, "o", color=colour, ms=2.4, alpha=0.6, mew=0, label=name if at == 0 else None)
-            axes.hlines(values.max(), at + side - 0.12, at + side + 0.12, color=THEORY, lw=1.2, label="worst of them" if at + side == 0 else None)
+    by_kind = np.stack([*added.values()], axis=1)  # (kind, model, direction)
+    for (name, colour), values, side in zip(kinds, by_kind, (-0.28, 0, 0.28), strict=True):
+        at = np.arange(len(values)) + side
+        across = at[:, None] + 0.09 * np.linspace(-1, 1, values.shape[1])
+        axes.plot(across.ravel(), values.ravel(), "o", color=colour, ms=2.4, alpha=0.6, mew=0, label=name)
+        axes.hlines(values.max(1), at - 0.12, at + 0.12, color=THEORY, lw=1.2, label="worst of them" if side == 0 else None)
     level(axes, 1)
     frame(axes, y="loss added / eps²", legend=dict(loc="upper left", markerscale=2), xticks=range(len(added)), xticklabels=list(added))
     return figure
@@ -239,7 +235,6 @@ def sparse_end(inverse: Row, curves: Mapping[str, Row]) -> Figure:
     return lines(drawn, size=(6.6, 3.8), marker="o", ms=3)
 
 
-@styled
 def training(shares: Row, features: Mapping[str, Rows], D: Mapping[str, Rows], paper_share: float) -> Figure:
     """Adversarial training: 1/D* (left) and the dimensionality of represented features (right) against the attack used in training."""
     across = "attack length in training\n(share of the mean input norm)"

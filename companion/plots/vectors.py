@@ -7,21 +7,20 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import LogNorm, Normalize, to_rgba
 from matplotlib.figure import Figure
 from numpy import ndarray
 
 from companion.plots.heatmaps import heat
-from companion.plots.style import CONTROL, DIVERGING, OURS, THEORY, Matrix, Row, panels, sheet, styled
+from companion.plots.style import CONTROL, DIVERGING, ORDERED, OURS, PAGE, RATIO, THEORY, Matrix, Row, note, panels, sheet, styled
 
 
 @styled
 def feature_vectors(
-    models: Sequence[Float[ndarray, "F 2"]], titles: Sequence[str], value: Row, value_is: str, under: Sequence[Float[ndarray, "F 2"]] = (),
-    *, circles: Sequence[float] = (1.0,), columns: int = 5,
-) -> Figure:  # fmt: skip
+    models: Sequence[Matrix], titles: Sequence[str], value: Row, value_is: str, under: Sequence[Matrix] = (), *, circles: Sequence[float] = (1.0,)
+) -> Figure:
     """Rows W_i as arrows in the plane, one panel per model, coloured by `value`; dashed under them the same rows of `under`."""
-    figure, axes = sheet(len(models), columns, (2.5, 2.7))
+    figure, axes = sheet(len(models), 5, (2.5, 2.7))
     shade = _shade(value)
     for i, (panel, W, title) in enumerate(zip(axes, models, titles, strict=False)):
         for row in under[i] if len(under) else ():
@@ -35,7 +34,7 @@ def feature_vectors(
 
 def _shade(value: Row) -> ScalarMappable:
     alike = value.min() == value.max()  # one value alone is drawn dark, not in the pale end of the map
-    return ScalarMappable(Normalize(value.min() - alike, value.max() + 1e-9), "viridis_r")
+    return ScalarMappable(Normalize(value.min() - alike, value.max() + 1e-9), f"{ORDERED}_r")
 
 
 def _arrows(axes: Axes, W: Float[ndarray, "F 2"], colours: Float[ndarray, "F 4"], circles: Sequence[float] = (1.0,)) -> None:
@@ -58,10 +57,10 @@ def moving_feature(models: Sequence[Float[ndarray, "L F 2"]], ratio: Sequence[Fl
     """F12: solutions at many densities of one feature, turned so that it points up; the others coloured by that density."""
     figure, axes = panels(1, len(models), size=(3.9, 3.7))
     everything = np.concatenate(list(ratio))
-    shade = ScalarMappable(LogNorm(everything.min(), everything.max()), "coolwarm")
+    shade = ScalarMappable(LogNorm(everything.min(), everything.max()), RATIO)
     for panel, rows, ratios, title in zip(axes, models, ratio, titles, strict=True):
         for W, colour in zip(rows, shade.to_rgba(ratios), strict=True):
-            panel.plot(*W[1:].T, "o", color=colour, ms=6, mec="white", mew=0.3)
+            panel.plot(*W[1:].T, "o", color=colour, ms=6, mec=PAGE, mew=0.3)
             panel.plot(*W[0], "^", color=colour, ms=7, mec=THEORY, mew=0.4)
         _square(panel, (1.0,), 1.45)
         panel.set_title(title)
@@ -86,7 +85,22 @@ def small_model(W: Matrix, M: Float[ndarray, "F F"], optimum: Float[ndarray, "F 
     return figure
 
 
-# --- graphs of overlaps ---
+@styled
+def stored_and_read(x: Row, W: Float[ndarray, "F 2"], read: Row) -> Figure:
+    """One input of a model with two hidden dimensions: the point h = W^T x among the features' directions; what went in and came out."""
+    figure, (plane, bars) = panels(1, 2, size=(3.6, 3.1))
+    _arrows(plane, W, np.tile(to_rgba(CONTROL), (len(W), 1)))
+    for i, row in enumerate(W):
+        note(plane, str(i), 1.17 * row, ha="center", va="center", fontsize=9)
+    plane.plot(*(x @ W), "D", color=OURS, ms=9, zorder=4)
+    reach = max(1.45, 1.1 * float(np.abs(x @ W).max()))
+    plane.set(title="stored: one point in the plane", xlim=(-reach, reach), ylim=(-reach, reach))
+    at = np.arange(len(x))
+    bars.bar(at - 0.2, x, 0.38, color=CONTROL, label="went in: x")
+    bars.bar(at + 0.2, read, 0.38, color=OURS, label="read out: x'")
+    bars.set(title="the features", xlabel="feature", xticks=at, ylim=(0, 2))
+    bars.legend(loc="upper right")
+    return figure
 
 
 @styled

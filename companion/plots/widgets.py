@@ -8,6 +8,7 @@ import base64
 import io
 import json
 import math
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,7 +17,11 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from companion.plots.style import OURS, PAPER, THEORY
+from companion.plots.style import FATES, OURS, THEORY
+
+SHARP = 192
+"""Dots per inch of pictures, which are shown at 96."""
+WRAPPED = {"display": "flex", "flex_flow": "row wrap"}
 
 
 class Slider(NamedTuple):
@@ -30,43 +35,48 @@ class Slider(NamedTuple):
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as the bytes of a PNG."""
+    """The figure as the bytes of a PNG, twice as fine as it is shown."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    figure.savefig(buffer, format="png", dpi=SHARP)
     return buffer.getvalue()
 
 
 def live(draw: Callable[..., Figure], **controls: Slider | tuple[str, ...]) -> None:
-    """Show draw(**values) above one slider (or menu of names) per argument, drawn anew at every move.
+    """Show draw(**values), and under it one slider (or menu of names) per argument; the picture is drawn anew at every move.
 
-    Whole numbers as limits make a slider of whole numbers. A value for which `draw` raises ValueError leaves the picture and shows the
-    message.
+    Picture and controls are two outputs: a reopened notebook, whose sliders have no kernel, still shows the first. Whole numbers as
+    limits make a slider of whole numbers. A value for which `draw` raises ValueError leaves the picture and shows the message.
     """
     import ipywidgets
+    from IPython.display import display
 
     inputs = {name: _input(name, control) for name, control in controls.items()}
-    picture, message = ipywidgets.Image(format="png"), ipywidgets.Label()
+    message = ipywidgets.Label()
+
+    def picture():
+        return _image(draw(**{name: box.value for name, box in inputs.items()}))
+
+    shown = display(picture(), display_id=True)
 
     def refresh(_=None) -> None:
         try:
-            picture.value = png(draw(**{name: box.value for name, box in inputs.items()}))
+            shown.update(picture())
             message.value = ""
         except ValueError as error:
             message.value = str(error)
 
-    refresh()
     for box in inputs.values():
         box.observe(refresh, names="value")
-    whole = ipywidgets.VBox([picture, ipywidgets.HBox(list(inputs.values())), message])
-    _show({"application/vnd.jupyter.widget-view+json": {"version_major": 2, "version_minor": 0, "model_id": whole.model_id}}, picture.value)
+    display(ipywidgets.VBox([ipywidgets.Box(list(inputs.values()), layout=WRAPPED), message]))
 
 
 def _input(name: str, control: Slider | tuple[str, ...]) -> Any:
     import ipywidgets
 
+    common = {"description": name.replace("_", " "), "layout": {"width": "330px"}, "style": {"description_width": "110px"}}
     if not isinstance(control, Slider):
-        return ipywidgets.Dropdown(options=control, description=name)
-    common = {"description": name, "value": control.start, "continuous_update": False}
+        return ipywidgets.Dropdown(options=control, **common)
+    common |= {"value": control.start, "continuous_update": False}
     if control.log:
         return ipywidgets.FloatLogSlider(min=math.log10(control.low), max=math.log10(control.high), step=0.05, **common)
     if all(isinstance(number, int) for number in control[:3]):
@@ -74,10 +84,10 @@ def _input(name: str, control: Slider | tuple[str, ...]) -> Any:
     return ipywidgets.FloatSlider(min=control.low, max=control.high, step=(control.high - control.low) / 50, **common)
 
 
-def _show(data: dict[str, Any], picture: bytes) -> None:
-    from IPython.display import display
+def _image(figure: Figure) -> Any:
+    from IPython.display import Image
 
-    display(data | {"image/png": base64.b64encode(picture).decode(), "text/plain": "a live figure; without a kernel, its picture"}, raw=True)
+    return Image(png(figure), width=round(figure.get_size_inches()[0] * 96))
 
 
 def hoverable_phases(
@@ -88,7 +98,7 @@ def hoverable_phases(
 
     stacked = np.stack(list(losses.values()), axis=-1).round(4)
     lines = "<br>".join(f"{name}: %{{customdata[{i}]:.3f}}" for i, name in enumerate(losses))
-    scale = [[0, "white"], [1 / 3, "white"], [1 / 3, PAPER], [2 / 3, PAPER], [2 / 3, OURS], [1, OURS]]
+    scale = [[(i + end) / 3, colour] for i, colour in enumerate(FATES.values()) for end in (0, 1)]
     heat = go.Heatmap(x=importance.round(4), y=density.round(5), z=stacked.argmin(-1), customdata=stacked, colorscale=scale, zmin=0, zmax=2)
     heat.update(showscale=False, hovertemplate="r = %{x:.3g}, p = %{y:.3g}<br>" + lines + "<extra></extra>")
     figure = go.Figure(heat)
@@ -116,10 +126,23 @@ def feature_vectors_3d(W: dict[str, Float[ndarray, "F 3"]], static: Figure) -> d
 
 
 def turnable(figure: Any, static: Figure) -> dict[str, Any]:
-    """Show a plotly figure where it can be drawn, and the static picture where it cannot."""
+    """Show a plotly figure where it can be drawn, and the static picture, in the same size, where it cannot.
+
+    One bundle holds both, so that a viewer takes what it can; JupyterLab shows the picture until the pointer enters it. Colab has
+    plotly's own way of showing a figure, and gets the picture above it.
+    """
+    from IPython.display import display
     from plotly.utils import PlotlyJSONEncoder
 
+    width, height = (round(96 * inches) for inches in static.get_size_inches())
+    figure.update_layout(width=width, height=height)
+    if "google.colab" in sys.modules:
+        display(_image(static))
+        figure.show()
     data = json.loads(json.dumps(figure.to_plotly_json(), cls=PlotlyJSONEncoder))
     data["layout"].pop("template", None)
-    _show({"application/vnd.plotly.v1+json": data}, png(static))
+    if "google.colab" not in sys.modules:
+        picture = base64.b64encode(png(static)).decode()
+        bundle = {"application/vnd.plotly.v1+json": data, "image/png": picture, "text/plain": "a figure to turn or hover over"}
+        display(bundle, raw=True, metadata={"image/png": {"width": width}})
     return data

@@ -9,7 +9,7 @@ data. A model without superposition loses exactly eps^2 (`orthogonal`), so vulne
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -82,9 +82,9 @@ def attacks(W: Float[Tensor, "I F H"]) -> Float[Tensor, "I A F"]:
 
 
 def losses(
-    W: Float[Tensor, "I F H"], b: Float[Tensor, "I F"], x: Float[Tensor, "I B F"], delta: Float[Tensor, "I A F"], eps: Float[Tensor, " I"]
+    W: Float[Tensor, "I F H"], b: Float[Tensor, "I F"], x: Iterable[Float[Tensor, "B F"]], delta: Float[Tensor, "I A F"], eps: Float[Tensor, " I"]
 ) -> Attacked:
-    """Losses on given samples under every attack eps * delta, at the cost of one sort for all of them.
+    """Losses on given samples (of each instance in turn) under every attack eps * delta, at the cost of one sort for all of them.
 
     An attack shifts output j by one number t, and sum_B (relu(y + t) - x)^2 is quadratic in t between the values -y at which a sample starts
     to pass. Prefix sums of 1, y, y^2, x and xy over the sorted samples give it at any t: n B log B + 2n^2 log B operations instead of 2n^2 B.
@@ -133,14 +133,11 @@ def sampled_losses(
         ValueError: as `losses`; a density outside (0, 1], samples below 1.
     """
     data.check_density(density)
-    uniforms, parts = data.draw(W.shape[1], samples, stream), []
-    for one in range(len(W)):
-        at, p = slice(one, one + 1), density[one : one + 1]
-        drawn = losses(W[at], b[at], data.conditional(uniforms, p), delta[at], eps[at])
-        silent = losses(W[at], b[at], torch.zeros_like(b[at, None]), delta[at], eps[at])
-        q = data.share_active(p, W.shape[1])
-        parts.append(Attacked(q * drawn.clean + (1 - q) * silent.clean, q[:, None] * drawn.loss + (1 - q[:, None]) * silent.loss))
-    return Attacked(torch.cat([part.clean for part in parts]), torch.cat([part.loss for part in parts]))
+    uniforms = data.draw(W.shape[1], samples, stream)
+    drawn = losses(W, b, (data.conditional(uniforms, p)[0] for p in density.split(1)), delta, eps)
+    silent = losses(W, b, torch.zeros_like(b)[:, None], delta, eps)
+    q = torch.cat([data.share_active(p, W.shape[1]) for p in density.split(1)])
+    return Attacked(q * drawn.clean + (1 - q) * silent.clean, q[:, None] * drawn.loss + (1 - q[:, None]) * silent.loss)
 
 
 # --- training against attacks -------------------------------------------------------------------------------------

@@ -59,9 +59,8 @@ def initial(config: Config, streams: Sequence[Generator]) -> Weights:
     With W2 = |W1| every neuron starts by speaking for the features it listens to, whatever their sign; an independent W2 of a sparse
     model leaves outputs that are negative for all inputs, and a relu never gets those back.
     """
-    W1 = torch.stack([torch.randn(config.features, config.hidden, generator=stream, device=stream.device) for stream in streams])
-    W1 *= math.sqrt(2 / (config.features + config.hidden))
-    return Weights(W1, W1.clone() if config.tied else W1.abs(), torch.zeros(W1.shape[:2], device=W1.device))
+    W1, b = model.initial(config, streams)
+    return Weights(W1, W1.clone() if config.tied else W1.abs(), b)
 
 
 def dedicated(config: Config, density: Float[Tensor, " I"], features: int) -> Weights:
@@ -182,15 +181,12 @@ def fit(
     for _ in adam(free, schedule.steps, schedule.rate, fused=True, bar=f"{len(W1)} models"):
         batch = draw(config, importance, schedule.batch, stream)
         for at in parts:
-            _put(weights, at, gradient(weights.at(at), batch, density[at], importance, revive), V[at], tied=config.tied)
+            by = gradient(weights.at(at), batch, density[at], importance, revive)
+            W1.grad[at] = (by.W1 + by.W2 if config.tied else by.W1) / V[at, :, None]
+            b.grad[at] = by.b / V[at]
+            if not config.tied:
+                W2.grad[at] = by.W2 / V[at, :, None]
     return Weights(*(t.to(start.W1.device) for t in (W1, W1.clone() if config.tied else W2, b)))
-
-
-def _put(weights: Weights, at: slice, by: Weights, V: Float[Tensor, "I 1"], *, tied: bool) -> None:
-    weights.W1.grad[at] = (by.W1 + by.W2 if tied else by.W1) / V[..., None]
-    weights.b.grad[at] = by.b / V
-    if not tied:
-        weights.W2.grad[at] = by.W2 / V[..., None]
 
 
 def _refuse_bad(config: Config, start: Weights, density: Tensor, importance: Tensor) -> None:
@@ -199,8 +195,7 @@ def _refuse_bad(config: Config, start: Weights, density: Tensor, importance: Ten
     if start.W1.shape != expected or start.W2.shape != expected or start.b.shape != expected[:2]:
         shapes = [tuple(t.shape) for t in start]
         raise ValueError(f"start weights {shapes}: expected W1 and W2 of {expected}, one model per density, and b of {expected[:2]}.")
-    if importance.shape != (config.features,) or not bool((importance > 0).all()):
-        raise ValueError(f"importance has shape {tuple(importance.shape)}: expected one positive number per feature, ({config.features},).")
+    model.check_importance(importance, config.features)
     for t, name in zip(start, Weights._fields, strict=True):
         model.check_weights(t, name)
 

@@ -43,14 +43,14 @@ class Law(NamedTuple):
     """Probability of each set, per model."""
 
 
-def check_density(density: Float[Tensor, "..."], name: str = "density") -> None:
+def check_density(density: Float[Tensor, "..."]) -> None:
     """Refuse a density outside (0, 1].
 
     Raises:
         ValueError: a value is not in (0, 1], NaN included.
     """
     if not bool(((density > 0) & (density <= 1)).all()):
-        raise ValueError(f"{name}={density.tolist()}: every density must lie in (0, 1]; sparsity S corresponds to density 1 - S.")
+        raise ValueError(f"density={density.tolist()}: every density must lie in (0, 1]; sparsity S corresponds to density 1 - S.")
 
 
 def variance(density: Float[Tensor, "*I"]) -> Float[Tensor, "*I"]:

@@ -120,9 +120,8 @@ class Path(NamedTuple):
     b: Float[Tensor, "I F"]
     loss: Float[Tensor, " I"]
     """Exact loss at the end."""
-    steps: tuple[int, ...]
-    """The steps that were kept, and W and the loss before each of them."""
     W_at: Float[Tensor, "T I F H"]
+    """W and the loss before each of the steps `kept`."""
     loss_at: Float[Tensor, "T I"]
 
 
@@ -147,7 +146,7 @@ def descend(
         raise ValueError(f"steps={steps}, rate={rate}: at least one step, and a positive rate.")
     W, b = (t.detach().double().clone().requires_grad_() for t in (W, b))
     unit = (law.chance @ law.sets).sum(-1) / 3  # E |x|^2: a sparse model moves as fast as a dense one
-    W_at, loss_at, kept = [], [], tuple(sorted(set(kept)))
+    W_at, loss_at = [], []
     for step in adam([W, b], steps, rate, fused=False):
         value = loss(W, b, law, importance)
         if step in kept:
@@ -157,7 +156,7 @@ def descend(
         (value / unit).sum().backward()
     W, b = W.detach(), b.detach()
     empty = (W.new_empty(0, *W.shape), W.new_empty(0, len(W)))
-    return Path(W, b, loss(W, b, law, importance), kept, *((torch.stack(W_at), torch.stack(loss_at)) if W_at else empty))
+    return Path(W, b, loss(W, b, law, importance), *((torch.stack(W_at), torch.stack(loss_at)) if W_at else empty))
 
 
 class Best(NamedTuple):

@@ -84,22 +84,15 @@ def _unit(W: Float[Tensor, "*I F H"], dead: float = DEAD) -> Float[Tensor, "*I F
 
 
 class LineTest(NamedTuple):
-    """How many values lie on a horizontal line, and how many beside it."""
+    """How many values lie on a horizontal line, and how many beside it (the mean of the two windows)."""
 
     on: int
     beside: float
-    """Mean count of the two windows of the same width at fraction +- offset."""
 
 
-def line_test(values: Float[Tensor, "..."], fraction: float, *, width: float = 0.005, offset: float = 0.0125) -> LineTest:
-    """Count the values within `width` of a fraction, and in the windows of the same width on either side of it.
-
-    Raises:
-        ValueError: windows that overlap.
-    """
-    if offset < 2 * width:
-        raise ValueError(f"offset={offset} < 2 * width={width}: the windows overlap; use offset >= {2 * width}.")
-    near = [int(((values - centre).abs() <= width).sum()) for centre in (fraction - offset, fraction, fraction + offset)]
+def line_test(values: Float[Tensor, "..."], fraction: float) -> LineTest:
+    """Count the values within 0.005 of a fraction, and in the windows of that width 0.0125 to either side of it."""
+    near = [int(((values - centre).abs() <= 0.005).sum()) for centre in (fraction - 0.0125, fraction, fraction + 0.0125)]
     return LineTest(near[1], (near[0] + near[2]) / 2)
 
 
@@ -174,22 +167,19 @@ class Component(NamedTuple):
     """The polytope they form, or "other"."""
 
 
-def components(W: Float[Tensor, "F H"], *, represented: float = 0.5, edge: float = 0.15, tolerance: float = 0.15) -> list[Component]:
-    """Connected components of the graph on features with |W_i| > represented, joined where |W_i . W_j| > edge.
-
-    A component is named after the polytope with its (number of nodes, rank) if its sorted cosines lie within `tolerance` of
-    the polytope's: D_i alone does not tell a cube from a square antiprism. Sorted by their smallest node.
+def components(W: Float[Tensor, "F H"]) -> list[Component]:
+    """Connected components of the graph on features with |W_i| > 0.5, joined where |W_i . W_j| > 0.15; sorted by their smallest node.
 
     Raises:
         ValueError: W with an instance axis, or weights that are not finite.
     """
     if W.ndim != 2:
         raise ValueError(f"W has shape {tuple(W.shape)}: components takes one model, (features, hidden); index the instance first.")
-    alive = (norms(W) > represented).nonzero().flatten()
-    linked = (W[alive] @ W[alive].T).abs() > edge
+    alive = (norms(W) > 0.5).nonzero().flatten()
+    linked = (W[alive] @ W[alive].T).abs() > 0.15
     count, label = connected_components(linked.cpu().numpy(), directed=False)
     members = [alive[torch.from_numpy(label == which)] for which in range(count)]
-    return [Component(tuple(nodes.tolist()), _rank(W[nodes]), classify(W[nodes], tolerance=tolerance)) for nodes in members]
+    return [Component(tuple(nodes.tolist()), _rank(W[nodes]), classify(W[nodes])) for nodes in members]
 
 
 def _rank(W: Float[Tensor, "k H"]) -> int:
@@ -198,12 +188,15 @@ def _rank(W: Float[Tensor, "k H"]) -> int:
     return int((s > 0.1 * s[0]).sum())
 
 
-def classify(W: Float[Tensor, "k H"], *, tolerance: float = 0.15) -> str:
-    """Name of the polytope whose sorted cosines agree with W's, "other" if none does."""
+def classify(W: Float[Tensor, "k H"]) -> str:
+    """Name of the polytope with as many corners, W's rank, and sorted cosines within 0.15 of W's; "other" if there is none.
+
+    D_i alone does not tell a cube from a square antiprism.
+    """
     cosines = _sorted_cosines(W)
     for name in POLYTOPES:
         corners = polytope(name)
-        if corners.shape == (len(W), _rank(W)) and bool(((_sorted_cosines(corners) - cosines).abs() <= tolerance).all()):
+        if corners.shape == (len(W), _rank(W)) and bool(((_sorted_cosines(corners) - cosines).abs() <= 0.15).all()):
             return name
     return "other"
 

@@ -15,9 +15,6 @@ from torch import Generator, Tensor
 from companion.toy import data, model
 from companion.toy.schedule import Schedule, adam, pieces
 
-LOGGED = 50
-"""Points on a loss curve."""
-
 
 class Batch(NamedTuple):
     """Samples that have an active feature, and what makes a loss of them."""
@@ -39,8 +36,6 @@ class Fitted(NamedTuple):
 
     W: Float[Tensor, "I F H"]
     b: Float[Tensor, "I F"]
-    loss: Float[Tensor, "T I"]
-    """Loss of the training batch at LOGGED steps, evenly spaced from the first to the last, in units of V(p)."""
     W_at: Float[Tensor, "K I F H"]
     """W before each of the schedule's `kept` steps."""
 
@@ -61,31 +56,23 @@ def fit(
     Raises:
         ValueError: a density outside (0, 1], no stream, importances that make no sense, or weights that diverged.
     """
-    _refuse_bad(config, density, streams, importance)
+    data.check_density(density)
+    if not len(density) or not len(streams):
+        raise ValueError(f"{len(density)} densities and {len(streams)} streams: give at least one of each.")
+    model.check_importance(importance, config.features)
     density = density.to(streams[0].device, torch.float32)
     W, centre = (schedule.start * t.repeat_interleave(len(density), dim=0) for t in model.initial(config, streams))
     W.grad, centre.grad = torch.empty_like(W), torch.empty_like(centre)
     weight = torch.ones(config.features, device=W.device) if importance is None else importance.to(W)
     kind = Batch(W.new_empty(0), density, weight, source, config.relu)  # of every batch; the samples change
-    logged = torch.linspace(0, schedule.steps - 1, min(LOGGED, schedule.steps)).long().tolist()
-    losses, W_at = torch.empty(len(logged), len(W), device=W.device), []
+    W_at = []
     for step in adam([W, centre], schedule.steps, schedule.rate, fused=True, bar=f"{len(W)} models"):
         if step in schedule.kept:
             W_at.append(W.clone())
         for at, batch in _batches(kind, streams, schedule.batch):
             W.grad[at], centre.grad[at] = scaled_gradient(W[at], centre[at], batch)
-            if step in logged:
-                loss = batch_loss(W[at], bias_of(W[at], centre[at], batch.density), batch)
-                losses[logged.index(step), at] = loss / data.variance(batch.density)
     b = bias_of(W, centre, density.repeat(len(streams)))
-    return Fitted(W, b, losses, torch.stack(W_at) if W_at else W.new_empty(0, *W.shape))
-
-
-def _refuse_bad(config: model.Config, density: Tensor, streams: Sequence[Generator], importance: Tensor | None) -> None:
-    data.check_density(density)
-    if not len(density) or not len(streams):
-        raise ValueError(f"{len(density)} densities and {len(streams)} streams: give at least one of each.")
-    model.check_importance(importance, config.features)
+    return Fitted(W, b, torch.stack(W_at) if W_at else W.new_empty(0, *W.shape))
 
 
 def _batches(kind: Batch, streams: Sequence[Generator], samples: int) -> Iterator[tuple[slice, Batch]]:
@@ -124,18 +111,11 @@ def scaled_gradient(W: Float[Tensor, "I F H"], centre: Float[Tensor, "I F"], bat
     # b depends on W through `bias_of`: - mean (g s^T + 1 (sum_i g_i W_i)^T) with s = sum_j W_j
     through = mean * by_b
     by_W.baddbmm_(through[..., None], W.sum(1, keepdim=True), alpha=-1).sub_(through[:, None] @ W)
-    add_linear_gradient(by_W, by_b, W, centre, trust * batch.weight, batch.density)
+    _add_linear_gradient(by_W, by_b, W, centre, trust * batch.weight, batch.density)
     return by_W.div_(V[..., None]), by_b.div_(V)
 
 
-def add_linear_gradient(
-    by_W: Float[Tensor, "I F H"],
-    by_centre: Float[Tensor, "I F"],
-    W: Float[Tensor, "I F H"],
-    centre: Float[Tensor, "I F"],
-    trust: Float[Tensor, "I F"],
-    density: Float[Tensor, " I"],
-) -> None:
+def _add_linear_gradient(by_W: Tensor, by_centre: Tensor, W: Tensor, centre: Tensor, trust: Float[Tensor, "I F"], density: Tensor) -> None:
     """Add the gradient of sum_i t_i E (x_i - (W W^T (x - p/2))_i - centre_i)^2, exactly.
 
     The expectation is sum_i t_i (V |(1 - W W^T)_i|^2 + (centre_i - p/2)^2); with K = 2V diag(t) W its gradient by W is

@@ -1,5 +1,3 @@
-import math
-
 import pytest
 import torch
 
@@ -30,17 +28,11 @@ def test_one_changed_logit_scores_one_over_all():
     assert found.position.item() == pytest.approx(1 / 3)
 
 
-def test_gaussian_effects_score_two_over_pi():
-    found = ablation.sparsity(randn(4, 8, 4000))
-    assert found.score == pytest.approx(ablation.GAUSSIAN, abs=0.005)
-    assert found.position == pytest.approx(1, abs=0.005)
-
-
-def test_gaussian_effect_on_one_position_only_is_called_sparse():
+@pytest.mark.parametrize("positions", [16, 1])
+def test_gaussian_effects_score_two_over_pi_times_their_share_of_the_positions(positions):
     """The paper's 10 to 14 % needs no sparsity over the vocabulary: this is the trap the two factors are for."""
-    v = torch.zeros(1, 16, 4000)
-    v[0, 0] = randn(4000)
-    assert ablation.sparsity(v).score.item() == pytest.approx(ablation.GAUSSIAN / 16, rel=0.02)
+    found = ablation.sparsity(randn(1, 16, 4000) * (torch.arange(16) < positions)[:, None])
+    assert found.score.item() == pytest.approx(ablation.GAUSSIAN * positions / 16, rel=0.02)
 
 
 def test_score_is_the_product_of_its_factors():
@@ -61,10 +53,6 @@ def test_scores_ignore_scale_and_a_constant_per_position():
 def test_an_effect_of_zero_has_no_score():
     with pytest.raises(ValueError, match="change nothing"):
         ablation.sparsity(torch.zeros(1, 2, 5))
-
-
-def test_removing_nothing_changes_nothing(tiny, resid):
-    assert ablation.effects(tiny, resid, torch.zeros(3, *resid.shape), 0, 4, 8).abs().max() < 1e-6
 
 
 def test_effects_are_the_difference_of_two_runs(tiny, resid):
@@ -111,6 +99,4 @@ def test_random_removals_have_the_norms_they_are_matched_to(sae, resid):
 
 def test_rounding_is_far_below_a_real_effect(tiny, sae, resid):
     real = ablation.effects(tiny, resid, ablation.latent_removals(sae, resid, 5, persist=False), 0, 5, 8).flatten(1).norm(dim=1)
-    floor = ablation.rounding_floor(tiny, resid, 4, 0, 5, 8)
-    assert 0 < floor < real.min() / 100
-    assert math.isfinite(floor)
+    assert 0 < ablation.rounding_floor(tiny, resid, 4, 0, 5, 8) < real.min() / 100

@@ -13,15 +13,10 @@ def x():
     return 4 + 3 * torch.randn(20, 8, 16, generator=torch.Generator().manual_seed(0))
 
 
-def test_identity_has_no_error_and_the_mean_has_error_one(x):
-    mean = x.flatten(0, 1).mean(dim=0).expand_as(x)
-    assert reconstruction.normalised_mse(x, x) == 0
-    assert abs(reconstruction.normalised_mse(x, mean) - 1) < 1e-6
-
-
-def test_half_of_every_deviation_leaves_a_quarter_of_the_error(x):
+@pytest.mark.parametrize(("share", "error"), [(1, 0), (0, 1), (0.5, 0.25)])  # the identity, the mean, half of every deviation
+def test_a_share_of_every_deviation_leaves_the_square_of_the_rest(share, error, x):
     mean = x.flatten(0, 1).mean(dim=0)
-    assert abs(reconstruction.normalised_mse(x, mean + (x - mean) / 2) - 0.25) < 1e-6
+    assert reconstruction.normalised_mse(x, mean + share * (x - mean)) == pytest.approx(error, abs=1e-6)
 
 
 def test_a_random_autoencoder_of_the_right_length_is_worse_than_the_mean():

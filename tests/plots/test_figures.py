@@ -3,12 +3,15 @@
 import importlib
 import io
 import pkgutil
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import is_color_like
 
 from companion import plots
-from companion.plots import bars, concepts, dynamics, heatmaps, neurons, polytopes, sae, scaling, speed, style, toy, vectors
+from companion.plots import bars, concepts, dynamics, heatmaps, lines, neurons, polytopes, sae, scaling, speed, style, toy, vectors
 
 LEVELS, UP = np.array([1.0, 3.0, 10.0]), np.array([0.3, 0.2, 0.1])
 SEEDS = np.array([[0.5, 0.4, 0.3], [0.52, 0.39, 0.31]])
@@ -45,8 +48,8 @@ FIGURES = {
     dynamics.branches: lambda f: f({"ends as": {"octahedron": 3}}, np.array([-1.0, -0.9, -0.7]), np.linspace(-1, -0.7, 9)),
     heatmaps.matrices: lambda f: f([SQUARE @ SQUARE.T], ["a"]),
     heatmaps.overlaps: lambda f: f([SQUARE @ SQUARE.T] * 2, [np.zeros(4)] * 2, [np.ones(4)] * 2, ["a", "b"]),
-    heatmaps.phase_diagram: lambda f: f(LEVELS, LEVELS, np.eye(3), np.eye(3) / 2, FATE, list(heatmaps.FATES)),
-    heatmaps.fates_at_a_point: lambda f: f(LEVELS, LEVELS, FATE, (1.0, 1.0), dict.fromkeys(heatmaps.FATES, 0.5)),
+    heatmaps.phase_diagram: lambda f: f(LEVELS, LEVELS, np.eye(3), np.eye(3) / 2, FATE, list(style.FATES)),
+    heatmaps.fates_at_a_point: lambda f: f(LEVELS, LEVELS, FATE, (1.0, 1.0), dict.fromkeys(style.FATES, 0.5)),
     heatmaps.share_of_starts: lambda f: f(LEVELS, LEVELS, [np.eye(3)], ["n = 2, m = 1"]),
     heatmaps.loss_surfaces: lambda f: f(np.linspace(-1, 1, 9), [np.add.outer(np.arange(9.0), np.arange(9.0))], ["p = 1"], [np.array([[-1.0, -1.0]])]),
     neurons.weight_maps: lambda f: f([("a", W1), ("b", W2)]),
@@ -113,30 +116,50 @@ def drawn(plot):
     return FIGURES[plot](plot)
 
 
-def given(axes, values) -> bool:
-    """Is one of the curves of the axes this one?"""
-    return any(np.array_equal(line.get_ydata(), values) for line in axes.lines)
+def legend_of(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
 @pytest.mark.parametrize("plot", FIGURES, ids=lambda plot: plot.__name__)
 def test_figure_draws_something_in_every_panel(plot):
     figure = drawn(plot)
     figure.savefig(io.BytesIO(), format="png")
-    shown = [axes for axes in figure.axes if axes.axison]
-    assert all(axes.has_data() or axes.texts for axes in shown)
+    assert all(axes.has_data() or axes.texts for axes in figure.axes if axes.axison)
 
 
 def test_every_figure_is_drawn_here():
     modules = [importlib.import_module(f"companion.plots.{info.name}") for info in pkgutil.iter_modules(plots.__path__)]
     found = {thing for module in modules for thing in vars(module).values() if getattr(thing, "__annotations__", {}).get("return") is style.Figure}
-    assert {thing for thing in found if not thing.__name__.startswith("_")} - {importlib.import_module("companion.plots.lines").lines} == set(FIGURES)
+    assert {thing for thing in found if not thing.__name__.startswith("_")} - {lines.lines} == set(FIGURES)
+
+
+def test_no_other_module_of_plots_names_a_colour():
+    sources = [path.read_text(encoding="utf-8") for path in Path(style.__file__).parent.glob("*.py") if path.name != "style.py"]
+    assert {text for source in sources for text in re.findall(r'"([\w#]{3,})"', source) if is_color_like(text)} == {"none"}
 
 
 # --- curves ---
 
 
+@pytest.mark.parametrize(
+    ("plot", "panel", "values"),
+    [
+        (toy.vulnerability, 0, SEEDS[0]),
+        (toy.vulnerability, 1, 2 * SEEDS[1]),
+        (toy.compression, 1, UP),
+        (toy.compression, 1, [1 / 12, 1 / 12]),
+        (sae.reach, 0, [1.0, 0.5, 0.25]),  # relative to the ablated position
+        (sae.refinement, 1, [0.3, 0.2]),  # before and after
+        (scaling.compute_frontier, 1, [0.09, 0.09]),
+    ],
+)
+def test_a_panel_shows_the_curve_that_it_is_given(plot, panel, values):
+    assert any(np.array_equal(line.get_ydata(), values) for line in drawn(plot).axes[panel].lines)
+
+
 def test_sparsity_runs_along_x_and_dimensions_along_y():
-    """A published figure has the two labels exchanged."""
+    """A published figure has the two labels exchanged. Counts grow sparser to the right."""
+    assert drawn(toy.counts).axes[0].xaxis.get_inverted()
     (axes,) = drawn(toy.dimensions_per_feature).axes
     trained = [line for line in axes.lines if line.get_marker() == "o"]
     assert (axes.get_xlabel()[:9], axes.get_ylabel()[:2], axes.get_xscale()) == ("1 / (1 - ", "D*", "log")
@@ -144,32 +167,21 @@ def test_sparsity_runs_along_x_and_dimensions_along_y():
     assert [line.get_ydata().tolist() for line in trained] == SEEDS.tolist()
 
 
-def test_both_panels_of_f21_show_what_they_are_given():
-    above, below = drawn(toy.vulnerability).axes
-    assert given(above, SEEDS[0])
-    assert given(below, 2 * SEEDS[1])
-
-
-def test_compression_and_its_rival_are_drawn_as_given():
-    _, axes = drawn(toy.compression).axes
-    assert given(axes, UP)
-    assert given(axes, [1 / 12, 1 / 12])
-
-
-def test_counts_grow_sparser_to_the_right():
-    (axes,) = drawn(toy.counts).axes
-    assert axes.xaxis.get_inverted()
+def test_runs_keep_the_look_of_their_geometry_where_another_has_none():
+    (axes,) = toy.two_branches(LEVELS, {"pentagon": [], "square": [(1.0, 2.0)]}, {"pentagon": LEVELS, "square": 2 * LEVELS}).axes
+    assert legend_of(axes) == ["runs: square", "exact: pentagon", "exact: square"]
+    assert axes.lines[0].get_color() == style.SECOND
+    assert np.array_equal(axes.lines[2].get_ydata(), 2 * LEVELS)
 
 
 def test_features_are_sorted_into_winners_and_losers():
-    legend = [text.get_text() for text in drawn(dynamics.energy_levels).axes[0].get_legend().get_texts()]
-    assert legend == ["never above 0.2: 1", "ends on a level: 1", "climbed, then lost it: 1"]
+    assert legend_of(drawn(dynamics.energy_levels).axes[0]) == ["never above 0.2: 1", "ends on a level: 1", "climbed, then lost it: 1"]
 
 
 def test_kinds_are_told_apart_without_colour_and_controls_are_grey():
-    assert len({marker for _, marker, _ in sae.KINDS.values()}) == len(sae.KINDS) == 8
+    assert len({marker for _, marker, _ in style.KINDS.values()}) == len(style.KINDS) == 8
     colours = [line.get_color() for line in drawn(sae.recovery_by_kind).axes[0].lines[::2]]
-    assert colours == [sae.KINDS["TopK"][0], style.CONTROL]
+    assert colours == [style.KINDS["TopK"][0], style.CONTROL]
 
 
 def test_a_kind_stands_in_the_legend_once_and_further_seeds_are_pale():
@@ -180,16 +192,6 @@ def test_a_kind_stands_in_the_legend_once_and_further_seeds_are_pale():
     assert second.get_ydata().tolist() == UP[1:].tolist()
 
 
-def test_refinement_marks_the_mean_and_joins_before_with_after():
-    moved, error = drawn(sae.refinement).axes
-    assert any(np.allclose(line.get_xdata(), 0.2) for line in moved.lines)
-    assert [line.get_ydata().tolist() for line in error.lines] == [[0.3, 0.2], [0.25, 0.15], [0.2, 0.1]]
-
-
-def test_reach_is_relative_to_the_ablated_position():
-    assert given(drawn(sae.reach).axes[0], [1.0, 0.5, 0.25])
-
-
 def test_the_paper_s_rule_goes_through_the_mean_of_the_optima_with_its_slope():
     curves, best = drawn(scaling.rates).axes
     (rule,) = [line.get_ydata() for line in best.lines if line.get_linestyle() == "--"]
@@ -198,9 +200,9 @@ def test_the_paper_s_rule_goes_through_the_mean_of_the_optima_with_its_slope():
     assert sum(line.get_linestyle() == ":" for line in curves.lines) == 4
 
 
-def test_floors_stand_over_their_noise_share():
-    marks = drawn(scaling.noise_floor).axes[1].lines
-    assert [0.1, 0.1] in [line.get_xydata().ravel().tolist() for line in marks]
+def test_means_stand_where_they_are_and_floors_over_their_noise_share():
+    assert any(np.allclose(line.get_xdata(), 0.2) for line in drawn(sae.refinement).axes[0].lines)
+    assert [0.1, 0.1] in [line.get_xydata().ravel().tolist() for line in drawn(scaling.noise_floor).axes[1].lines]
 
 
 # --- bars ---
@@ -215,9 +217,8 @@ def test_a_lesson_s_bars_have_its_means_and_a_zero_keeps_the_axis_linear():
 
 
 def test_a_replacement_s_bar_ends_at_the_rise_over_the_clean_loss():
-    axes = drawn(bars.loss_when_replaced).axes[0]
+    (axes,) = drawn(bars.loss_when_replaced).axes
     assert [bar.get_x() + bar.get_width() for bar in axes.patches] == pytest.approx([0.2, 6])
-    assert axes.get_xscale() == "log"
     assert {"+0.2 nats", "+6 nats"} <= {text.get_text() for text in axes.texts}
 
 
@@ -244,8 +245,14 @@ def test_a_stack_is_as_high_as_its_positive_weights_and_as_deep_as_its_negative_
     corners = np.concatenate([path.vertices for shapes in axes.collections for path in shapes.get_paths()])
     for a in range(W1.shape[1]):
         of_neuron = corners[np.abs(corners[:, 0] - a) < 0.45, 1]
-        assert of_neuron.max() == pytest.approx(W1[:, a].clip(0).sum())
-        assert of_neuron.min() == pytest.approx(W1[:, a].clip(None, 0).sum())
+        assert (of_neuron.max(), of_neuron.min()) == pytest.approx((W1[:, a].clip(0).sum(), W1[:, a].clip(None, 0).sum()))
+
+
+def test_a_motif_s_graph_has_the_weights_of_its_two_features_and_neurons_alone():
+    graph = drawn(neurons.motif).axes[2]  # neurons 0 and 3 of features 1 and 0
+    written = [text.get_text() for text in graph.texts]
+    assert [text for text in written if text[0] in "-0123456789"] == ["-1", "1", "0.5", "1", "1", "0.5"]
+    assert {"shared\n3", "companion\n0", "$x_{1}$", "$y'_{0}$"} <= set(written)
 
 
 def test_a_polytope_stands_over_its_gram_matrix_and_four_dimensions_are_refused():
@@ -256,8 +263,7 @@ def test_a_polytope_stands_over_its_gram_matrix_and_four_dimensions_are_refused(
 
 
 def test_a_stage_shows_the_vectors_at_its_marker():
-    last = drawn(dynamics.unfolding).axes[-1]
-    vector = last.lines[1].get_data_3d()  # lines alternate: a path, then the vector at its end
+    vector = drawn(dynamics.unfolding).axes[-1].lines[1].get_data_3d()  # lines alternate: a path, then the vector at its end
     assert np.stack(vector, axis=1) == pytest.approx(np.array([[0, 0, 0], [1, 0, 0]]))
 
 

@@ -1,68 +1,90 @@
 """Live figures without a front end: what they display, and what a move does."""
 
 import base64
+from types import SimpleNamespace
 
 import ipywidgets
 import numpy as np
 import pytest
 
-from companion.plots import heatmaps, style, widgets
+from companion.plots import style, widgets
 
 PNG = b"\x89PNG"
 
 
 @pytest.fixture
 def shown(monkeypatch):
-    """What was displayed: a list of bundles by kind."""
-    bundles = []
-    monkeypatch.setattr("IPython.display.display", lambda data, raw: bundles.append(data))
-    return bundles
+    """What was displayed, in turn: bundles, widgets, and pictures, which an update replaces."""
+    outputs = []
+
+    def display(data, display_id=None, **_):
+        outputs.append(data)
+        at = len(outputs) - 1
+        return SimpleNamespace(update=lambda new: outputs.__setitem__(at, new))
+
+    monkeypatch.setattr("IPython.display.display", display)
+    return outputs
 
 
-def boxes(monkeypatch) -> list:
-    """The sliders that are made from here on."""
-    made = []
-    build = widgets._input
-    monkeypatch.setattr(widgets, "_input", lambda *args: made.append(build(*args)) or made[-1])
-    return made
+@pytest.fixture
+def made(monkeypatch):
+    """The sliders and the label of messages that are made from here on."""
+    boxes = []
+    for kind in (ipywidgets.FloatLogSlider, ipywidgets.IntSlider, ipywidgets.Dropdown, ipywidgets.Label):
+        monkeypatch.setattr(ipywidgets, kind.__name__, lambda kind=kind, **settings: boxes.append(kind(**settings)) or boxes[-1])
+    return boxes
 
 
 def figure(width: float):
     return style.panels(size=(width, 2.0))[0]
 
 
-def test_sliders_draw_at_once_and_again_at_every_move(shown, monkeypatch):
-    drawn, made = [], boxes(monkeypatch)
+def test_sliders_draw_at_once_and_again_at_every_move(shown, made):
+    drawn = []
 
     def draw(p, n, kind):
         drawn.append((p, n, kind))
         return figure(2 + n)
 
     widgets.live(draw, p=widgets.Slider(0.01, 1, 0.1, log=True), n=widgets.Slider(1, 4, 2), kind=("a", "b"))
-    assert drawn == [(pytest.approx(0.1), 2, "a")]
+    first = shown[0].data
     made[1].value = 3
     made[2].value = "b"
-    assert drawn[1:] == [(pytest.approx(0.1), 3, "a"), (pytest.approx(0.1), 3, "b")]
-    assert [type(box) for box in made] == [ipywidgets.FloatLogSlider, ipywidgets.IntSlider, ipywidgets.Dropdown]
-    assert base64.b64decode(shown[0]["image/png"]).startswith(PNG)
-    assert "application/vnd.jupyter.widget-view+json" in shown[0]
+    assert drawn == [(pytest.approx(0.1), 2, "a"), (pytest.approx(0.1), 3, "a"), (pytest.approx(0.1), 3, "b")]
+    assert first.startswith(PNG)
+    assert shown[0].data.startswith(PNG)
+    assert shown[0].data != first
+    assert isinstance(shown[1], ipywidgets.VBox)
+    assert len(shown) == 2
 
 
-def test_a_value_that_makes_no_sense_shows_why_and_keeps_the_picture(shown, monkeypatch):
-    made = boxes(monkeypatch)
-    labels = []
-    monkeypatch.setattr(ipywidgets, "Label", lambda: labels.append(ipywidgets.HTML()) or labels[-1])
+def test_controls_keep_their_width_and_wrap(shown, made):
+    widgets.live(lambda p, n: figure(2 + n), p=widgets.Slider(0.01, 1, 0.1, log=True), n=widgets.Slider(1, 4, 2))
+    row = shown[1].children[0]
+    assert row.layout.flex_flow == "row wrap"
+    assert {box.layout.width for box in row.children} == {"330px"}
 
+
+@pytest.mark.parametrize("end", [0.01, 1.0])
+def test_a_slider_reaches_both_ends(shown, made, end):
+    drawn = []
+    widgets.live(lambda p: drawn.append(p) or figure(2), p=widgets.Slider(0.01, 1, 0.1, log=True))
+    made[0].value = end
+    assert drawn[-1] == pytest.approx(end)
+
+
+def test_a_value_that_makes_no_sense_shows_why_and_keeps_the_picture(shown, made):
     def draw(m):
         if m > 2:
             raise ValueError("hidden=3 > features=2")
         return figure(2)
 
     widgets.live(draw, m=widgets.Slider(1, 4, 1))
-    made[0].value = 3
-    assert labels[0].value == "hidden=3 > features=2"
-    made[0].value = 2
-    assert labels[0].value == ""
+    slider, message = made
+    slider.value = 3
+    assert message.value == "hidden=3 > features=2"
+    slider.value = 2
+    assert message.value == ""
 
 
 def test_features_to_turn_have_a_picture_beside_them(shown):
@@ -74,8 +96,7 @@ def test_features_to_turn_have_a_picture_beside_them(shown):
 
 
 def test_the_map_says_under_the_pointer_what_each_fate_costs(shown):
-    axis = np.array([0.1, 1.0])
-    losses = {name: np.full((2, 2), float(i)) for i, name in enumerate(heatmaps.FATES)}
-    data = widgets.hoverable_phases(axis, axis, losses, figure(2))
-    assert all(name in data["data"][0]["hovertemplate"] for name in heatmaps.FATES)
+    losses = {name: np.full((2, 2), float(i)) for i, name in enumerate(style.FATES)}
+    data = widgets.hoverable_phases(np.array([0.1, 1.0]), np.array([0.1, 1.0]), losses, figure(2))
+    assert all(name in data["data"][0]["hovertemplate"] for name in style.FATES)
     assert base64.b64decode(shown[0]["image/png"]).startswith(PNG)

@@ -17,13 +17,9 @@ def case(models: int = 2, n: int = 7, m: int = 3, batch: int = 200):
 
 
 def brute_force(W, b, x, delta, eps):
-    each = [_attacked(W, b, x, delta[:, a], eps) for a in range(delta.shape[1])]
-    return torch.stack(each, dim=1)
-
-
-def _attacked(W, b, x, direction, eps):
-    moved = x + (eps[:, None] * direction)[:, None]
-    return (model.forward(W, b, moved) - x).square().sum(-1).mean(-1)
+    """Every attack on every sample, (I, A)."""
+    each = [(model.forward(W, b, x + (eps[:, None] * delta[:, a])[:, None]) - x).square().sum(-1) for a in range(delta.shape[1])]
+    return torch.stack(each, dim=1).mean(-1)
 
 
 def test_fast_form_equals_every_attack_on_every_sample():
@@ -71,9 +67,9 @@ def test_mean_norm_is_that_of_samples(features, p, active):
     assert abs(exact - norm.mean().item()) < 4 * norm.std().item() / len(norm) ** 0.5
 
 
-def test_mean_norm_of_one_feature_is_its_mean():
-    assert adversarial.mean_norm(1, torch.tensor([0.3], dtype=F64)).item() == pytest.approx(0.15, abs=1e-9)
-    assert adversarial.mean_norm(1, torch.tensor([0.3], dtype=F64), active=True).item() == pytest.approx(0.5, abs=1e-9)
+@pytest.mark.parametrize(("active", "mean"), [(False, 0.15), (True, 0.5)])
+def test_mean_norm_of_one_feature_is_its_mean(active, mean):
+    assert adversarial.mean_norm(1, torch.tensor([0.3], dtype=F64), active=active).item() == pytest.approx(mean, abs=1e-9)
 
 
 def test_a_model_without_superposition_has_vulnerability_one():
@@ -91,27 +87,16 @@ def test_vulnerability_of_unbiased_polytopes(name, vulnerability):
     assert theory.tight_vulnerability(name) == pytest.approx(measured, abs=1e-9) == pytest.approx(vulnerability, abs=1e-3)
 
 
-def test_robust_loss_takes_the_worse_sign_of_the_chosen_row():
+def test_robust_loss_takes_the_worse_sign_of_the_chosen_row_and_its_gradient_holds_the_attack_constant():
     W, b, x, _ = case()
     eps, chosen = torch.tensor([0.3, 0.2], dtype=F64), torch.nn.functional.one_hot(torch.arange(200) % 7, 7).double().expand(2, -1, -1)
-    rows = adversarial.attacks(W)[:, :7][:, torch.arange(200) % 7]
-    signs = [(model.forward(W, b, x + sign * eps[:, None, None] * rows) - x).square().sum(-1) for sign in (1, -1)]
-    torch.testing.assert_close(adversarial.robust_loss(W, b, x, eps, chosen), torch.maximum(*signs).mean(-1))
-    torch.testing.assert_close(adversarial.robust_loss(W, b, x, 0 * eps, chosen), model.loss(W, b, x))
-
-
-def test_robust_gradient_holds_the_attack_constant():
-    W, b, x, _ = case(models=1)
-    chosen, eps = torch.nn.functional.one_hot(torch.arange(200) % 7, 7).double()[None], torch.tensor([0.3], dtype=F64)
-    rows = adversarial.attacks(W)[:, :7][:, torch.arange(200) % 7]
-
-    def at(W):
-        signs = [(model.forward(W, b, x + sign * 0.3 * rows) - x).square().sum(-1) for sign in (1, -1)]
-        return torch.maximum(*signs).mean()
-
+    rows = eps[:, None, None] * adversarial.attacks(W)[:, :7][:, torch.arange(200) % 7]
     W.requires_grad_()
-    (ours,) = torch.autograd.grad(adversarial.robust_loss(W, b, x, eps, chosen).sum(), W)
-    torch.testing.assert_close(ours, torch.autograd.grad(at(W), W)[0])
+    expected = torch.maximum(*((model.forward(W, b, x + sign * rows) - x).square().sum(-1) for sign in (1, -1))).mean(-1)
+    ours = adversarial.robust_loss(W, b, x, eps, chosen)
+    torch.testing.assert_close(ours, expected)
+    torch.testing.assert_close(torch.autograd.grad(ours.sum(), W), torch.autograd.grad(expected.sum(), W))
+    torch.testing.assert_close(adversarial.robust_loss(W, b, x, 0 * eps, chosen), model.loss(W, b, x))
 
 
 def test_only_represented_features_are_attacked_and_each_as_often():

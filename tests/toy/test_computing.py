@@ -42,14 +42,6 @@ def test_gradient_equals_autograd(config):
         torch.testing.assert_close(ours, theirs, atol=1e-13, rtol=1e-12)
 
 
-def test_tied_gradient_is_the_sum_of_both():
-    weights, draw, density = case(TIED)
-    W, b = weights.W1.clone().requires_grad_(), weights.b
-    expected = torch.autograd.grad(computing.batch_loss(Weights(W, W, b), draw, density, IMPORTANCE)[0].sum(), W)[0]
-    ours = computing.gradient(weights, draw, density, IMPORTANCE)
-    torch.testing.assert_close(ours.W1 + ours.W2, expected, atol=1e-13, rtol=1e-12)
-
-
 def test_revived_gradient_pulls_outputs_that_are_off_while_their_feature_is_active():
     weights, draw, density = case(ABS)
     free = Weights(*(t.clone().requires_grad_() for t in weights))
@@ -60,13 +52,6 @@ def test_revived_gradient_pulls_outputs_that_are_off_while_their_feature_is_acti
     expected = torch.autograd.grad(surrogate.sum(), free)
     for ours, theirs in zip(computing.gradient(weights, draw, density, IMPORTANCE, 0.3), expected, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-13, rtol=1e-12)
-
-
-def test_a_dead_output_has_no_gradient_until_it_is_revived():
-    weights, draw, density = case(ABS)
-    dead = weights._replace(b=torch.full_like(weights.b, -50.0))
-    assert not computing.gradient(dead, draw, density, IMPORTANCE).b.any()
-    assert (computing.gradient(dead, draw, density, IMPORTANCE, 1.0).b < 0).all()
 
 
 # --- samples ---
@@ -129,10 +114,9 @@ def test_dense_absolute_value_of_one_feature_is_learned():
 
 def test_instances_do_not_touch_each_other():
     density, start = torch.tensor([0.1, 0.5, 1.0]), single(ABS, 0, 1, 2)
-    brief = Schedule(steps=3, batch=16, rate=0.01)
-    together = computing.fit(ABS, start, density, IMPORTANCE, brief, stream())
+    together = computing.fit(ABS, start, density, IMPORTANCE, QUICK, stream())
     for i in range(3):
-        alone = computing.fit(ABS, start.at([i]), density[i : i + 1], IMPORTANCE, brief, stream())
+        alone = computing.fit(ABS, start.at([i]), density[i : i + 1], IMPORTANCE, QUICK, stream())
         torch.testing.assert_close(alone.W1[0], together.W1[i], atol=1e-5, rtol=1e-4)
 
 
@@ -183,17 +167,13 @@ def test_the_paper_s_motif_is_found_and_its_parts_are_needed():
         (lambda: computing.dedicated(ABS, torch.ones(1), 3), "hold 2 of 5 features"),
         (lambda: computing.fit(ABS, single(ABS, 0), torch.tensor([0.0]), IMPORTANCE, QUICK, stream()), "every density"),
         (lambda: computing.fit(ABS, single(ABS, 0), torch.ones(2), IMPORTANCE, QUICK, stream()), "one model per density"),
-        (lambda: computing.fit(ABS, single(ABS, 0), torch.ones(1), IMPORTANCE[:3], QUICK, stream()), "one positive number per feature"),
+        (lambda: computing.fit(ABS, single(ABS, 0), torch.ones(1), IMPORTANCE[:3], QUICK, stream()), "one per feature"),
         (lambda: computing.fit(ABS, single(ABS, 0)._replace(b=torch.full((1, 5), torch.nan)), torch.ones(1), IMPORTANCE, QUICK, stream()), "NaN"),
         (lambda: computing.sampled_loss(ABS, single(ABS, 0), torch.ones(1), IMPORTANCE, stream(), 1), "at least two"),
         (lambda: computing.neurons(torch.ones(3, 2), 1.0), "between 0 and 1"),
+        (lambda: computing.fit(ABS, single(ABS, 0), torch.ones(1), IMPORTANCE, Schedule(60, 16, 1e30), stream()), "diverged"),
     ],
 )
 def test_bad_input_is_one_clear_error(call, says):
     with pytest.raises(ValueError, match=says):
         call()
-
-
-def test_divergence_is_an_error():
-    with pytest.raises(ValueError, match="diverged"):
-        computing.fit(ABS, single(ABS, 0), torch.ones(1), IMPORTANCE, Schedule(60, 16, 1e30), stream())
