@@ -6,11 +6,11 @@
 # **Pages**
 #
 # The numbers inside a language model can hardly be read: each of them takes part in many things at once. A sparse autoencoder translates
-# them into a longer list of numbers of which only a few are not zero, and many of those stand for something that a person can name. On
-# this page you write one, train it on a small model of Python code, and read what its parts have learned.
+# them into a longer list of numbers of which only a few are not zero, and many of those stand for something that a person can name. On this
+# page you write one, train it on a small model of Python code, and read what its parts have learned.
 #
-# **You will** write the whole model and its training loop · check them against the package's fast form · read some ten latents in the
-# texts on which they are active · measure how much of the language model survives the translation · count how many known features it finds.
+# **You will** write the whole model and its training loop · check them against the package's fast form · read some ten latents in the texts
+# on which they are active · measure how much of the language model survives the translation · count how many known features it finds.
 #
 # **Needs** PyTorch, and the idea of a feature's direction from [page 1](01_demonstrating_superposition.ipynb).
 #
@@ -94,9 +94,7 @@ cfg = run.choose(
     quick=Config(
         subject=TINY, layer=0, contexts=600, looked=192, seeds=1,
         stream=TrainConfig(n=256, k=4, steps=60, batch=512, dead_after_tokens=10_000, lr=1e-2),
-        plain=TrainConfig(
-            n=128, k=4, steps=40, batch=128, dead_after_tokens=2_000, aux_k=8, lr=1e-2, ema=None,
-        ),
+        plain=TrainConfig(n=128, k=4, steps=40, batch=128, dead_after_tokens=2_000, aux_k=8, lr=1e-2),
         planted=Planted(
             features=64, width=24, density=0.03, samples=10_000,
             toy=toy_train.Schedule(steps=200, batch=256, rate=1e-2),
@@ -106,9 +104,7 @@ cfg = run.choose(
     laptop=Config(
         subject=dictionaries.offline_subject("python-stdlib-4l"), layer=2, contexts=2000, looked=192,
         stream=TrainConfig(n=2048, k=16, steps=400, batch=512, dead_after_tokens=10_000, aux_k=32, lr=4e-3),
-        plain=TrainConfig(
-            n=512, k=8, steps=150, batch=256, dead_after_tokens=5_000, aux_k=16, lr=8e-3, ema=None,
-        ),
+        plain=TrainConfig(n=512, k=8, steps=150, batch=256, dead_after_tokens=5_000, aux_k=16, lr=8e-3),
         planted=Planted(
             features=256, width=64, density=0.01, samples=20_000,
             toy=toy_train.Schedule(steps=1000, batch=512, rate=1e-2),
@@ -119,9 +115,7 @@ cfg = run.choose(
         subject=HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e"), layer=8, contexts=48_000,
         heldout=2048, looked=64,
         stream=TrainConfig(n=2**15, k=32, steps=20_000, batch=8192, dead_after_tokens=3_000_000),
-        plain=TrainConfig(
-            n=2048, k=32, steps=500, batch=1024, dead_after_tokens=100_000, aux_k=256, lr=2e-3, ema=None,
-        ),
+        plain=TrainConfig(n=2048, k=32, steps=500, batch=1024, dead_after_tokens=100_000, aux_k=256, lr=2e-3),
         planted=Planted(
             features=4096, width=512, density=0.002, samples=32_768,
             toy=toy_train.Schedule(steps=20_000, batch=1024, rate=3e-3),
@@ -135,8 +129,8 @@ page = claims.Page("08_sae_training", cfg)
 # <a id="why"></a>
 # ## 1 What is to be read
 # A transformer keeps one vector per token, the *residual stream*. Each block reads it, computes something, and adds the result to it; after
-# the last block the model's guess of the next token is read off it. So everything that the model has found out about the text up to a
-# token must lie in that token's vector. The model here is a small one, trained on the Python standard library.
+# the last block the model's guess of the next token is read off it. So everything that the model has found out about the text up to a token
+# must lie in that token's vector. The model here is a small one, trained on the Python standard library.
 
 
 # %%
@@ -154,20 +148,21 @@ print(f"d = {sub.d_model} numbers per token, to be written with k = {cfg.stream.
 # %% [markdown]
 # What does one of the $d$ numbers of such a vector mean? Usually no one thing. A model needs many more *features* (this is a comment; this
 # opens a function; this name was used before) than it has dimensions, and most features are absent from most tokens. Under these conditions
-# it pays to give features directions that are not at right angles, and to bear the small errors that follow. This is *superposition*,
-# the subject of [page 1](01_demonstrating_superposition.ipynb). The features are there, as directions, but there are more of them than axes,
-# so no choice of axes shows them all.
+# it pays to give features directions that are not at right angles, and to bear the small errors that follow. This is *superposition*, the
+# subject of [page 1](01_demonstrating_superposition.ipynb). The features are there, as directions, but there are more of them than axes, so
+# no choice of axes shows them all.
 #
-# A **sparse autoencoder** looks for those directions. It has a list of $n$ directions, called its *dictionary*, with $n$ several times
-# as large as $d$. It must rebuild each vector $x$ as a sum of only $k$ of them, each with an amount. An entry of the dictionary with its
-# amount is a *latent*. If features really are directions of which few occur at a time, the best such dictionary is made of the features
-# themselves: any other needs more than $k$ entries per token.
+# A **sparse autoencoder** looks for those directions. It has a list of $n$ directions, called its *dictionary*, with $n$ several times as
+# large as $d$. It must rebuild each vector $x$ as a sum of only $k$ of them, each with an amount. An entry of the dictionary with its
+# amount is a *latent*. If features really are directions of which few occur at a time, we expect a good dictionary to be made of the
+# features themselves, since other directions would need more entries per token. Why would one want that? With such a list one can ask
+# what a model has noticed in a text, and remove one thing to see what depends on it.
 #
 # <a id="model"></a>
 # ## 2 The model
 # Vectors are first brought to a common length, or a few long ones would decide everything. From each the mean $\mu$ of its $d$ entries is
-# subtracted, and the rest is divided by their standard deviation $s$: $x = (a - \mu) / (s + 10^{-5})$, so that $|x| = \sqrt{d - 1}$.
-# The paper's text asks for length 1; its published weights use this form, and so does everything below.
+# subtracted, and the rest is divided by their standard deviation $s$: $x = (a - \mu) / (s + 10^{-5})$, so that $|x| = \sqrt{d - 1}$. The
+# paper's text asks for length 1; its published weights use this form, and so does everything below.
 
 
 # %%
@@ -211,8 +206,8 @@ class SparseAutoencoder(nn.Module):
 # %% [markdown]
 # ### The same, faster
 # Almost all of the $(B, n)$ numbers in `z` are zero, and so are most of the products in `decode` and in its gradient. The package's `TopK`
-# never builds `z`: it keeps the $k$ values and the latents they belong to, and adds up only those rows. On the same weights it must give the
-# same reconstruction and the same gradients.
+# never builds `z`: it keeps the $k$ values and the latents they belong to, and adds up only those rows. On the same weights it must give
+# the same reconstruction and the same gradients.
 
 
 # %%
@@ -244,6 +239,13 @@ assert all(torch.allclose(*pair, atol=1e-9) for pair in zip(dense_gradients, spa
 #
 # **The decoder's rows stay at length 1** (otherwise long rows with small amounts and short rows with large ones would be the same model).
 # After every step they are cut back to length 1, and the part of their gradient that would only change their length is taken out.
+#
+# **Dead latents get a task of their own.** A latent that is never among the $k$ largest has no gradient, so it stays as it is: it is
+# *dead*, and its place in the dictionary is wasted. The paper counts a latent as dead if it has not been active for some number of tokens.
+# The second loss, *AuxK* (appendix A.2), lets the $k_{aux}$ best of the dead latents reconstruct what the living have left over,
+# $e = x - \hat x$. No gradient goes through $e$: the living are not to change for the sake of the dead.
+#
+# $$ \mathcal L_{aux} = |\hat e - e|^2 \,/\, |e - \bar e|^2, \qquad \hat e = W_{dec}^\top z_{dead} \quad\text{(without } b_{pre}\text{)} $$
 
 
 # %%
@@ -254,16 +256,6 @@ def constrain(W):
         W.grad -= (W.grad * W).sum(dim=1, keepdim=True) * W
 
 
-# %% [markdown]
-# **Dead latents get a task of their own.** A latent that is never among the $k$ largest has no gradient, so it stays as it is: it is *dead*,
-# and its place in the dictionary is wasted. The paper counts a latent as dead if it has not been active for some number of tokens. The
-# second loss, *AuxK* (appendix A.2), lets the $k_{aux}$ best of the dead latents reconstruct what the living have left over,
-# $e = x - \hat x$. No gradient goes through $e$: the living are not to change for the sake of the dead.
-#
-# $$ \mathcal L_{aux} = |\hat e - e|^2 \,/\, |e - \bar e|^2, \qquad \hat e = W_{dec}^\top z_{dead} \quad\text{(without } b_{pre}\text{)} $$
-
-
-# %%
 def auxk(sae, x, x_hat, dead, k_aux):
     e = (x - x_hat).detach()  # (B, d)
     values, at = sae.preactivations(x)[:, dead].topk(min(k_aux, len(dead)), dim=1)
@@ -272,8 +264,8 @@ def auxk(sae, x, x_hat, dead, k_aux):
 
 
 # %% [markdown]
-# And the loop. It counts, for every latent, the tokens since it was last active; above `dead_after` the latent is dead. Adam's
-# `eps` is far below PyTorch's default, because the gradients of a batch's mean are tiny.
+# And the loop. It counts, for every latent, the tokens since it was last active; above `dead_after` the latent is dead. Adam's `eps` is far
+# below PyTorch's default, because the gradients of a batch's mean are tiny.
 
 
 # %%
@@ -350,8 +342,8 @@ print(f"seconds: {plain_seconds:.1f} and {fast_seconds:.1f}; dead at the end: {h
 # %% [markdown]
 # From here on the package trains. Its form pays off more the larger $n$ is ([page 16](16_speed.ipynb) measures it). The autoencoder of this
 # page is trained five times, from different random numbers, so that what is said of it can be checked on all five. The weights that are
-# evaluated are a running mean over the last steps ([below](#reconstruction)). We expect the error to fall fast, then slowly, and the runs to
-# agree.
+# evaluated are a running mean over the last steps ([below](#reconstruction)). We expect the error to fall fast, then slowly, and the runs
+# to agree.
 
 
 # %%
@@ -378,10 +370,10 @@ page.save_figure(
     plots.training_curves(histories, mse["averaged"]),
     "training",
     {"histories": histories, "heldout": mse},
-    f"Left: the error falls alike in all runs ({cfg.seeds} seeds), and the dots, held-out text, lie at the end of "
-    "the curves, so the texts were not memorised. Right: the share of dead latents rises and falls again; page 8a "
-    f"finds out why. n = {cfg.stream.n}, k = {cfg.stream.k}, {cfg.stream.steps} steps of {cfg.stream.batch} tokens, "
-    f"learning rate {cfg.stream.lr}.",
+    f"Left: the error falls alike in all runs ({cfg.seeds} seeds), and the dots, held-out text, lie at the "
+    "end of the curves, so the texts were not memorised. Right: the share of dead latents rises and falls "
+    f"again; page 8a finds out why. n = {cfg.stream.n}, k = {cfg.stream.k}, {cfg.stream.steps} steps of "
+    f"{cfg.stream.batch} tokens, learning rate {cfg.stream.lr}.",
 )
 
 # %% [markdown]
@@ -393,10 +385,10 @@ page.save_figure(
 # $$ a = \sum_i f_i W_i, \qquad f_i > 0 \text{ with a small probability}. $$
 #
 # The directions $W_i$ are of two kinds: random unit vectors, and the weights of a toy model that *learned* where to put its features
-# ([page 1](01_demonstrating_superposition.ipynb)). An autoencoder is trained on either kind. Three other dictionaries get the same
-# measurement. The autoencoder before its first step is a random dictionary. The principal directions of the data, with both signs, are the
-# best linear description. And as many vectors of the data as there are latents: some of them hold one feature alone, so a method that only
-# remembered inputs would find those.
+# ([page 1](01_demonstrating_superposition.ipynb)). An autoencoder is trained on either kind. Three other dictionaries get the same measurement.
+# The autoencoder before its first step is a random dictionary. The principal directions of the data, with both signs, are the best linear
+# description. And as many vectors of the data as there are latents: some of them hold one feature alone, so a method that only remembered
+# inputs would find those.
 
 
 # %%
@@ -423,6 +415,12 @@ def controls(acts: torch.Tensor, planted: Planted) -> dict[str, torch.Tensor]:
     }
 
 
+# %% [markdown]
+# For each kind: make the data, train, and match the rows of every dictionary with the true directions. The autoencoder sees vectors alone,
+# never the features.
+
+
+# %%
 def recover(planted: Planted) -> dict:
     found = {}
     for kind, W in planted_features(planted).items():
@@ -451,24 +449,25 @@ def recover(planted: Planted) -> dict:
     return found
 
 
+cosines = [memo.memo(recover, replace(cfg.planted, seed=seed)) for seed in range(cfg.seeds)]
+
+
 # %% [markdown]
 # A true feature counts as *found* if the decoder row matched to it (one row to one feature, so that no row is counted twice) has a cosine
 # above .9 with it. If the recipe works, the trained line below stays near 1 for almost all features, and no other line does.
 
 # %%
-cosines = [memo.memo(recover, replace(cfg.planted, seed=seed)) for seed in range(cfg.seeds)]
-FOUND = 0.9
-KINDS = ("random directions", "a toy model's features")
+FOUND, KINDS = 0.9, ("random directions", "a toy model's features")
 DICTIONARIES = ("trained", "before training", "vectors of the data", "PCA")
 first_seed = [{name: cosines[0][f"{kind}/{name}"].numpy() for name in DICTIONARIES} for kind in KINDS]
 page.save_figure(
     plots.recovery(first_seed, KINDS, FOUND),
     "recovery",
     {"threshold": FOUND, "cosines": dict(zip(KINDS, first_seed, strict=True))},
-    "How well each true feature is matched, best first: the blue line stays at the top over its whole width. "
-    f"{cfg.planted.features} features in {cfg.planted.width} dimensions, each present with probability "
-    f"{cfg.planted.density}; n = {cfg.planted.sae.n}, k = {cfg.planted.sae.k}, {cfg.planted.sae.steps} steps of "
-    f"{cfg.planted.sae.batch}; seed 0. The paper has no such data.",
+    "How well each true feature is matched, best first: the blue line stays at the top over its whole "
+    f"width. {cfg.planted.features} features in {cfg.planted.width} dimensions, each present with "
+    f"probability {cfg.planted.density}; n = {cfg.planted.sae.n}, k = {cfg.planted.sae.k}, "
+    f"{cfg.planted.sae.steps} steps of {cfg.planted.sae.batch}; seed 0. The paper has no such data.",
 )
 
 # %% [markdown]
@@ -485,16 +484,16 @@ for kind, short in zip(KINDS, ("random", "toy"), strict=True):
     page.check(f"sae.recovers-{short}", share_found(kind, "trained"), control=others)
 
 # %% [markdown]
-# All or nearly all features are found, on both kinds of data. The controls' cosines are not zero: among so many rows one is always
-# somewhat near, so a mean cosine would flatter them, and a count above a threshold does not. What the data's own vectors find are features
-# that were active alone.
+# All or nearly all features are found, on both kinds of data. The controls' cosines are not zero: among so many rows one is always somewhat
+# near, so a mean cosine would flatter them, and a count above a threshold does not. What the data's own vectors find are features that were
+# active alone.
 #
 # <a id="latents"></a>
 # ## 5 Latents looked at
 # Now the language model. What has its dictionary learned? Of a latent we ask three things. *Where is it active?* The texts with its largest
 # amounts. *How often?* Its density, the share of tokens on which it is active. *What does it do to the model's guess?* The model's last
-# step compares a vector with one row per token of the vocabulary (the unembedding); doing so with the latent's direction gives the
-# tokens that it makes likelier. That reading skips the blocks in between, so it is an approximation; exercise 3 tests it.
+# step compares a vector with one row per token of the vocabulary (the unembedding); doing so with the latent's direction gives the tokens
+# that it makes likelier. That reading skips the blocks in between, so it is an approximation; exercise 3 tests it.
 
 # %%
 sae, T = trained_sae("averaged", 0), tokens.shape[1]
@@ -530,8 +529,8 @@ density = (activity > 0).double().mean(dim=0)
 # ### Some whose rule can be said in words
 # Pretty examples chosen by hand prove little. So a few rules are written down before looking, as patterns over the line of code up to and
 # including the token. For each rule we take the latent that tells best where it holds: its answer is yes where its amount is above some
-# share of its largest one. The answers are scored by F1, the harmonic mean of two shares: how many of the answers are right, and how many of
-# the rule's places they find.
+# share of its largest one. The answers are scored by F1, the harmonic mean of two shares: how many of the answers are right, and how many
+# of the rule's places they find.
 
 # %%
 RULES = {
@@ -569,8 +568,7 @@ def detectors(amounts):
     thresholds = torch.tensor(SHARES)[:, None] * amounts[:half].amax(dim=0)  # (shares, columns)
     scores = torch.stack([f1(amounts[:half] > row, holds[:, :half]) for row in thresholds], dim=1)
     share, column = divmod(scores.flatten(1).argmax(dim=1).numpy(), amounts.shape[1])  # of each rule
-    answers = amounts[half:, column] > thresholds[share, column]  # (tokens, rules)
-    return column.tolist(), f1(answers, holds[:, half:]).diagonal().numpy()
+    return column.tolist(), f1(amounts[half:, column] > thresholds[share, column], holds[:, half:]).diagonal()
 
 
 channels = torch.cat([x, -x], dim=-1)[: cfg.looked].flatten(0, 1).cpu()  # (tokens, 2 d)
@@ -600,7 +598,8 @@ page.check(
 )
 
 # %% [markdown]
-# These are the latents, each with the four texts in which it is strongest. The colour is the amount; rest the pointer on a token to read it.
+# These are the latents, each with the four texts in which it is strongest. The colour is the amount; rest the pointer on a token to read
+# it.
 
 
 # %%
@@ -623,8 +622,8 @@ for latent, rule in ruled.items():
 
 # %% [markdown]
 # Many are what one hopes for: one property of the text, and a direction that makes likely what follows it, such as a new and deeper line
-# after the end of a `def` line, or the name of an exception after `raise`. Not all are: a rule as wide as "inside a comment" is split
-# among several latents.
+# after the end of a `def` line, or the name of an exception after `raise`. Not all are: a rule as wide as "inside a comment" is split among
+# several latents.
 #
 # ### Some that were not chosen
 # Two latents drawn at random from those that are alive, the one that is active most often, and the one that is active least often. For
@@ -659,14 +658,18 @@ def look(latent):
 
 widgets.live(look, latent=widgets.Slider(0, sae.n - 1, first))
 
+# %% [markdown]
+# The picture at the head of this page is the first of them, with two more texts.
+
 # %%
 contexts, likelier = strongest(activity[:, first], count=6), raises(sae.W_dec[first])
 page.save_figure(
     coloured.picture(contexts, f"latent {first} of {sae.n}: {rule}"),
     "latent",
     {"latent": first, "density": density[first], "raises": likelier},
-    f"One latent of the trained dictionary ({rule}) in the six texts where it is strongest: the deeper the colour, "
-    f"the larger its amount. It is active on {density[first]:.2%} of the tokens, and makes these likelier: "
+    f"One latent of the trained dictionary ({rule}) in the six texts where it is strongest: the deeper the "
+    f"colour, the larger its amount. It is active on {density[first]:.2%} of the tokens, and makes these "
+    "likelier: "
     + ", ".join(f"‘{coloured.visible(token)}’" for token in likelier)
     + f". The rule was written down before looking. n = {sae.n}, k = {sae.k}, seed 0. "
     "The paper shows such texts too, for latents that it chose.",
@@ -760,6 +763,9 @@ def replaced_losses(config: Config) -> dict:
 losses = memo.memo(replaced_losses, cfg)
 assert torch.allclose(losses["identity"], losses["clean"], atol=1e-3)  # replaced by itself, nothing changes
 
+# %% [markdown]
+# If the dictionary holds what matters, the first bar below is much shorter than the second, the untrained one's, and than that of PCA.
+
 # %%
 ANCHORS = {"PCA": "PCA, as many numbers", "unigram": "token frequencies", "mean": "mean", "zero": "zero"}
 names = {"averaged": "trained SAE", "untrained": "untrained SAE"}
@@ -772,16 +778,19 @@ page.save_figure(
     bars.loss_when_replaced(shown, clean),
     "loss",
     {"clean": clean} | shown,
-    "How much the language model's loss rises when its residual stream is replaced. Compare the first two bars, after "
-    "and before training. The last two are worse than knowing only how frequent each token is. Logarithmic scale; dots "
-    f"are {cfg.seeds} seeds; n = {cfg.stream.n}, k = {cfg.stream.k}; {cfg.heldout} held-out contexts. The paper gives "
-    "such numbers against zero alone (section 4.1).",
+    "How much the language model's loss rises when its residual stream is replaced. Compare the first two "
+    "bars, after and before training. The last two are worse than knowing only how frequent each token is. "
+    f"Logarithmic scale; dots are {cfg.seeds} seeds; n = {cfg.stream.n}, k = {cfg.stream.k}; {cfg.heldout} "
+    "held-out contexts. The paper gives such numbers against zero alone (section 4.1).",
 )
 
 
 # %% [markdown]
 # The share of the loss that is *recovered* is 1 if nothing is lost and 0 if the reconstruction is no better than the ablation that it is
-# compared with. Below, against each of the three:
+# compared with. Against zero, we expect even the untrained dictionary to recover nearly all: random directions carry part of the stream,
+# and the model with zeros is far worse than one that knows nothing. The paper itself calls that score too easy. Its number, 98 %, is
+# therefore asked for against token frequencies, where an untrained dictionary and PCA should fail clearly. The positive example is the same
+# recipe with four times as many latents per token.
 
 
 # %%
@@ -793,14 +802,6 @@ def recovered(which, anchor="unigram"):
 for anchor in ("zero", "mean", "unigram"):
     shares = {name: f"{np.mean(recovered(which, anchor)):.1%}" for which, name in names.items()}
     print(f"recovered, against {anchor:8}", shares)
-
-# %% [markdown]
-# Against zero, even the untrained dictionary recovers nearly all: random directions carry part of the stream, and the model with zeros is
-# far worse than one that knows nothing. The paper itself calls that score too easy. Its number, 98 %, is therefore asked for against token
-# frequencies, where we expect an untrained dictionary and PCA to fail clearly. The positive example is the same recipe with four times
-# as many latents per token.
-
-# %%
 page.check(
     "sae.loss-recovered",
     recovered("averaged"),
@@ -812,8 +813,8 @@ page.check(
 )
 
 # %% [markdown]
-# The controls fail clearly. Our dictionary does not reach the paper's number on this harder scale; with four times as many latents per token
-# it does. [Page 10](10_downstream_loss_to_compute.ipynb) asks what the rest is worth in compute.
+# The controls fail clearly. Our dictionary does not reach the paper's number on this harder scale; with four times as many latents per
+# token it does. [Page 10](10_downstream_loss_to_compute.ipynb) asks what the rest is worth in compute.
 #
 # <a id="your-turn"></a>
 # ## 7 Your turn
