@@ -691,8 +691,7 @@ page.save_figure(
     + f". It is the best of {sae.n} for this rule. n = {sae.n}, k = {sae.k}, seed 0. "
     "The paper shows such texts too, for latents that it chose.",
 )
-shown = [{"tokens": list(context.tokens), "activations": context.values} for context in contexts]
-about = {"latent": first, "rule": rule, "density": density[first], "raises": likelier, "contexts": shown}
+about = {"latent": first, "rule": rule, "density": density[first], "raises": likelier, "contexts": contexts}
 page.ship("latent", about | {"latents": sae.n, "kept": sae.k, "subject": sub.name})  # page 0 shows it
 
 # %% [markdown]

@@ -18,7 +18,7 @@ POINTS, ADVANCE = 8.5, 0.602
 
 
 class Context(NamedTuple):
-    """A piece of text."""
+    """A piece of text; any pair of tokens and values will do, such as a list read from JSON."""
 
     tokens: Sequence[str]
     values: Sequence[float]
@@ -32,18 +32,18 @@ def visible(token: str) -> str:
 
 def opacities(contexts: Sequence[Context]) -> list[list[float]]:
     """Opacity of each token's colour, in proportion to its number; the scale is that of all contexts together."""
-    most = max((value for context in contexts for value in context.values), default=0.0)
-    return [[DEEPEST * max(0.0, value) / most if most > 0 else 0.0 for value in context.values] for context in contexts]
+    most = max((value for _, values in contexts for value in values), default=0.0)
+    return [[DEEPEST * max(0.0, value) / most if most > 0 else 0.0 for value in values] for _, values in contexts]
 
 
 def as_html(contexts: Sequence[Context]) -> str:
     """A line per context. A token's number shows where the pointer rests on it; the ink is the page's own."""
     red, green, blue = (round(255 * part) for part in to_rgb(SECOND))
     lines = []
-    for context, shades in zip(contexts, opacities(contexts), strict=True):
+    for (tokens, values), shades in zip(contexts, opacities(contexts), strict=True):
         spans = [
             f"<span style='background:rgba({red},{green},{blue},{shade:.2f})' title='{value:.3g}'>{html.escape(visible(token))}</span>"
-            for token, value, shade in zip(context.tokens, context.values, shades, strict=True)
+            for token, value, shade in zip(tokens, values, shades, strict=True)
         ]
         lines.append(f"<div style='font-family:monospace;white-space:pre-wrap;margin:2px 0'>{''.join(spans)}</div>")
     return "".join(lines)
@@ -52,10 +52,10 @@ def as_html(contexts: Sequence[Context]) -> str:
 def as_text(contexts: Sequence[Context]) -> str:
     """A line per context; a token of at least half the largest number of all is in brackets, with its number."""
     lines = []
-    for context, shades in zip(contexts, opacities(contexts), strict=True):
+    for (tokens, values), shades in zip(contexts, opacities(contexts), strict=True):
         marked = [
             f"[{visible(token)}|{value:.2g}]" if shade >= DEEPEST / 2 else visible(token)
-            for token, value, shade in zip(context.tokens, context.values, shades, strict=True)
+            for token, value, shade in zip(tokens, values, shades, strict=True)
         ]
         lines.append("".join(marked))
     return "\n".join(lines)
@@ -78,9 +78,9 @@ def picture(contexts: Sequence[Context], heading: str = "", columns: int = 58) -
     look = dict(family="DejaVu Sans Mono", fontsize=POINTS, va="center")
     if heading:
         axes.text(0, 0.6, heading, fontsize=POINTS + 0.5, fontweight="bold", va="center")
-    for row, (context, shades) in enumerate(zip(contexts, opacities(contexts), strict=True)):
+    for row, ((tokens, _), shades) in enumerate(zip(contexts, opacities(contexts), strict=True)):
         height, at = rows - len(contexts) + row + 0.5, 0
-        for token, shade in _fitting([visible(token) for token in context.tokens], shades, columns):
+        for token, shade in _fitting([visible(token) for token in tokens], shades, columns):
             if shade:
                 axes.add_patch(Rectangle((at, height - 0.42), len(token), 0.84, facecolor=(*to_rgb(SECOND), shade), lw=0))
             axes.text(at, height, token, **look)

@@ -16,6 +16,7 @@ def test_html_escapes_the_text_and_keeps_the_pages_own_ink():
     assert "&lt;b&gt;" in page
     assert "color:" not in page
     assert page.count("<span") == 8
+    assert tokens.as_html([[list(words), list(values)] for words, values in CONTEXTS]) == page
 
 
 def test_opacity_is_in_proportion_over_all_contexts_and_nothing_below_zero():
