@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from companion.plots.style import FATES, OURS, THEORY
+from companion.plots.style import FATES, OURS, THEORY, shades
 
 SHARP = 192
 """Dots per inch of pictures, which are shown at 96."""
@@ -105,6 +106,30 @@ def hoverable_phases(
     figure.update_xaxes(type="log", title="relative importance r of the extra feature")
     figure.update_yaxes(type="log", title="density p = 1 - S")
     figure.update_layout(width=560, height=460, title="loss / V(p) of the three fates, under the pointer", template="plotly_white")
+    return turnable(figure, static)
+
+
+def hoverable_runs(
+    runs: dict[str, tuple[Float[ndarray, " P"], Float[ndarray, " P"], list[str]]],
+    laws: dict[str, tuple[Float[ndarray, " Q"], Float[ndarray, " Q"]]],
+    across: str,
+    up: str,
+    static: Figure,
+) -> dict[str, Any]:
+    """Show points (x, y, what the pointer shows) with the law fitted to each group, both axes log; returns what plotly drew."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for (name, (x, y, text)), tint in zip(runs.items(), shades(len(runs)), strict=True):
+        colour = to_hex(tint)
+        figure.add_scatter(
+            x=x, y=y, text=text, mode="markers", marker={"size": 7, "color": colour}, name=name, hovertemplate="%{text}<extra></extra>"
+        )
+        at, fit = laws[name]
+        figure.add_scatter(x=at, y=fit, mode="lines", line={"color": colour, "dash": "dash"}, showlegend=False, hoverinfo="skip")
+    figure.update_xaxes(type="log", title=across, tickvals=sorted({float(x) for points in runs.values() for x in points[0]}))
+    figure.update_yaxes(type="log", title=up)
+    figure.update_layout(template="plotly_white", margin=dict(l=60, r=10, t=10, b=50))
     return turnable(figure, static)
 
 
