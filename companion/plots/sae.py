@@ -88,7 +88,7 @@ def activation_functions(p: Row, curves: Mapping[str, Row], edges: Mapping[str, 
         panel.plot(p, p, color=REST[0], lw=0.8)
         panel.plot(p, np.where(jumps, np.nan, z), color=KINDS[kind][0], lw=2)
         edge, text = edges[kind]
-        panel.axvline(edge, color=MARKED, lw=0.9, ls=":")
+        panel.axvline(edge, ymax=0.72, color=MARKED, lw=0.9, ls=":")
         note(panel, text, (0.04, 0.95), where="axes fraction", va="top", color=MARKED)
         frame(panel, "p" if panel in axes[-(len(axes) // 2) :] else "", title=kind)
     for panel in axes[:: len(axes) // 2]:

@@ -109,26 +109,18 @@ def hoverable_phases(
     return turnable(figure, static)
 
 
-def hoverable_runs(
-    runs: dict[str, tuple[Float[ndarray, " P"], Float[ndarray, " P"], list[str]]],
-    laws: dict[str, tuple[Float[ndarray, " Q"], Float[ndarray, " Q"]]],
-    across: str,
-    up: str,
-    static: Figure,
-) -> dict[str, Any]:
-    """Show points (x, y, what the pointer shows) with the law fitted to each group, both axes log; returns what plotly drew."""
+def hoverable_runs(runs: dict[str, tuple[list[float], list[float], list[str]]], across: str, up: str, static: Figure) -> dict[str, Any]:
+    """Show points (x, y, what the pointer shows), by group, over a logarithmic x, with a line at y = 1; returns what plotly drew."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for (name, (x, y, text)), tint in zip(runs.items(), shades(len(runs)), strict=True):
-        colour = to_hex(tint)
+    for (name, (x, y, text)), colour in zip(runs.items(), map(to_hex, shades(len(runs))), strict=True):
         figure.add_scatter(
             x=x, y=y, text=text, mode="markers", marker={"size": 7, "color": colour}, name=name, hovertemplate="%{text}<extra></extra>"
         )
-        at, fit = laws[name]
-        figure.add_scatter(x=at, y=fit, mode="lines", line={"color": colour, "dash": "dash"}, showlegend=False, hoverinfo="skip")
-    figure.update_xaxes(type="log", title=across, tickvals=sorted({float(x) for points in runs.values() for x in points[0]}))
-    figure.update_yaxes(type="log", title=up)
+    figure.add_hline(y=1, line={"color": THEORY, "dash": "dash", "width": 1})
+    figure.update_xaxes(type="log", title=across, tickvals=sorted({value for x, _, _ in runs.values() for value in x}))
+    figure.update_yaxes(title=up)
     figure.update_layout(template="plotly_white", margin=dict(l=60, r=10, t=10, b=50))
     return turnable(figure, static)
 
