@@ -262,6 +262,8 @@ def heldout_error(config):
 combinations = list(product(cfg.sizes, cfg.kept, seeds))
 grid = {(n, k, s): one_run(dictionaries.variant(cfg.base, n=n, k=k, seed=s)) for n, k, s in combinations}
 width = dictionaries.heldout(cfg.base).subject.d_model
+t = cfg.base.train
+setting = f"k = {k_mid}, batch {t.batch}, {t.steps} steps, {cfg.seeds} seeds, block {cfg.base.layer + 1}"
 print(f"{len(grid)} runs of {cfg.base.train.steps} steps of {cfg.base.train.batch} vectors of width {width}")
 
 # %% [markdown]
@@ -328,8 +330,6 @@ for name, value, low, high, theirs in zip(("floor", "exponent"), *interval, (0.0
 
 # %%
 law, at = laws[0]
-t = cfg.base.train
-setting = f"k = {k_mid}, batch {t.batch}, {t.steps} steps, {cfg.seeds} seeds, block {cfg.base.layer + 1}"
 curves_of = {n: [np.array(curve) for curve in own] for n, own in zip(cfg.sizes, by_size, strict=True)}
 page.save_figure(
     plots.compute_frontier(curves_of, frontier[0], (at, law(at)), law.floor),
@@ -413,6 +413,7 @@ n_flat, k_flat = np.array(list(product(cfg.sizes, cfg.kept)), dtype=float).T
 errors = {s: np.array([[grid[n, k, s]["heldout"] for k in cfg.kept] for n in cfg.sizes]) for s in seeds}
 by_cell = np.stack([errors[s].ravel() for s in seeds], axis=1)  # (cell, seed)
 six = statistics.Interval(*memo.memo(joint_interval, (n_flat, k_flat, by_cell, cfg.resamples)).values())
+mean_law = scaling.JointLaw(*six.value)
 for name, value, low, high, quoted in zip(scaling.JointLaw._fields, *six, scaling.PAPER_JOINT, strict=True):
     print(f"{name:3} {value:7.3f}  [{low:7.3f}, {high:7.3f}]    paper {quoted}")
 
@@ -421,7 +422,6 @@ for name, value, low, high, quoted in zip(scaling.JointLaw._fields, *six, scalin
 # Curves of one colour should fall and flatten towards their dotted floor, and lie further apart at large $n$ than at small.
 
 # %%
-mean_law = scaling.JointLaw(*six.value)
 here = {k: {"errors": np.array([errors[s][:, j] for s in seeds])} for j, k in enumerate(cfg.kept)}
 for k, cell in here.items():
     cell |= {"fit": mean_law(np.array(cfg.sizes), k), "floor": mean_law.floor(k)}

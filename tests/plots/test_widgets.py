@@ -100,3 +100,9 @@ def test_the_map_says_under_the_pointer_what_each_fate_costs(shown):
     data = widgets.hoverable_phases(np.array([0.1, 1.0]), np.array([0.1, 1.0]), losses, figure(2))
     assert all(name in data["data"][0]["hovertemplate"] for name in style.FATES)
     assert base64.b64decode(shown[0]["image/png"]).startswith(PNG)
+
+
+def test_a_run_under_the_pointer_says_which_it_is(shown):
+    data = widgets.hoverable_runs({"k = 4": ([32, 64], [1.0, 1.1], ["run 1", "run 2"])}, "latents n", "error / fit", figure(2))
+    assert data["data"][0]["text"] == ["run 1", "run 2"]
+    assert data["layout"]["xaxis"]["tickvals"] == [32, 64]
