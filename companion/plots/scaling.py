@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from companion.plots.lines import DOTS, FEW, MANY, WRITTEN, Log, Panel, direct, frame, level, lines, seeds
-from companion.plots.style import CONTROL, PAPER, THEORY, Curve, Row, Rows, panels, shades, styled
+from companion.plots.style import CONTROL, PAPER, THEORY, Curve, Row, Rows, note, panels, shades, styled
 
 ERROR = Log("normalised MSE", every=MANY)
 HELD_OUT = Log("normalised MSE, held out", every=MANY)
@@ -29,8 +29,9 @@ def compute_frontier(runs: Mapping[int, Sequence[Curve]], corners: Curve, fit: C
     (axes,) = figure.axes
     level(axes, floor, "floor of the fit", colour=THEORY, lw=1, ls=":")
     axes.legend(handles=axes.lines[-3:-1], loc="upper right")
-    ends = {name: (*(values[-1] for values in own[0]), look["color"]) for (name, own), look in zip(curves.items(), looks[:-2], strict=False)}
-    direct(axes, ends)
+    for at, (n, look) in enumerate(zip(runs, looks, strict=False)):  # at the beginning: the ends lie on top of each other
+        note(axes, f"{n:,}" if at else f"n = {n:,}", [values[0] for values in runs[n][0]], (0, 5), ha="center", color=look["color"], fontsize=8.5)
+    axes.set_ylim(top=1.2 * axes.dataLim.ymax)
     return figure
 
 
