@@ -9,25 +9,33 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm, Normalize, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy import ndarray
 
 from companion.plots.heatmaps import heat
-from companion.plots.style import CONTROL, DIVERGING, ORDERED, OURS, PAGE, RATIO, THEORY, Matrix, Row, note, panels, sheet, styled
+from companion.plots.style import CATEGORIES, CONTROL, DIVERGING, ORDERED, OURS, PAGE, RATIO, THEORY, Matrix, Row, note, panels, sheet, styled
 
 
 @styled
 def feature_vectors(
     models: Sequence[Matrix], titles: Sequence[str], value: Row, value_is: str, under: Sequence[Matrix] = (), *, circles: Sequence[float] = (1.0,)
 ) -> Figure:
-    """Rows W_i as arrows in the plane, one panel per model, coloured by `value`; dashed under them the same rows of `under`."""
+    """Rows W_i as arrows in the plane, one panel per model, coloured by `value`; dashed under them the same rows of `under`.
+
+    Whole numbers are sets, which have no order: they get a legend instead of a scale.
+    """
     figure, axes = sheet(len(models), 5, (2.5, 2.7))
-    shade = _shade(value)
+    shade, sets = _shade(value), np.unique(value) if value.dtype.kind == "i" else ()
+    colours = [CATEGORIES[each] for each in value] if len(sets) else shade.to_rgba(value)
     for i, (panel, W, title) in enumerate(zip(axes, models, titles, strict=False)):
         for row in under[i] if len(under) else ():
             panel.plot([0, row[0]], [0, row[1]], color=THEORY, lw=1, ls=(0, (3, 2)), zorder=3)
-        _arrows(panel, W, shade.to_rgba(value), circles)
+        _arrows(panel, W, colours[: len(W)], circles)
         panel.set_title(title, fontsize=8.5)
-    if value.min() < value.max():
+    if len(sets) > 1:
+        handles = [Line2D([], [], color=CATEGORIES[each], lw=2.2, label=f"{value_is} {each + 1}") for each in sets]
+        figure.legend(handles=handles, loc="outside right center")
+    elif value.min() < value.max():
         figure.colorbar(shade, ax=axes, label=value_is, shrink=0.7)
     return figure
 
@@ -37,7 +45,7 @@ def _shade(value: Row) -> ScalarMappable:
     return ScalarMappable(Normalize(value.min() - alike, value.max() + 1e-9), f"{ORDERED}_r")
 
 
-def _arrows(axes: Axes, W: Float[ndarray, "F 2"], colours: Float[ndarray, "F 4"], circles: Sequence[float] = (1.0,)) -> None:
+def _arrows(axes: Axes, W: Float[ndarray, "F 2"], colours: Sequence, circles: Sequence[float] = (1.0,)) -> None:
     for row, colour in zip(W, colours, strict=True):
         axes.plot([0, row[0]], [0, row[1]], color=colour, lw=2.2, solid_capstyle="round")
         axes.plot(*row, "o", color=colour, ms=5)
@@ -65,6 +73,19 @@ def moving_feature(models: Sequence[Float[ndarray, "L F 2"]], ratio: Sequence[Fl
         _square(panel, (1.0,), 1.45)
         panel.set_title(title)
     figure.colorbar(shade, ax=axes, label="density of the triangle / of the others", shrink=0.8)
+    return figure
+
+
+@styled
+def at_level(W: Matrix, importance: Row, sparsity: Row, loss: Row, level: int) -> Figure:
+    """One of several optima: its features, their overlaps W W^T, and where its loss lies on the curve of all of them."""
+    figure, (left, middle, right) = panels(1, 3, size=(3, 2.9))
+    _arrows(left, W, _shade(importance).to_rgba(importance))
+    left.set_title(f"S = {sparsity[level]:.2f}: {(np.linalg.norm(W, axis=1) > 0.5).sum()} features in 2 dimensions")
+    heat(middle, W @ W.T, title="overlaps", xlabel="feature", ylabel="feature")
+    right.plot(sparsity, loss, "o-", color=THEORY, ms=3)
+    right.plot(sparsity[level], loss[level], "o", color=OURS, ms=9)
+    right.set(title="loss / loss of a linear network", xlabel="sparsity S", ylim=(0, 1.05))
     return figure
 
 

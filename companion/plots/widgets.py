@@ -9,7 +9,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,10 +18,12 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from companion.plots.style import FATES, OURS, THEORY, shades
+from companion.plots import polytopes
+from companion.plots.style import CATEGORIES, OURS, THEORY, Row
 
 SHARP = 192
 """Dots per inch of pictures, which are shown at 96."""
+MARGIN = dict(l=60, r=10, t=40, b=50)
 WRAPPED = {"display": "flex", "flex_flow": "row wrap"}
 
 
@@ -91,54 +93,40 @@ def _image(figure: Figure) -> Any:
     return Image(png(figure), width=round(figure.get_size_inches()[0] * 96))
 
 
-def hoverable_phases(
-    importance: Float[ndarray, " R"], density: Float[ndarray, " P"], losses: dict[str, Float[ndarray, "P R"]], static: Figure
+def solids(W: dict[str, Float[ndarray, "F 3"]], static: Figure) -> dict[str, Any]:
+    """Show polytopes to be turned by hand, three to a row, from the view and at the size of the static picture; returns what plotly drew."""
+    from plotly.subplots import make_subplots
+    from scipy.spatial import ConvexHull
+
+    down, across = -(-len(W) // 3), min(3, len(W))
+    figure = make_subplots(down, across, specs=[[{"type": "scene"}] * across] * down, subplot_titles=list(W))
+    for at, rows in enumerate(W.values()):
+        joined = [(rows[i], rows[j]) for i, j in polytopes.edges(ConvexHull(rows))]
+        for ends, colour, width in ((joined, THEORY, 2), ([(0 * row, row) for row in rows], OURS, 5)):
+            x, y, z = zip(*(place for a, b in ends for place in (a.round(4).tolist(), b.round(4).tolist(), [None] * 3)), strict=True)
+            look = dict(mode="lines", line={"width": width, "color": colour}, hoverinfo="skip", showlegend=False)
+            figure.add_scatter3d(x=x, y=y, z=z, row=at // 3 + 1, col=at % 3 + 1, **look)
+    hidden = dict(visible=False, range=[-1.05, 1.05])
+    eye = dict(zip("xyz", 1.5 * polytopes.to_viewer(), strict=True))
+    figure.update_scenes(xaxis=hidden, yaxis=hidden, zaxis=hidden, aspectmode="cube", camera={"eye": eye})
+    figure.update_layout(margin=MARGIN)
+    return turnable(figure, static)
+
+
+def hoverable_points(
+    points: dict[str, tuple[Row, Row]], texts: dict[str, list[str]], static: Figure, colours: Sequence = CATEGORIES
 ) -> dict[str, Any]:
-    """Show the phase diagram with every fate's loss / V(p) under the pointer; returns what plotly drew."""
+    """Show named groups of points with a text under the pointer, on the axes of the static picture; returns what plotly drew."""
     import plotly.graph_objects as go
 
-    stacked = np.stack(list(losses.values()), axis=-1).round(4)
-    lines = "<br>".join(f"{name}: %{{customdata[{i}]:.3f}}" for i, name in enumerate(losses))
-    scale = [[(i + end) / 3, colour] for i, colour in enumerate(FATES.values()) for end in (0, 1)]
-    heat = go.Heatmap(x=importance.round(4), y=density.round(5), z=stacked.argmin(-1), customdata=stacked, colorscale=scale, zmin=0, zmax=2)
-    heat.update(showscale=False, hovertemplate="r = %{x:.3g}, p = %{y:.3g}<br>" + lines + "<extra></extra>")
-    figure = go.Figure(heat)
-    figure.update_xaxes(type="log", title="relative importance r of the extra feature")
-    figure.update_yaxes(type="log", title="density p = 1 - S")
-    figure.update_layout(width=560, height=460, title="loss / V(p) of the three fates, under the pointer", template="plotly_white")
-    return turnable(figure, static)
-
-
-def hoverable_runs(runs: dict[str, tuple[list[float], list[float], list[str]]], across: str, up: str, static: Figure) -> dict[str, Any]:
-    """Show points (x, y, what the pointer shows), by group, over a logarithmic x, with a line at y = 1; returns what plotly drew."""
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    for (name, (x, y, text)), colour in zip(runs.items(), map(to_hex, shades(len(runs))), strict=True):
-        figure.add_scatter(
-            x=x, y=y, text=text, mode="markers", marker={"size": 7, "color": colour}, name=name, hovertemplate="%{text}<extra></extra>"
-        )
-    figure.add_hline(y=1, line={"color": THEORY, "dash": "dash", "width": 1})
-    figure.update_xaxes(type="log", title=across, tickvals=sorted({value for x, _, _ in runs.values() for value in x}))
-    figure.update_yaxes(title=up)
-    figure.update_layout(template="plotly_white", margin=dict(l=60, r=10, t=10, b=50))
-    return turnable(figure, static)
-
-
-def feature_vectors_3d(W: dict[str, Float[ndarray, "F 3"]], static: Figure) -> dict[str, Any]:
-    """Show features in three dimensions, to be turned by hand, one set of rows at a time; returns what plotly drew."""
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
-    for i, (name, rows) in enumerate(W.items()):
-        spokes = [value for row in rows for value in ([0, 0, 0], row.round(4).tolist(), [None] * 3)]
-        x, y, z = zip(*spokes, strict=True)
-        figure.add_scatter3d(x=x, y=y, z=z, mode="lines+markers", marker={"size": 4}, line={"width": 5, "color": OURS}, name=name, visible=i == 0)
-    buttons = [dict(label=name, method="update", args=[{"visible": [other == name for other in W]}]) for name in W]
-    axis = dict(range=[-1.3, 1.3], color=THEORY)
-    figure.update_layout(
-        width=560, height=480, updatemenus=[dict(buttons=buttons, x=0, y=1.1)], scene=dict(xaxis=axis, yaxis=axis, zaxis=axis, aspectmode="cube")
-    )
+    axes, figure = static.axes[0], go.Figure()
+    told = axes.get_ylabel() + " = %{y}<br>%{text}"
+    for (name, (x, y)), colour in zip(points.items(), map(to_hex, colours), strict=False):
+        marker = dict(size=5, color=colour, opacity=0.7)
+        figure.add_scatter(x=x.round(3), y=y.round(3), text=texts[name], name=name, mode="markers", marker=marker, hovertemplate=told)
+    figure.update_xaxes(type="log", range=np.log10(axes.get_xlim()).tolist(), title=axes.get_xlabel(), tickvals=axes.get_xticks().tolist())
+    figure.update_yaxes(range=list(axes.get_ylim()), title=axes.get_ylabel())
+    figure.update_layout(margin=MARGIN)
     return turnable(figure, static)
 
 
