@@ -109,7 +109,7 @@ class Config:
 # One block per profile. Each kind is trained at three sparsities: `kept` for those that fix $L_0$, `penalties` for the others, chosen so that
 # all kinds cross the range of $L_0$ in which they are compared (`grid`).
 #
-# Every kind gets the learning rate that suits it. It was chosen on two random seeds that nothing else uses (`PILOT`), as the rate with the
+# Every kind gets the learning rate that suits it. It was chosen on two random seeds set apart for that (`PILOT`), as the rate with the
 # lowest error in the middle of the range. The rates tried differ by factors of two; for each of the eight kinds the next lower and the next
 # higher rate were tried as well and are worse (the values are in the page's claims file, 08b.toml). Where a kind has several rates here, as at
 # `paper`, the page searches when it runs.
@@ -375,7 +375,7 @@ print("normalised error by hand and by the package:", np.round(errors_of_both, 4
 # %% [markdown]
 # ### One loss, three conventions
 # The three losses that people call "squared error plus L1" differ in what is a sum and what is a mean. The coefficients of three public recipes
-# are 0.004, 5 and 0.0003, and cannot be compared before they are converted:
+# are $0.004$, $5$ and $0.0003$, and cannot be compared before they are converted:
 #
 # | recipe | error over the $d$ entries | penalty over the $B$ tokens | width, batch |
 # |---|---|---|---|
@@ -459,7 +459,7 @@ def measured(config):
 # that were trained, on straight lines in the logarithms, at eight points of the common range.
 #
 # TopK and ReLU (April 2024) are trained with all random seeds: the claims below are about these two. (Of the two ReLU recipes the April one
-# had the lower error on the pilot seeds.) The other six kinds have one seed and are drawn for orientation.
+# had the lower error on the seeds set apart.) The other six kinds have one seed and are drawn for orientation.
 
 
 # %%
@@ -752,7 +752,7 @@ page.check(
 # ### Does refinement find the true amounts?
 # On a language model nobody knows the true amounts. On planted data we do: $x = \sum_i (f_i / s)\, W_i$ with unit directions $W_i$, sparse
 # amounts $f_i$, and $s$ the standard deviation by which `normalise` divides. Directions have mean zero, so that centring leaves them alone.
-# Each kind trains on fresh vectors; its coefficient and rate are those that found most directions on a pilot seed.
+# Each kind trains on fresh vectors; its coefficient and rate are those that found most directions on a seed set apart.
 
 
 # %%

@@ -233,7 +233,7 @@ k_mid, seeds = cfg.kept[len(cfg.kept) // 2], range(cfg.seeds)
 
 
 def one_run(config: dictionaries.DictionaryConfig) -> dict:
-    """Tokens seen and batch error at every step, and the held-out error at the end; trained once, then read back."""
+    """Tokens seen and batch error at every step, and the held-out error at the end."""
     made = memo.memo(dictionaries.train_dictionary, config)
     curves = {name: made[f"history/{name}"].numpy() for name in ("tokens", "mse")}
     return curves | {"heldout": made["heldout/mse"]}
@@ -451,11 +451,13 @@ number = {one: at for at, one in enumerate(combinations, 1)}
 dots, told = {}, {}
 for k, rows in share_of_fit.items():
     dots[f"k = {k}"] = np.tile(cfg.sizes, cfg.seeds).astype(float), rows.ravel()
-    told[f"k = {k}"] = [f"run {number[n, k, s]}: n = {n}, k = {k}, seed {s}" for s, n in product(seeds, cfg.sizes)]
+    cells = [(n, k, s) for s, n in product(seeds, cfg.sizes)]
+    told[f"k = {k}"] = [f"run {number[n, k, s]}: n = {n}, k = {k}, seed {s}" for n, k, s in cells]
 looks = [lines.DOTS | dict(color=colour) for colour in style.shades(len(dots))]
 axes = lines.Log("latents n", cfg.sizes, form=lines.WRITTEN), "error / fitted law"
 top, legend = max(rows.max() for rows in share_of_fit.values()), dict(loc="upper right", ncols=4)
-panel = lines.Panel(None, {name: [curve] for name, curve in dots.items()}, *axes, looks, {"exactly the law": 1})
+curves = {name: [curve] for name, curve in dots.items()}
+panel = lines.Panel(None, curves, *axes, looks, {"exactly the law": 1})
 static = lines.lines(panel._replace(settings=dict(ylim=(None, top + 0.03)), legend=legend), size=(5.8, 3.4))
 hover = widgets.hoverable_points(dots, told, static, style.shades(len(dots)))
 
