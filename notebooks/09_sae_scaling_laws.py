@@ -334,15 +334,16 @@ for name, value, low, high, theirs in zip(("floor", "exponent"), *interval, (0.0
 
 # %%
 law, at = laws[0]
+fitted = {"fit": law._asdict(), "interval": interval._asdict()}
 curves_of = {n: [np.array(curve) for curve in own] for n, own in zip(cfg.sizes, by_size, strict=True)}
 page.save_figure(
     plots.compute_frontier(curves_of, frontier[0], (at, law(at)), law.floor),
     "Fig1_compute",
-    {"k": k_mid, "runs": curves_of, "frontier": np.array(frontier[0]), "fit": law, "interval": interval},
+    fitted | {"k": k_mid, "runs": curves_of, "frontier": np.array(frontier[0])},
     "Look at the dashed line: it passes from each dictionary to the next larger one, before the smaller"
     f" one levels off. Exponent {interval.value[1]:.2f} of the compute, floor {interval.value[0]:.2f}."
     f" {setting}; one line per seed, the frontier is that of seed 0. The paper's figure, for GPT-4, has the"
-    " same form over six decades and a far smaller exponent, 0.084.",
+    " same form over seven decades and a far smaller exponent, 0.084.",
 )
 
 # %% [markdown]
@@ -808,10 +809,11 @@ names = {share: f"noise {true[share].mean():.0%}" for share in cfg.shares}
 fits = {names[share]: (n_noisy, laws_in_n[share](n_noisy)) for share in cfg.shares}
 means = [true[share].mean() for share in cfg.shares]
 by_name = {names[share]: noisy[share] for share in cfg.shares}
+told = {share: interval_of._asdict() for share, interval_of in floors.items()}
 page.save_figure(
     plots.noise_floor(cfg.noisy_sizes, by_name, fits, means, np.array(list(floors.values()))),
     "noise_floor",
-    {"n": cfg.noisy_sizes, "errors": noisy, "share": true, "floors": floors},
+    {"n": cfg.noisy_sizes, "errors": noisy, "share": true, "floors": told},
     "Look at the right panel: the fitted floors lie close to the diagonal, where the floor is exactly the"
     f" noise. Left: error against n, a dot per run ({cfg.seeds} seeds); dashed: the fitted law; dotted: the"
     f" noise's share of the variance. {cfg.noisy.features} directions in {cfg.noisy.width} dimensions,"

@@ -29,8 +29,9 @@ def compute_frontier(runs: Mapping[int, Sequence[Curve]], corners: Curve, fit: C
     (axes,) = figure.axes
     level(axes, floor, "floor of the fit", colour=THEORY, lw=1, ls=":")
     axes.legend(handles=axes.lines[-3:-1], loc="upper right")
-    for at, (n, look) in enumerate(zip(runs, looks, strict=False)):  # at the beginning: the ends lie on top of each other
-        note(axes, f"{n:,}" if at else f"n = {n:,}", [values[0] for values in runs[n][0]], (0, 5), ha="center", color=look["color"], fontsize=8.5)
+    for at, (own, look) in enumerate(zip(runs.items(), looks, strict=False)):  # at the beginning: the ends lie on top of each other
+        start = own[1][0][0][0], max(L[0] for _, L in own[1])
+        note(axes, f"{own[0]:,}" if at else f"n = {own[0]:,}", start, (-5, 4), color=look["color"], fontsize=8.5)
     axes.set_ylim(top=1.2 * axes.dataLim.ymax)
     return figure
 
