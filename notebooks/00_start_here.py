@@ -137,7 +137,8 @@ display(HTML(tokens.as_html(latent["contexts"])))
 # | [5. Superposition makes a model easier to attack](05_adversarial_vulnerability.ipynb) | Does superposition make a network easier to attack? | Toy Models of Superposition |
 # | [6. Models can compute in superposition](06_computation_in_superposition.ipynb) | Can a network compute with features that are in superposition? | Toy Models of Superposition |
 # | [6b. How one neuron serves two features](06b_asymmetric_motif.ipynb) | What do neurons that serve several features do, and can one number store two? | Toy Models of Superposition |
-# | [8. Training a sparse autoencoder, with every item of the recipe checked](08_sae_training.ipynb) | What is a sparse autoencoder, how is one trained, and what do its latents look like? | Scaling and evaluating sparse autoencoders |
+# | [8. Sparse autoencoders](08_sae_training.ipynb) | What is a sparse autoencoder, how is one trained, and what do its latents look like? | Scaling and evaluating sparse autoencoders |
+# | [8a. The recipe, part by part](08a_sae_recipe.ipynb) | What does each part of the recipe do, and why do dead latents first become more? | Scaling and evaluating sparse autoencoders |
 # | [8b. Eight ways to be sparse, compared at equal tokens](08b_activation_functions.ipynb) | TopK, L1, Gated, JumpReLU, ...: which way to be sparse reconstructs best? | Scaling and evaluating sparse autoencoders |
 # | [9. Scaling laws of sparse autoencoders](09_sae_scaling_laws.ipynb) | How does the error fall with compute, latents and tokens? | Scaling and evaluating sparse autoencoders |
 # | [10. What a reconstruction is worth in pre-training compute](10_downstream_loss_to_compute.ipynb) | How much of the language model survives when an SAE takes the place of its vectors? | Scaling and evaluating sparse autoencoders |

@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/08_sae_training.ipynb)
 #
-# **Pages**
+# **Pages** [← 6b. How one neuron serves two features](06b_asymmetric_motif.ipynb) · [Start here](00_start_here.ipynb) · [8a. The recipe, part by part →](08a_sae_recipe.ipynb)
 #
 # The numbers inside a language model can hardly be read: each of them takes part in many things at once. A sparse autoencoder translates
 # them into a longer list of numbers of which only a few are not zero, and many of those stand for something that a person can name. On this
@@ -20,7 +20,7 @@
 # **Paper** Gao et al. 2024, [*Scaling and evaluating sparse autoencoders*](https://arxiv.org/abs/2406.04093), section 2 (the model and its
 # training), section 4.1 (loss) and appendix A. What each part of the recipe is for: [page 8a](08a_sae_recipe.ipynb).
 #
-# **On this page**
+# **On this page** [1 What is to be read](#why) · [2 The model](#model) · [3 Training](#training) · [4 A test with known features](#known) · [5 Latents looked at](#latents) · [6 How well it reconstructs](#reconstruction) · [7 Your turn](#your-turn) · [8 Limits](#limits) · [9 What was checked](#checked)
 
 # %% tags=["skip-execution"]
 import importlib.metadata

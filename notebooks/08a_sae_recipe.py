@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/08a_sae_recipe.ipynb)
 #
-# **Pages**
+# **Pages** [← 8. Sparse autoencoders](08_sae_training.ipynb) · [Start here](00_start_here.ipynb) · [8b. Eight ways to be sparse, compared at equal tokens →](08b_activation_functions.ipynb)
 #
 # The sparse autoencoder of [page 8](08_sae_training.ipynb) is trained by a recipe of several parts. Here each part is taken away, or done
 # wrongly in a way that has happened to others, and the damage is measured. One result was not expected: the remedy for dead latents first
@@ -20,7 +20,7 @@
 # **Paper** Gao et al. 2024, [*Scaling and evaluating sparse autoencoders*](https://arxiv.org/abs/2406.04093), section 2.4 and appendix A
 # (dead latents), section 3.1 (learning rate), appendix, figure 29 (positions).
 #
-# **On this page**
+# **On this page** [1 What keeps latents alive](#dead) · [2 Why the share rises before it falls](#hump) · [3 The learning rate](#rate) · [4 Positions](#positions) · [5 Mistakes, and what each costs](#mistakes) · [6 On disk](#disk) · [7 Your turn](#your-turn) · [8 Limits](#limits) · [9 What was checked](#checked)
 
 # %% tags=["skip-execution"]
 import importlib.metadata

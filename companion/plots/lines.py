@@ -120,6 +120,22 @@ def level(axes: Axes, height: float, text: str = "", *, at: float = 0.01, colour
         note(axes, text, (at, height), where=("axes fraction", "data"), color=colour, va="center" if at > 1 else "bottom")
 
 
+def direct(axes: Axes, ends: Mapping[str, tuple[float, float, Any]], least: float = 0.065) -> None:
+    """Names of curves beside the axes, by the end (x, y) and colour of each: pushed apart where they would overlap, a thin line to the end.
+
+    To be called when the limits stand. least: distance of two names, as a share of the height.
+    """
+    names, share = sorted(ends, key=lambda name: ends[name][1]), axes.transScale + axes.transLimits
+    at = [float(share.transform(ends[name][:2])[1]) for name in names]
+    for low in [*range(len(at) - 1)] * 100:
+        push = max(0.0, least - (at[low + 1] - at[low])) / 2
+        at[low], at[low + 1] = at[low] - push, at[low + 1] + push
+    for name, height in zip(names, at, strict=True):
+        *end, colour = ends[name]
+        line, place = dict(arrowstyle="-", color=colour, lw=0.6, shrinkA=0, shrinkB=3), dict(textcoords="axes fraction", va="center")
+        axes.annotate(name, end, (1.04, height), arrowprops=line, color=colour, fontsize=8.5, annotation_clip=False, **place)
+
+
 def columns(axes: Axes, groups: Mapping[str, Row], width: float, **look) -> None:
     """The values of each group as dots side by side in its column, `width` of the way to the next; its name is under it."""
     for at, values in enumerate(groups.values()):

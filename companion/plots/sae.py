@@ -6,12 +6,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from companion.plots.lines import FEW, MANY, WRITTEN, Log, Look, Panel, Share, draw, frame, level, lines, solid
+from companion.plots.lines import FEW, MANY, WRITTEN, Log, Look, Panel, Share, direct, draw, frame, level, lines, solid
 from companion.plots.style import (
     CONTROL,
     CONTROLS,
     KINDS,
     OURS,
+    QUIET,
+    REST,
     SECOND,
     SHADED,
     THEORY,
@@ -66,14 +68,47 @@ def recovery(panel_cosines: Sequence[Mapping[str, Row]], titles: Sequence[str], 
 
 
 @styled
-def frontiers(measures: Mapping[str, Mapping[str, Sequence[Curve]]], grid: tuple[float, float]) -> Figure:
-    """Measures against L0, both log, by label and kind: a curve (L0, value) per seed, further ones pale; kinds are compared in the shaded grid."""
+def activation_functions(p: Row, curves: Mapping[str, Row], edges: Mapping[str, tuple[float, str]]) -> Figure:
+    """Latent z against pre-activation p, a panel per kind; dotted: the place from which on a latent passes, and what sets it."""
+    figure, axes = panels(2, -(-len(curves) // 2), size=(1.85, 1.9), sharex=True, sharey=True)
+    for panel, (kind, z) in zip(axes, curves.items(), strict=True):
+        jumps = np.append(np.abs(np.diff(z)) > 10 * np.diff(p), False)
+        panel.plot(p, p, color=REST[0], lw=0.8)
+        panel.plot(p, np.where(jumps, np.nan, z), color=KINDS[kind][0], lw=2)
+        edge, text = edges[kind]
+        panel.axvline(edge, ymax=0.72, color=MARKED, lw=0.9, ls=":")
+        note(panel, text, (0.04, 0.95), where="axes fraction", va="top", color=MARKED)
+        frame(panel, "p" if panel in axes[-(len(axes) // 2) :] else "", title=kind)
+    for panel in axes[:: len(axes) // 2]:
+        panel.set_ylabel("z")
+    return figure
+
+
+@styled
+def kept_entries(p: Rows, kept: Mapping[str, Rows]) -> Figure:
+    """Pre-activations of a few tokens as dots, a column per token and a panel per rule; those kept are filled, their number stands on top."""
+    figure, axes = panels(1, len(kept), size=(2.9, 2.9), sharey=True)
+    token = np.broadcast_to(np.arange(1, len(p) + 1)[:, None], p.shape)
+    for panel, (rule, mask) in zip(axes, kept.items(), strict=True):
+        panel.plot(token[~mask], p[~mask], "o", ms=2, color=CONTROL)
+        panel.plot(token[mask], p[mask], "o", ms=4, color=OURS)
+        for at, count in enumerate(mask.sum(axis=1), 1):
+            note(panel, f"{count}", (at, 0.98), where=("data", "axes fraction"), ha="center", va="top")
+        frame(panel, "token", title=rule, ylim=(0, 1.15 * p.max()), xticks=(), xlim=(0.3, len(p) + 0.7))
+    axes[0].set_ylabel("pre-activation p (positive ones)")
+    return figure
+
+
+@styled
+def frontiers(kinds: Mapping[str, Sequence[Curve]], grid: tuple[float, float], up: str) -> Figure:
+    """A measure against L0, both log: a curve (L0, value) per kind and seed, further seeds pale; kinds are compared in the shaded range."""
     across = Log("active latents per token, L0", every=MANY)
-    drawn = [Panel(None, kinds, across, Log(label, every=MANY), [*map(_look, kinds)], legend=None) for label, kinds in measures.items()]
-    figure = lines(*drawn, size=(4.6, 3.9), pale=True, ms=5, lw=1.5)
-    for axes in figure.axes:
-        axes.axvspan(*grid, color=SHADED, zorder=0)
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right center")
+    figure = lines(Panel(None, kinds, across, Log(up, every=MANY), [*map(_look, kinds)], legend=None), size=(4.7, 3.8), pale=True, ms=5, lw=1.5)
+    (axes,) = figure.axes
+    axes.axvspan(*grid, color=SHADED, zorder=0)
+    note(axes, "compared here", (np.sqrt(grid[0] * grid[1]), 0), (0, 4), ("data", "axes fraction"), ha="center", color=QUIET)
+    ends = {kind: [values[np.argmax(curves[0][0])] for values in curves[0]] for kind, curves in kinds.items()}
+    direct(axes, {kind: (*end, KINDS[kind][0]) for kind, end in ends.items()})
     return figure
 
 
@@ -109,7 +144,8 @@ def other_sizes(kept: Sequence[int], curves: Mapping[str, Rows], threshold: Mapp
     named = {f"{kind}, k' largest": [(kept, row) for row in rows] for kind, rows in curves.items()}
     named |= {f"{kind}, fixed threshold": [curve] for kind, curve in threshold.items()}
     looks = [_look(kind) | dict(ms=4, alpha=0.8) for kind in curves] + [dict(color=THEORY, ls=":", lw=1.2)] * len(threshold)
-    across, up = Log("latents kept at test time, k' (mean L0)", kept), Log("normalised MSE", every=MANY)
+    ticks = [size for size in (k // 4, k // 2, k, 2 * k, 4 * k, 8 * k) if size in kept]
+    across, up = Log("latents kept at test time, k' (mean L0)", ticks), Log("normalised MSE", every=MANY)
     figure = lines(Panel(None, named, across, up, looks), size=(5.4, 3.6))
     for size, name in ((k, "k"), (4 * k, "4k")):
         figure.axes[0].axvline(size, color=CONTROL, lw=0.8, zorder=0)

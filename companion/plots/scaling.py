@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from companion.plots.lines import DOTS, FEW, MANY, WRITTEN, Log, Panel, frame, level, lines, seeds
-from companion.plots.style import CONTROL, PAPER, THEORY, Curve, Row, Rows, panels, shades, styled
+from companion.plots.lines import DOTS, FEW, MANY, WRITTEN, Log, Panel, direct, frame, level, lines, seeds
+from companion.plots.style import CONTROL, PAPER, THEORY, Curve, Row, Rows, note, panels, shades, styled
 
 ERROR = Log("normalised MSE", every=MANY)
 HELD_OUT = Log("normalised MSE, held out", every=MANY)
@@ -19,50 +19,60 @@ def _latents(sizes: Sequence[float]) -> Log:
     return Log("latents n", sizes, form=WRITTEN)
 
 
-def compute_frontier(runs: Mapping[int, Sequence[Curve]], corners: Curve, fit: Curve, floor: float, paper: Curve, paper_floor: float) -> Figure:
-    """Error against training FLOPs, one colour per number of latents, with the lower envelope and its fit; beside it the paper's fit.
-
-    runs: by n, one curve (FLOPs, error) per seed. corners: of the lower convex envelope, which tends to `floor` by its fit. The paper's
-    compute is a share of the subject's pre-training.
-    """
+@styled
+def compute_frontier(runs: Mapping[int, Sequence[Curve]], corners: Curve, fit: Curve, floor: float) -> Figure:
+    """Error against training FLOPs, a colour per number of latents and a curve (FLOPs, error) per seed; the lower convex envelope and its fit."""
     curves = {f"n = {n:,}": own for n, own in runs.items()} | {"lower envelope": [corners], "its fit": [fit]}
     looks = [dict(color=colour, lw=1, alpha=0.75) for colour in shades(len(runs))]
     looks += [dict(color=THEORY, marker="o", ls="", ms=3.5, zorder=4), dict(color=THEORY, ls="--", lw=1.2, zorder=3)]
-    here, there = Log("training compute 10 B d n x steps (FLOP)"), Log("training compute / pre-training compute of GPT-4")
-    quoted, dashed = {"the paper's fit": [paper]}, [dict(color=PAPER, ls="--")]
-    figure = lines(
-        Panel(None, curves, here, ERROR, looks, settings=dict(title="here"), legend="upper right"),
-        Panel(None, quoted, there, Log(every=MANY), dashed, settings=dict(title="GPT-4, quoted"), legend="upper right"),
-        size=(4.7, 3.8),
-    )
-    for axes, height, colour in zip(figure.axes, (floor, paper_floor), (THEORY, PAPER), strict=True):
-        level(axes, height, "irreducible", colour=colour, lw=1, ls=":")
+    figure = lines(Panel(None, curves, Log("training compute 10 B d n x steps (FLOP)"), ERROR, looks, legend=None), size=(4.7, 3.8))
+    (axes,) = figure.axes
+    level(axes, floor, "floor of the fit", colour=THEORY, lw=1, ls=":")
+    axes.legend(handles=axes.lines[-3:-1], loc="upper right")
+    for at, (own, look) in enumerate(zip(runs.items(), looks, strict=False)):  # at the beginning: the ends lie on top of each other
+        start = own[1][0][0][0], max(L[0] for _, L in own[1])
+        note(axes, f"{own[0]:,}" if at else f"n = {own[0]:,}", start, (-5, 4), color=look["color"], fontsize=8.5)
+    axes.set_ylim(top=1.2 * axes.dataLim.ymax)
     return figure
 
 
 def _laws(axes: Axes, x: Row, laws: Mapping[str, Law], dash: str = "--") -> None:
-    """Small to large: a dot per seed over x, a fitted curve, and a dotted line at what it tends to."""
-    for (name, (errors, fit, floor)), colour in zip(laws.items(), shades(len(laws)), strict=True):
+    """Small to large: a dot per seed over x, a fitted curve with its name at the end, and a dotted line at what it tends to."""
+    for (errors, fit, floor), colour in zip(laws.values(), shades(len(laws)), strict=True):
         seeds(axes, x, errors, color=colour, **DOTS)
-        axes.plot(*fit, dash, color=colour, lw=1.4, label=name)
+        axes.plot(*fit, dash, color=colour, lw=1.4)
         if floor:
             level(axes, floor, colour=colour, ls=":")
 
 
-@styled
-def size_and_sparsity(sizes: Sequence[int], here: Mapping[int, Mapping[str, Rows]], paper_sizes: Row, paper: Mapping[int, Curve]) -> Figure:
-    """Error at the end of training against n, one colour per k, with the joint fit and each k's irreducible part; beside it the paper's law.
+def _named(axes: Axes, laws: Mapping[str, Law]) -> None:
+    """The laws' names at their ends, when the limits stand."""
+    ends = {name: [values[-1] for values in fit] for name, (_, fit, _) in laws.items()}
+    direct(axes, {name: (*end, colour) for (name, end), colour in zip(ends.items(), shades(len(laws)), strict=True)})
 
-    here: by k, "errors" (seed, n), "fit" (n), "floor" (). paper: by k, the law over paper_sizes and its irreducible part.
-    """
-    figure, (left, right) = panels(1, 2, size=(4.7, 3.8))
-    ours = {f"k = {k}": (cell["errors"], (sizes, cell["fit"]), cell["floor"]) for k, cell in here.items()}
-    theirs = {f"k = {k}": (np.empty((0, len(paper_sizes))), (paper_sizes, law), floor) for k, (law, floor) in paper.items()}
-    legend = dict(loc="upper right", ncols=2, title="dotted: irreducible")
-    _laws(left, sizes, ours)
-    frame(left, _latents(sizes), ERROR, legend, title="here")
-    _laws(right, paper_sizes, theirs)
-    frame(right, _latents(paper_sizes), Log(every=MANY), legend, title="GPT-4, quoted")
+
+@styled
+def size_and_sparsity(sizes: Sequence[int], here: Mapping[int, Mapping[str, Rows]]) -> Figure:
+    """Error at the end of training against n, one colour per k: "errors" (seed, n), the joint "fit" (n), and its irreducible part, "floor" ()."""
+    figure, (axes,) = panels(size=(4.7, 3.8))
+    laws = {f"k = {k}": (cell["errors"], (sizes, cell["fit"]), cell["floor"]) for k, cell in here.items()}
+    _laws(axes, sizes, laws)
+    frame(axes, _latents(sizes), HELD_OUT)
+    _named(axes, laws)
+    return figure
+
+
+@styled
+def quoted(compute: Curve, floor: float, sizes: Row, laws: Mapping[int, Curve]) -> Figure:
+    """The paper's fits for GPT-4: error against compute, its floor dotted; error against n by k, each with its irreducible part."""
+    figure, (left, right) = panels(1, 2, size=(4.2, 3.2))
+    left.plot(*compute, "--", color=PAPER)
+    level(left, floor, "floor", colour=PAPER, lw=1, ls=":")
+    frame(left, Log("training compute / pre-training compute of GPT-4"), ERROR, title="the paper's fit for GPT-4")
+    theirs = {f"k = {k}": (np.empty((0, len(sizes))), (sizes, law), own) for k, (law, own) in laws.items()}
+    _laws(right, sizes, theirs)
+    frame(right, _latents(sizes), Log(every=MANY), title="the paper's fit for GPT-4")
+    _named(right, theirs)
     return figure
 
 
@@ -100,8 +110,10 @@ def subject_widths(sizes: Sequence[int], widths: Sequence[int], arms: Mapping[st
     """Error against n, one curve per width of the subject model and a dot per seed, in a panel per rule for k: (seed, n) per width."""
     figure, panel = panels(1, len(arms), size=(4.2, 3.3), sharey=True)
     for axes, (rule, errors) in zip(panel, arms.items(), strict=True):
-        _laws(axes, sizes, {f"d = {d:,}": (rows, (sizes, rows.mean(axis=0)), None) for d, rows in zip(widths, errors, strict=True)}, "-")
-        frame(axes, _latents(sizes), HELD_OUT, "best", title=rule)
+        laws = {f"d = {d:,}": (rows, (sizes, rows.mean(axis=0)), None) for d, rows in zip(widths, errors, strict=True)}
+        _laws(axes, sizes, laws, "-")
+        frame(axes, _latents(sizes), HELD_OUT, title=rule)
+        _named(axes, laws)
     return figure
 
 
@@ -112,11 +124,13 @@ def noise_floor(sizes: Sequence[int], errors: Mapping[str, Rows], fits: Mapping[
     shares: the noise's share of the variance, per level. floors: (level, 3) fitted irreducible error, and the ends of its interval.
     """
     figure, (law, floor) = panels(1, 2, size=(4.6, 3.5))
-    _laws(law, sizes, {name: (errors[name], fit, share) for (name, fit), share in zip(fits.items(), shares, strict=True)})
+    laws = {name: (errors[name], fit, share) for (name, fit), share in zip(fits.items(), shares, strict=True)}
+    _laws(law, sizes, laws)
     for share, (value, low, high), colour in zip(shares, floors, shades(len(shares)), strict=True):
         floor.errorbar(share, value, [[max(0, value - low)], [max(0, high - value)]], fmt="o", capsize=3, color=colour)
     ends = [0, 1.15 * max(shares)]
     floor.plot(ends, ends, color=CONTROL, lw=1.2, label="floor = noise share")
-    frame(law, _latents(sizes), HELD_OUT, dict(loc="upper right", title="dashed: fit, dotted: noise share"), xlim=(sizes[0] / 1.15, None))
+    frame(law, _latents(sizes), HELD_OUT, xlim=(sizes[0] / 1.15, None))
+    _named(law, laws)
     frame(floor, "noise share of the variance", "fitted irreducible error", "best")
     return figure

@@ -9,11 +9,12 @@ import io
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from numpy import ndarray
 
@@ -112,16 +113,17 @@ def solids(W: dict[str, Float[ndarray, "F 3"]], static: Figure) -> dict[str, Any
     return turnable(figure, static)
 
 
-def hoverable_points(points: dict[str, tuple[Row, Row]], texts: dict[str, list[str]], static: Figure) -> dict[str, Any]:
+def hoverable_points(
+    points: dict[str, tuple[Row, Row]], texts: dict[str, list[str]], static: Figure, colours: Sequence = CATEGORIES
+) -> dict[str, Any]:
     """Show named groups of points with a text under the pointer, on the axes of the static picture; returns what plotly drew."""
     import plotly.graph_objects as go
 
     axes, figure = static.axes[0], go.Figure()
-    for (name, (x, y)), colour in zip(points.items(), CATEGORIES, strict=False):
+    told = axes.get_ylabel() + " = %{y}<br>%{text}"
+    for (name, (x, y)), colour in zip(points.items(), map(to_hex, colours), strict=False):
         marker = dict(size=5, color=colour, opacity=0.7)
-        figure.add_scatter(
-            x=x.round(3), y=y.round(3), text=texts[name], name=name, mode="markers", marker=marker, hovertemplate="D = %{y}<br>%{text}"
-        )
+        figure.add_scatter(x=x.round(3), y=y.round(3), text=texts[name], name=name, mode="markers", marker=marker, hovertemplate=told)
     figure.update_xaxes(type="log", range=np.log10(axes.get_xlim()).tolist(), title=axes.get_xlabel(), tickvals=axes.get_xticks().tolist())
     figure.update_yaxes(range=list(axes.get_ylim()), title=axes.get_ylabel())
     figure.update_layout(margin=MARGIN)

@@ -62,7 +62,9 @@ FIGURES = {
     polytopes.tegum_products: lambda f: f({"octahedron": SOLID}, {"octahedron": np.full(6, 0.5)}),
     sae.training_curves: lambda f: f([HISTORY, HISTORY], [0.25, 0.2]),
     sae.recovery: lambda f: f([{"trained": UP, "PCA": UP}], ["random"], 0.9),
-    sae.frontiers: lambda f: f({"normalised MSE": {"TopK": [(LEVELS, UP), (LEVELS[1:], UP[1:])], "Gated": [(LEVELS, UP)]}}, (2, 9)),
+    sae.frontiers: lambda f: f({"TopK": [(LEVELS, UP), (LEVELS[1:], UP[1:])], "Gated": [(LEVELS, UP)]}, (2, 9), "normalised MSE"),
+    sae.activation_functions: lambda f: f(UP, {"TopK": UP, "ReLU (2023)": UP}, {"TopK": (0.2, "k-th"), "ReLU (2023)": (0.0, "zero")}),
+    sae.kept_entries: lambda f: f(SEEDS, {"some": SEEDS > 0.4, "all": SEEDS > 0}),
     sae.against_latents: lambda f: f(SIZES, {"TopK": SEEDS}, 16),
     sae.refinement: lambda f: f({"TopK": np.array([0.0, 0.2, 0.4])}, {"TopK": ([0.3, 0.25, 0.2], [0.2, 0.15, 0.1])}),
     sae.other_sizes: lambda f: f(SIZES, {"TopK": SEEDS}, {"TopK": (LEVELS, UP)}, 32),
@@ -71,8 +73,9 @@ FIGURES = {
     sae.two_scores: lambda f: f(SIZES, {64: UP}, {64: np.stack([UP - 0.1, UP + 0.1])}, {64: UP}),
     sae.loss_against_mse: lambda f: f({"trained": (UP, UP), "noise": (UP, UP)}, (UP, UP)),
     sae.reach: lambda f: f({"latents": np.array([2.0, 1.0, 0.5])}),
-    scaling.compute_frontier: lambda f: f({32: [CURVE], 64: [CURVE, CURVE]}, CURVE, CURVE, 0.05, CURVE, 0.09),
-    scaling.size_and_sparsity: lambda f: f(SIZES, {4: {"errors": SEEDS, "fit": UP, "floor": 0.2}}, np.array(SIZES), {32: (UP, 0.2)}),
+    scaling.compute_frontier: lambda f: f({32: [CURVE], 64: [CURVE, CURVE]}, CURVE, CURVE, 0.05),
+    scaling.size_and_sparsity: lambda f: f(SIZES, {4: {"errors": SEEDS, "fit": UP, "floor": 0.2}}),
+    scaling.quoted: lambda f: f(CURVE, 0.09, np.array(SIZES), {32: (UP, 0.2)}),
     scaling.rates: lambda f: f(LEVELS, {32: SEEDS, 64: SEEDS}, OPTIMA, {"exponent": CURVE}),
     scaling.convergence: lambda f: f(SIZES, {4: SEEDS}, CURVE, "exponent", {"paper": CURVE}),
     scaling.subject_widths: lambda f: f(SIZES, [32, 64], {"k = 8": [SEEDS, SEEDS]}),
@@ -151,7 +154,7 @@ def test_no_other_module_of_plots_names_a_colour():
         (toy.compression, 1, [1 / 12, 1 / 12]),
         (sae.reach, 0, [1.0, 0.5, 0.25]),  # relative to the ablated position
         (sae.refinement, 1, [0.3, 0.2]),  # before and after
-        (scaling.compute_frontier, 1, [0.09, 0.09]),
+        (scaling.quoted, 0, [0.09, 0.09]),
     ],
 )
 def test_a_panel_shows_the_curve_that_it_is_given(plot, panel, values):
@@ -185,10 +188,10 @@ def test_kinds_are_told_apart_without_colour_and_controls_are_grey():
     assert colours == [style.KINDS["TopK"][0], style.CONTROL]
 
 
-def test_a_kind_stands_in_the_legend_once_and_further_seeds_are_pale():
-    figure = drawn(sae.frontiers)
-    first, second, _ = figure.axes[0].lines
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["TopK", "Gated"]
+def test_a_kind_is_named_once_at_its_end_and_further_seeds_are_pale():
+    (axes,) = drawn(sae.frontiers).axes
+    first, second, _ = axes.lines
+    assert sorted(text.get_text() for text in axes.texts) == ["Gated", "TopK", "compared here"]
     assert (first.get_alpha(), second.get_alpha()) == (None, 0.35)
     assert second.get_ydata().tolist() == UP[1:].tolist()
 
