@@ -11,6 +11,7 @@ from companion.plots.style import (
     CONTROL,
     CONTROLS,
     KINDS,
+    MARKED,
     OURS,
     QUIET,
     REST,
