@@ -80,11 +80,11 @@ cfg
 # <a id="data"></a>
 # ## 1 Data and model
 #
-# The data are the paper's: feature $i$ is absent ($x_i = 0$) with probability $S$, the *sparsity*, and otherwise uniform between 0 and 1. With $p = 1
-# - S$, the *density*, its variance is $V(p) = p/3 - p^2/4$. That is also the loss of a feature that is left out, if the model answers with its mean.
-# The model presses $n$ features into $m$ numbers $h = W^\top x$ and reads them out again with the same matrix, $x' = \mathrm{relu}(W h + b)$. Row
-# $W_i$ is the direction that stands for feature $i$ (the paper's $W$ is the transpose of ours). On this page all features are equally important, so
-# the loss is the plain squared error
+# The data are the paper's: feature $i$ is absent ($x_i = 0$) with probability $S$, the *sparsity*, and otherwise uniform between 0 and 1. With
+# $p = 1 - S$, the *density*, its variance is $V(p) = p/3 - p^2/4$. That is also the loss of a feature that is left out, if the model answers with its
+# mean. The model presses $n$ features into $m$ numbers $h = W^\top x$ and reads them out again with the same matrix, $x' = \mathrm{relu}(W h + b)$.
+# Row $W_i$ is the direction that stands for feature $i$ (the paper's $W$ is the transpose of ours). On this page all features are equally important,
+# so the loss is the plain squared error
 #
 # $$L = \mathbb{E} \sum_i (x_i - x'_i)^2 .$$
 
@@ -176,10 +176,10 @@ plain_W, plain_b = train_plainly(S=2 / 3)
 # ### The same, faster
 #
 # `companion.toy.train.fit` trains many such models side by side. Four things make it faster, and none of them moves a minimum of the loss. It draws
-# no samples of zeros, whose loss is known. It divides each model's loss by $V(p)$, so that sparse models learn as fast as dense ones. For dense models
-# it measures inputs from their mean, and computes a part of the gradient, that of the model without relu, without samples. And its gradient is written
-# by hand. Each model is trained by its own loss alone. The assertion: on the same fresh samples, the loss of the fast model is at most one percent
-# above that of the plain loop.
+# no samples of zeros, whose loss is known. It divides each model's loss by $V(p)$, so that sparse models learn as fast as dense ones. For dense
+# models it measures inputs from their mean, and computes a part of the gradient, that of the model without relu, without samples. And its gradient is
+# written by hand. Each model is trained by its own loss alone. The assertion: on the same fresh samples, the loss of the fast model is at most one
+# percent above that of the plain loop.
 
 # %%
 third = torch.tensor([1 / 3])
@@ -580,8 +580,8 @@ assert float((geometry.leverage(W).sum(-1) - cfg.hidden).abs().max()) < 1e-6
 figure = plots.dimension_budget(inverse.numpy(), budget.numpy(), random_budget.numpy(), gap.numpy())
 caption = (
     "Left: the shares of all features add up to the number of dimensions at every sparsity (blue, on the "
-    "dashed line); random directions with the same lengths leave some unused (grey). Right: how far a feature's "
-    f"share lies below its bound, at most. {settings}. The paper has no such figure."
+    "dashed line); random directions with the same lengths leave some unused (grey). Right: how far a "
+    f"feature's share lies below its bound, at most. {settings}. The paper has no such figure."
 )
 numbers = {"1/(1-S)": inverse, "sum D / m": budget, "scattered": random_budget, "largest gap": gap}
 page.save_figure(figure, "F9_dimension_budget", numbers, caption)
