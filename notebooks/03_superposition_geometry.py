@@ -81,10 +81,10 @@ cfg
 # ## 1 Data and model
 #
 # The data are the paper's: feature $i$ is absent ($x_i = 0$) with probability $S$, the *sparsity*, and otherwise uniform between 0 and 1. With
-# $p = 1 - S$, the *density*, its variance is $V(p) = p/3 - p^2/4$, which is also what leaving the feature out adds to the loss. The model presses $n$
-# features into $m$ numbers $h = W^\top x$ and reads them out again with the same matrix, $x' = \mathrm{relu}(W h + b)$. Row $W_i$ is the direction
-# that stands for feature $i$ (the paper's $W$ is the transpose of ours). On this page all features are equally important, so the loss is the plain
-# squared error
+# $p = 1 - S$, the *density*, its variance is $V(p) = p/3 - p^2/4$. That is also the loss of a feature that is left out, if the model answers with its
+# mean. The model presses $n$ features into $m$ numbers $h = W^\top x$ and reads them out again with the same matrix, $x' = \mathrm{relu}(W h + b)$.
+# Row $W_i$ is the direction that stands for feature $i$ (the paper's $W$ is the transpose of ours). On this page all features are equally important,
+# so the loss is the plain squared error
 #
 # $$L = \mathbb{E} \sum_i (x_i - x'_i)^2 .$$
 
@@ -106,8 +106,9 @@ sample(3, 6, S=0.7, generator=run.generator(0, "look"))
 # ### Move the sparsity
 #
 # What does the best such model look like? For five features in two dimensions the expected loss can be computed without samples, and its optimum can
-# be searched for ([page 2](02_phase_change.ipynb) shows how), so no training is in the way. The cell below finds the optimum at 21 sparsities; the
-# slider shows the nearest one. Its scale is the paper's, $1/(1-S)$: 1 is dense, 10 means that a feature is present once in ten samples.
+# be searched for ([page 2](02_phase_change.ipynb) shows how), so nothing has to be trained on samples. The cell below finds the optimum at 21
+# sparsities; the slider shows the nearest one. Its scale is the paper's, $1/(1-S)$: 1 is dense, 10 means that a feature is present once in ten
+# samples.
 #
 # Run the cell and move the slider from left to right. The number of stored features goes from three to four to five, in two jumps; between the jumps
 # hardly anything changes. (At the very left, without sparsity, many arrangements are nearly as good as the best.) The colour of an arrow is the
@@ -142,14 +143,15 @@ widgets.live(five_features, sparsity=widgets.Slider(1.0, 30.0, 3.0, log=True))
 #
 # **What differs from the paper.** The paper shows one model per sparsity and states no number of steps, batch size or learning rate; here there are
 # five seeds, with the settings in the cell of parameters. The exact loss of every polytope is computed, so a prediction stands beside each measured
-# curve. Two sentences of the section are tested against exact losses and do not hold as written ([section 11](#two-sentences)).
+# curve. Two sentences of the paper are tested against exact losses and do not hold as written ([section 11](#two-sentences)).
 #
 # <a id="training"></a>
 # ## 2 Training
 #
-# First in the open: sixty features, six dimensions, each feature present in a third of the samples. Weights start with variance $2/(n+m)$, biases at
-# zero, and Adam does the rest. If features pair up, twelve of them are stored, two per dimension, and $m / \lVert W \rVert_F^2$, the number of
-# dimensions per stored feature, is one half.
+# First a plain loop: sixty features, six dimensions, each feature present in a third of the samples. Weights start with variance $2/(n+m)$, biases at
+# zero, and Adam does the rest. A stored feature has a length of about one and the others are short, so $\lVert W \rVert_F^2$ is about the number of
+# stored features, and $m / \lVert W \rVert_F^2$ the number of dimensions for each. If features pair up, twelve are stored, two per dimension, and
+# that number is one half.
 
 
 # %%
@@ -173,11 +175,11 @@ plain_W, plain_b = train_plainly(S=2 / 3)
 # %% [markdown]
 # ### The same, faster
 #
-# `companion.toy.train.fit` trains many such models side by side. Four things make it faster, and none of them moves a minimum of the loss: it draws
-# no samples of zeros, whose loss is known; it divides each model's loss by $V(p)$, so that sparse models learn as fast as dense ones; the bias is
-# trained around the mean input, and the part of the gradient that is linear is taken in expectation, which makes dense models converge; and the
-# gradient is written by hand. Models do not share a gradient. Measured on the same fresh samples, its model must be at least as good as that of the
-# plain loop.
+# `companion.toy.train.fit` trains many such models side by side. Four things make it faster, and none of them moves a minimum of the loss. It draws
+# no samples of zeros, whose loss is known. It divides each model's loss by $V(p)$, so that sparse models learn as fast as dense ones. For dense
+# models it measures inputs from their mean, and computes a part of the gradient, that of the model without relu, without samples. And its gradient is
+# written by hand. Each model is trained by its own loss alone. The assertion: on the same fresh samples, the loss of the fast model is at most one
+# percent above that of the plain loop.
 
 # %%
 third = torch.tensor([1 / 3])
@@ -199,10 +201,10 @@ losses
 # Put two features in one dimension, in opposite directions: each has half of it. Put three features in a plane, 120 degrees apart: three share two
 # dimensions, so each has two thirds. We want a number that gives these answers for any $W$ without being told the arrangement.
 #
-# Take a feature's direction, the unit vector $\hat W_i$, and add up the squares of what all features have along it. The feature's own square,
-# $\lVert W_i \rVert^2$, is one of the terms; the others are what it shares the direction with. In the pair both terms are one: one out of two is a
-# half. In the triangle the other two features each have $\cos 120^\circ = -1/2$ along it, so the sum is $1 + 1/4 + 1/4$ and the share is $2/3$. The
-# paper calls this share the *dimensionality* of the feature:
+# Take a feature's direction, the unit vector $\hat W_i$. Every feature $j$ has a component $\hat W_i \cdot W_j$ along it; square these and add them
+# up. The feature's own square, $\lVert W_i \rVert^2$, is one of the terms, and its share is this term divided by the sum. In the pair both terms are
+# one: one out of two is a half. In the triangle the other two features each have $\cos 120^\circ = -1/2$ along it, so the sum is $1 + 1/4 + 1/4$ and
+# the share is $2/3$. The paper calls this share the *dimensionality* of the feature:
 #
 # $$D_i = \frac{\lVert W_i \rVert^2}{\sum_j (\hat W_i \cdot W_j)^2} .$$
 
@@ -227,11 +229,11 @@ assert torch.allclose(dimensionality(octahedron), geometry.dimensionality(octahe
 #
 # The paper and the code call an opposite pair a *digon*: it is the polygon with two corners. Shapes of more dimensions are built from such parts.
 # Example: put a triangle into the first two of three dimensions and a pair into the third. No feature of the triangle has anything along the third
-# axis, and the pair has nothing in the plane. So the sums above do not change: the three corners of the triangle keep $D = 2/3$, the two of the pair
-# keep $D = 1/2$. The convex hull of the five is a triangular bipyramid.
+# axis, and the pair has nothing in the plane. So the sums of section 3 do not change: the three corners of the triangle keep $D = 2/3$, the two of
+# the pair keep $D = 1/2$. The convex hull of the five is a triangular bipyramid.
 #
 # Polytopes put into orthogonal subspaces in this way form what the paper calls a *tegum product*. In terms of matrices: $W W^\top$ has one block for
-# each part and zeros elsewhere. A bipyramid's features therefore do not share one dimensionality, and the octahedron is nothing but three pairs.
+# each part and zeros elsewhere. The features of a bipyramid therefore have two different dimensionalities, and the octahedron is just three pairs.
 
 # %%
 products = {
@@ -264,8 +266,8 @@ page.save_figure(drawing, "F10_tegum_products", {"D": labelled}, caption)
 # every direction) have $D = d/k$, so the cube and the square antiprism, eight corners in three dimensions, are both at $3/8$. Shapes are therefore
 # named by their cosines, not by $D$.
 #
-# The matrix of cosines says all there is to say about a shape: a matrix of rank $m$ with ones on its diagonal and no negative eigenvalue *is* a set
-# of unit vectors in $m$ dimensions. The next picture shows both views.
+# The matrix of cosines determines the shape: every matrix of rank $m$ with ones on its diagonal and no negative eigenvalue belongs to a set of unit
+# vectors in $m$ dimensions, and to one alone, up to rotations and reflections. The next picture shows both views.
 
 # %%
 cube, antiprism = geometry.polytope("cube"), geometry.polytope("square antiprism")
@@ -299,7 +301,7 @@ to_turn = widgets.solids(corners, polytopes.tegum_products(corners, at_corners))
 # present and reconstructed as $\mathrm{relu}(a x + c)$: the integral of $(x - \mathrm{relu}(a x + c))^2$ over $0 \le x \le 1$ is elementary, because
 # the relu is linear where it is not zero. With $k$ features present the relu cuts a cube of values by a plane, and the integral becomes a signed sum
 # over the $2^k$ corners of the cube. Last, the sums for all sets of present features are added, each with its probability. That takes $3^n$ terms
-# and no samples. It is code of the package; here it is compared with the mean over samples, from which it may differ by their noise only.
+# and no samples. The package has the code (`exact.loss`); the cell compares it with the mean over samples, from which it may differ by noise only.
 
 # %%
 generator = run.generator(0, "check")
@@ -322,7 +324,8 @@ assert abs(closed - errors.mean().item()) < 4 * noise
 # $$R = \frac{k\,(V - \ell)}{d\,V} .$$
 #
 # A feature with a dimension to itself has $\ell = 0$ and $R = 1$. The polytope with the largest $R$ is what a model should use, if polytopes are all
-# there is. The cell computes $R$ for ten polytopes and prints the values of $1/(1-S)$ at which the winner changes; nothing is trained for it.
+# there is. The cell computes $R$ for ten polytopes (among them, as *dedicated*, the single feature) and prints the values of $1/(1-S)$ at which the
+# winner changes; nothing is trained for it. A *5-cell* is the tetrahedron of four dimensions: five corners, all equally far apart.
 
 # %%
 curve = theory.envelope(1 / torch.logspace(0, 2, cfg.curve, dtype=torch.float64))
@@ -331,14 +334,16 @@ best_dimensions = curve.dimensions.gather(0, curve.best[None])[0]  # D* of the b
 {f"{change.denser} to {change.sparser}": f"1/(1-S) = {1 / change.density:.2f}" for change in changes}
 
 # %% [markdown]
-# The order is the one the paper finds: first simplices (the 5-cell, the tetrahedron, the triangle), then pairs over a wide range, then pentagons and
-# square antiprisms.
+# First come simplices (the 5-cell, the tetrahedron, the triangle), then pairs over a wide range, then pentagons and square antiprisms. From the
+# tetrahedron to the antiprism these are the paper's shapes in the paper's order. Hexagons and heptagons win only at sparsities beyond those trained
+# below.
 #
 # <a id="plateau"></a>
 # ## 6 Dimensions per feature
 #
-# Now the large models: one per sparsity and seed, with the numbers of the parameters cell. Models of one seed look at the same random numbers.
-# Results are kept in the cache, so the cell is slow only once. The function `fit` is used again in section 10.
+# Now the large models: one per sparsity and seed, with the numbers of the parameters cell. All models of one seed are trained on the same random
+# numbers, so that their differences come from the sparsity. Results are kept in the cache, so the cell is slow only once. The function `fit` is used
+# again in section 10.
 
 
 # %%
@@ -364,9 +369,9 @@ schedule = f"{cfg.steps} steps of {cfg.batch} samples"
 settings = f"n = {cfg.features}, m = {cfg.hidden}, {cfg.seeds} seeds, {schedule}"
 
 # %% [markdown]
-# A first summary of a model is $D^* = m / \lVert W \rVert_F^2$, the number of hidden dimensions per stored feature: the squared norm counts features,
-# since a stored feature has length about one. The paper's figure of it has a plateau at one, a plateau at one half over a wide range of sparsities,
-# and a fall at the sparse end. From the exact curves we expect the plateau at one half where the pairs win.
+# A first summary of a model is the number of section 2, $D^* = m / \lVert W \rVert_F^2$, the hidden dimensions per stored feature. The paper's figure
+# of it has a plateau at one, a plateau at one half over a wide range of sparsities, and a fall at the sparse end. From the exact curves we expect the
+# plateau at one half where the pairs win.
 
 # %%
 D_star = geometry.dimensions_per_feature(W)  # (seeds, levels)
@@ -375,10 +380,11 @@ winners = [changes[0].denser, *(change.sparser for change in changes)]
 predicted = (1 / curve.density).numpy(), best_dimensions.numpy()
 figure = plots.dimensions_per_feature(inverse.numpy(), D_star.numpy(), *predicted, at, winners)
 caption = (
-    "Look for the flat stretch at one half: there more sparsity buys no more features. Dashed: the best "
-    "polytope, computed without training; its name stands above, dotted lines are where it changes. "
-    f"{settings}. The paper's figure has the same two plateaus and no predicted curve. Ours bends round "
-    "the predicted steps, since near a step two solutions cost nearly the same."
+    "Look for the flat stretch at one half: there a sparser model stores no more features. Blue: trained "
+    "models. Dashed: the best polytope, computed without training; its name stands above, dotted lines "
+    f"are where it changes. {settings}. The paper's figure has two plateaus (vermilion lines) and no "
+    "predicted curve. The trained curves are smooth where the predicted one jumps, since near a jump two "
+    "solutions cost nearly the same."
 )
 numbers = {"1/(1-S)": inverse, "D*": D_star, "changes": changes}
 page.save_figure(figure, "F8_dimensions_per_feature", numbers, caption)
@@ -408,13 +414,13 @@ control = {"a power law between the same ends": plateau_levels(power_law(D_star)
 page.check("F8.plateau", plateau_levels(D_star), control=control)
 
 # %% [markdown]
-# Every seed has the plateau, and the falling curve has not.
+# Every seed has the plateau; the straight line in logarithms has none.
 #
 # <a id="gain"></a>
 # ## 7 Where polytopes win, and where they stop
 #
 # $D^*$ says how many features are stored, not how well. The gain $R$ says how well. On the plateau a trained model should reach the best polytope's
-# curve. Nothing forbids a model to be better: the curves know ten polytopes, and there may be better arrangements that are not on the list.
+# curve. A model can also be better than that: the curves are those of ten polytopes, and there may be better arrangements that are not on the list.
 
 # %%
 V = data.variance(1 / inverse)
@@ -424,9 +430,10 @@ over_best = gain / envelope.gain.max(0).values
 gains = dict(zip(curve.names, curve.gain.numpy(), strict=True))
 figure = plots.gain_per_dimension(inverse.numpy(), gain.numpy(), (1 / curve.density).numpy(), gains)
 caption = (
-    "Follow the circles (trained models) along the dashed line (the best polytope): they lie on it as "
-    f"far as pairs win, and above it at the right end, by {over_best[:, -1].median() - 1:.0%} at 1/(1-S) "
-    f"= {cfg.levels[-1]}. {settings}. The paper has no such figure."
+    "Follow the circles (trained models) along the dashed line (the best polytope): they lie on it where "
+    "pairs win by far, a little below it elsewhere, and above it at the right end, by "
+    f"{over_best[:, -1].median() - 1:.0%} at 1/(1-S) = {cfg.levels[-1]}. {settings}. The paper has no "
+    "such figure."
 )
 numbers = {"1/(1-S)": inverse, "gain": gain, "over the best polytope": over_best}
 page.save_figure(figure, "F8_gain_per_dimension", numbers, caption)
@@ -454,31 +461,32 @@ controls["the trained models at 1/(1-S) = 3"] = over_best[:, cfg.levels.index(3)
 page.check("F8.beyond", over_best[:, -1], control=controls)
 
 # %% [markdown]
-# At the sparsest level the trained models are better than every polytope of the list. They store many features in all dimensions at once, with small
-# overlaps everywhere, and no list of small shapes contains that. So in the next figure no lines should be expected there.
+# At the sparsest level the trained models are better than every polytope of the list. [Section 9](#graphs) shows why: there many features overlap a
+# little in all dimensions at once, and no list of small shapes contains such an arrangement. So in the next figure no lines should be expected there.
 #
 # <a id="lines"></a>
 # ## 8 The dimensionality of each feature
 #
 # If features sit on the corners of small polytopes, their $D_i$ lie on a few horizontal lines. The paper draws them at $3/4$ (tetrahedron), $2/3$
-# (triangle), $1/2$ (pair), $2/5$ (pentagon), $3/8$ (square antiprism) and $0$ (not stored). It draws none at one: a dense model may use any
-# projection, and its features have no dimension to themselves.
+# (triangle), $1/2$ (pair), $2/5$ (pentagon), $3/8$ (square antiprism) and $0$ (not stored). It draws none at one: without sparsity any
+# $m$-dimensional subspace is as good as any other, so a dense model need not give single features a dimension to themselves.
 
 # %%
 D = geometry.dimensionality(W)  # (seeds, levels, F)
 figure = plots.feature_dimensionality(inverse.numpy(), D[0].numpy(), D_star[0].numpy())
 caption = (
-    "Each dot is a feature of one of the models. Look at the line of the pairs, which all stored "
-    "features of the plateau sit on, and at the clouds to the left and right of it. Right: the same dots "
-    f"counted. Seed 0 of {settings}. The paper reads lines off its figure at all five fractions; in ours "
-    "only that of the pairs is sharp."
+    "Each dot is a feature, the grey curve is D* of its model. Look at the line of the pairs (1/2), on "
+    "which nearly all stored features of the plateau lie, and at the clouds to the left and right of it. "
+    f"Right panel: how many dots are at each height. Seed 0 of {settings}. The paper reads lines off its "
+    "figure at all five fractions; in ours only that of the pairs is sharp."
 )
 numbers = {"1/(1-S)": inverse, "D of seed 0": D[0], "D*": D_star[0]}
 page.save_figure(figure, "F9_feature_dimensionality", numbers, caption)
 
 # %% [markdown]
-# **Under the pointer.** The same features, now only those that are stored, coloured by the shape they belong to: a group of features that overlap
-# with each other and with no others ([section 9](#graphs) draws these groups). *Dedicated* is a feature that overlaps with no other, *other* a group
+# **Point at a feature.** The same features, now only those that are stored (longer than one half), coloured by the shape they belong to. A shape is a
+# group of features that overlap with each other and with no others; two features overlap if $|W_i \cdot W_j| > 0.15$. [Section 9](#graphs) draws
+# these groups. *Dedicated* is a feature that overlaps with no other, *other* a group
 # that is none of the listed polytopes. Put the pointer on a dot to see which features it shares its dimensions with.
 
 
@@ -501,9 +509,10 @@ points = {name: tuple(np.array(place).T) for name, place in places.items() if pl
 to_hover = widgets.hoverable_points(points, texts, plots.shapes_of_features(points, inverse.numpy()))
 
 # %% [markdown]
-# An eye finds lines in any cloud, so they are counted: features within a narrow window around the fraction, against the mean of two windows of the
-# same width beside it, all levels with superposition together. A cloud that drifts across a line as sparsity grows leaves as many features beside
-# the line as on it. A line counts if it holds at least ten features and twice as many as its neighbours; the *strength* below is 1 at that limit.
+# It is easy to see lines in any cloud of dots, so they are counted: features within a narrow window around the fraction, against the mean of two
+# windows of the same width beside it, all levels with superposition ($D^* < 0.95$) together. A cloud that drifts across a line as sparsity grows
+# leaves as many features beside the line as on it. A line counts if it holds at least ten features and twice as many as the windows beside it; the
+# *strength* below is 1 at that limit.
 #
 # One comparison needs no training: *random directions with the trained norms*. It keeps how many features are stored, and how strongly, and destroys
 # only how they are arranged. The other is a set of models built from copies of each polytope, on which all lines must be found.
@@ -547,9 +556,10 @@ control = {"random directions with the trained norms": strongest_other(random_li
 page.check("F9.other_lines", strongest_other(lines), control=control, witness=strongest_other(ideal_lines))
 
 # %% [markdown]
-# The line of the pairs is there beyond doubt. One of the others is there in some seeds only: at each sparsity where theory puts a polytope, mixtures
-# and larger arrangements gain almost as much, and the features drift through the lines instead of resting on them. How sharp these lines look depends
-# on how long one trains and at which sparsities one looks, so they should not be read off a single picture.
+# The line of the pairs is there in every seed, many times stronger than needed. Another line is there in some seeds only. We explain this by the
+# gains: at each sparsity where theory puts one of the other polytopes, mixtures and larger arrangements gain almost as much, so the features need not
+# stay on a line. How sharp these lines look depends on how long one trains and at which sparsities one looks, so they should not be read off a single
+# picture.
 #
 # ### Dimensions are a budget
 #
@@ -559,8 +569,8 @@ page.check("F9.other_lines", strongest_other(lines), control=control, witness=st
 #
 # $$D_i \le W_i^\top \Big(\sum_j W_j W_j^\top\Big)^{+} W_i, \qquad \sum_i D_i \le m .$$
 #
-# Equality holds exactly if the features fall into orthogonal tight frames. The paper does not state this. It gives a test of "efficiently packed"
-# without any picture: the $D_i$ must add up to $m$.
+# ($^+$ is the pseudoinverse.) Equality for all features holds exactly if they fall into orthogonal tight frames. The paper does not state this. It
+# gives a test, without any picture, of whether the dimensions are used up: the $D_i$ must add up to $m$.
 
 # %%
 budget, gap = D.sum(-1) / cfg.hidden, (geometry.leverage(W) - D).amax(-1)  # (seeds, levels)
@@ -570,8 +580,8 @@ assert float((geometry.leverage(W).sum(-1) - cfg.hidden).abs().max()) < 1e-6
 figure = plots.dimension_budget(inverse.numpy(), budget.numpy(), random_budget.numpy(), gap.numpy())
 caption = (
     "Left: the shares of all features add up to the number of dimensions at every sparsity (blue, on the "
-    "dashed line); random directions of the same lengths waste some (grey). Right: how far a feature's "
-    f"share lies below its bound, at most. {settings}. The paper has no such figure."
+    "dashed line); random directions with the same lengths leave some unused (grey). Right: how far a "
+    f"feature's share lies below its bound, at most. {settings}. The paper has no such figure."
 )
 numbers = {"1/(1-S)": inverse, "sum D / m": budget, "scattered": random_budget, "largest gap": gap}
 page.save_figure(figure, "F9_dimension_budget", numbers, caption)
@@ -581,8 +591,9 @@ page.save_figure(figure, "F9_dimension_budget", numbers, caption)
 # ## 9 Which features share dimensions
 #
 # Draw a dot for each stored feature and join two where their directions overlap. Features that share dimensions then hang together, and each
-# connected piece is one polytope: a pair is two dots and a line, a triangle three of each. On the plateau we expect separate pairs. At the sparsest
-# level everything should hang together, as the gain suggested; that graph is only counted here, since it shows nothing but a ball of lines.
+# connected piece is one polytope: a pair is two dots and a line, a triangle three of each. (Stored and overlapping are meant as in section 8.) On the
+# plateau we expect separate pairs. At the sparsest level nearly all features should be in one piece, as the gain suggested. That graph would be a
+# ball of lines, so the caption only gives its size.
 
 
 # %%
@@ -629,14 +640,14 @@ controls["the trained models at 1/(1-S) = 10"] = paired_at(10, W)
 page.check("F9.graph", paired_at(3, W), control=controls)
 
 # %% [markdown]
-# On the plateau all stored features come in separate pairs, in every seed.
+# In the middle of the plateau, at $1/(1-S) = 3$, all stored features come in separate pairs, in every seed.
 #
 # <a id="more-features"></a>
 # ## 10 More features, cleaner lines?
 #
 # A later comment to the paper expects cleaner polytopes under more pressure, that is, when more features compete for the same dimensions. So models
 # with fewer features are trained in the same way, at some of the levels. *Clean* is measured as the share of the stored features on one of the lines
-# of section 8, less the share beside it, with the same windows. Without the second part random directions, too, would look cleaner with more
+# of section 8, less the share beside it, with the same windows. Without this subtraction random directions, too, would look cleaner with more
 # features.
 
 
@@ -669,7 +680,7 @@ def represented(weights):  # dimensionality of each feature longer than one half
 
 of_one = {n: dict(zip(cfg.pressed, map(represented, each[0]), strict=True)) for n, each in by_size.items()}
 caption = (
-    "A panel for each number of features n in the same dimensions; dots are features, thin lines the "
+    "A panel for each number of features n in the same dimensions; dots are features, purple lines the "
     "polytopes. Look at whether dots lie on the lines or between them. Rightmost: the share on a line "
     f"less the share beside it, a dot for each seed. m = {cfg.hidden}, seed 0 in the other panels. The "
     "paper has no figure for its comment."
@@ -678,8 +689,8 @@ numbers = {"n": list(clean), "share on a line": clean, "D of seed 0": of_one}
 page.save_figure(plots.clean_shares(of_one, clean), "F32_cleaner_with_size", numbers, caption)
 
 # %% [markdown]
-# The claim asks for a rise of at least two hundredths of the features from the smallest to the largest number, in every seed. Random directions must
-# not rise. And to be sure that the measure can tell clean from unclean at all, the smallest models are compared with random directions.
+# The claim asks that this share rises by at least 0.02 from the smallest to the largest number of features, in every seed. With random directions it
+# must not rise. And to be sure that the measure can tell clean from unclean at all, the smallest models are compared with random directions.
 
 # %%
 fewest, most = np.array(clean[cfg.fewer[0]]), np.array(clean[cfg.features])
@@ -695,7 +706,7 @@ witness = fewest - clean_at_random(cfg.fewer[0])
 page.check("F32.cleaner", most - fewest, control=control, witness=witness)
 
 # %% [markdown]
-# All seeds become cleaner, by very different amounts, and one of them by less than the claim asks.
+# With more features the models of every seed are cleaner, by very different amounts, and those of one seed by less than the claim asks.
 #
 # <a id="two-sentences"></a>
 # ## 11 Two sentences that do not hold as written
@@ -717,12 +728,14 @@ page.check("F10.triangle", ratio[::10], control=control)
 
 # %% [markdown]
 # For sparse features the pair and the single feature are cheaper; the triangle wins only above the density printed, up to the dense end, where
-# dropping the third feature costs nearly as little. The paper states no density, so the sentence holds for some of the values tested.
+# dropping the third feature costs nearly as little. The paper states no density; the sentence holds for some of the densities tested and fails for
+# the others.
 #
 # **Norm and bias.** The paper also relates the norm of a feature in superposition to its bias, $\lVert W_i \rVert = 1 / (1 - |b_i|)$: what the
 # negative bias takes off a feature, the norm puts back. But a feature that is active alone comes out as $\lVert W_i \rVert^2 x_i - |b_i|$: the
 # *square* of the norm multiplies it. The claim multiplies norm and $1 - |b|$ at the exact optimum of four polytopes, and expects 1. For an antipodal
-# pair, whose bias vanishes, it must be 1.
+# pair, whose bias vanishes, it must be 1. The comparison, unit vectors with the same bias, shows how far from 1 the product is without any adjustment
+# of the norm.
 
 # %%
 sparse = torch.tensor([1e-3], dtype=torch.float64)
@@ -743,7 +756,8 @@ with_the_square = {name: one.square_norm.item() * left[name] for name, one in be
 # <a id="your-turn"></a>
 # ## 12 Your turn
 #
-# 1. *(5 minutes)* Put a hexagon and a pair into three dimensions. Predict the eight dimensionalities and their sum, then compute them.
+# 1. *(5 minutes)* Put a hexagon and a pair into three dimensions, orthogonal to each other. Predict the eight dimensionalities and their sum, then
+#    compute them.
 #    <details><summary>Hint</summary>Each part keeps its own values; `geometry.tegum` takes the names of the parts.</details>
 #    <details><summary>Answer</summary>
 #
@@ -770,9 +784,10 @@ with_the_square = {name: one.square_norm.item() * left[name] for name, one in be
 #
 #    The short feature loses more than the others gain: the five are no tight frame any more, and part of the budget is unused.
 #    </details>
-# 3. *(10 minutes)* A deliberately wrong step: train the plain loop without the relu, at the same sparsity. How many dimensions does a stored feature
-#    take now?
-#    <details><summary>Hint</summary>`train_plainly` takes the function applied to the output; a linear one is `lambda y: y`.</details>
+# 3. *(10 minutes)* A deliberately wrong step: train the plain loop without the relu, at the same sparsity. What is
+#    $D^* = m / \lVert W \rVert_F^2$ now, and what does it say?
+#    <details><summary>Hint</summary>`train_plainly` takes the function applied to the output as `output`; a linear one is `lambda y: y`. Compare with
+#    the number printed in section 2.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -786,8 +801,8 @@ with_the_square = {name: one.square_norm.item() * left[name] for name, one in be
 #    </details>
 # 4. *(10 minutes)* Suppose only triangles and pairs existed. At which density does the better of the two change, and is that one of the changes
 #    printed in section 5?
-#    <details><summary>Hint</summary>`theory.envelope` takes the names of the polytopes as its second argument, `theory.transitions` finds the
-#    change.</details>
+#    <details><summary>Hint</summary>`theory.envelope` takes densities and, as its second argument, the names of the polytopes;
+#    `theory.transitions` finds the change.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -803,8 +818,8 @@ with_the_square = {name: one.square_norm.item() * left[name] for name, one in be
 # <a id="limits"></a>
 # ## 13 Limits
 #
-# - The list of ten polytopes is the paper's with a few more. The best of the list is a lower bound on what can be gained, and no theorem about all
-#   arrangements.
+# - The list of ten polytopes is the paper's with a few more. The best of the list is a lower bound on what can be gained; nothing is proved about
+#   other arrangements.
 # - Names are given by cosines within a tolerance. A piece that matches none of the list is counted by its number of features and its dimension.
 # - Which of the finer lines can be seen depends on the levels at which one looks: each polytope wins over a narrow range.
 # - All features are alike here. Features of unequal importance are on pages [1](01_demonstrating_superposition.ipynb) and

@@ -7,9 +7,9 @@
 #
 # Real features are not independent: some are rarer than others, some occur together, some exclude each other. On this page you see how that changes
 # where a small network puts them. Features that occur together are kept at right angles, features that exclude each other are put in opposite
-# directions, and where room is short the network stores only the sum of two features that go together.
+# directions, and where there are too few dimensions the network stores only the sum of two features that occur together.
 #
-# **You will** draw correlated data · train four features in a plane · make one feature rarer until the solution changes at once · count how often
+# **You will** draw correlated data · train four features in a plane · make one feature rarer until the solution jumps · count how often
 # training finds the best arrangement · watch pairs collapse into their sum.
 #
 # **Needs** a little PyTorch, and the toy model of [page 1](01_demonstrating_superposition.ipynb), which is built again here in ten lines.
@@ -68,10 +68,10 @@ small
 # <a id="data"></a>
 # ## 1 Data
 #
-# On the pages before this one each feature was present by itself, with probability $p = 1 - S$. Now the features come in *sets*. In **correlated**
-# sets all members are present together, with probability $p$; their values stay independent, each uniform between 0 and 1. In **anticorrelated** sets
-# at most one member is present: with probability $p$ the set is active, and then one of its members, each as likely as the others. Below, two samples
-# of each kind: features 0 and 1 are one set, 2 and 3 the other. ($p$ is large here, to have something to see.)
+# On the pages before this one each feature was present independently of the others, with probability $p = 1 - S$. Now the features come in *sets*. In
+# **correlated** sets all members are present together, with probability $p$; their values stay independent, each uniform between 0 and 1. In
+# **anticorrelated** sets at most one member is present: with probability $p$ the set is active, and then one of its members, each as likely as the
+# others. Below, two samples of each kind: features 0 and 1 are one set, 2 and 3 the other. ($p$ is large here, to have something to see.)
 
 
 # %%
@@ -91,9 +91,10 @@ def sample(batch, n, p, kind, generator):
 # ## 2 Model and training
 #
 # The model is that of the pages before: $x' = \mathrm{relu}(W W^\top x + b)$, with row $W_i$ the direction of feature $i$, and the squared error as
-# loss, all features equally important. Four features, two dimensions, two correlated pairs. Without pairs, two opposite pairs at right angles
-# would be best, and it would not matter which features are opposite. So the question is: what becomes of the members of a pair? The cell prints the
-# angle between them, for both pairs and three random seeds.
+# loss, all features equally important. We train four features in two dimensions, which form two correlated pairs. If the four were independent, the
+# best arrangement would be two axes at right angles with two opposite features on each, and it would not matter which. So the question is where the
+# two members of a correlated pair go: are they opposite, or at a right angle? The cell prints the angle between them, for both pairs and three random
+# seeds.
 
 
 # %%
@@ -122,16 +123,17 @@ trained = [train_plainly("correlated", seed) for seed in (0, 1, 2)]
 [angles_within(W) for W, _ in trained]
 
 # %% [markdown]
-# The members of a pair end at right angles, or nearly so. One of the runs may have ended in something worse: in two dimensions gradient descent gets
-# stuck easily, so the best of many starts has to be taken.
+# The members of a pair end at right angles, or nearly so. Where one of the three runs shows other angles, it got stuck in a local minimum. That is
+# common in two dimensions, so the best of many starts has to be taken.
 #
 # <a id="exact"></a>
 # ## 3 The same without samples
 #
 # The expected loss of so small a model can be computed exactly: for each set of present features it is an integral of squared pieces of linear
 # functions over a cube, and these are added with their probabilities ([page 3](03_superposition_geometry.ipynb#theory) explains it). All three kinds
-# of data differ in these probabilities alone. So this page can train on the expected loss itself, without noise, from many starts at once. First the
-# test that it is the same loss: for the weights of the first run, the exact value must lie within the noise of the mean over samples.
+# of data differ in these probabilities alone (in the code, the `law` of each kind). So this page can train on the expected loss itself, without
+# noise, from many starts at once. First the test that it is the same loss: for the weights of the first run, the exact value must lie within the
+# noise of the mean over samples.
 
 # %%
 pairs = {
@@ -155,8 +157,8 @@ for kind in ("correlated", "anticorrelated"):
 
 # %% [markdown]
 # Now the descents on the exact loss: two pairs of each kind, three correlated pairs, and independent features for comparison, all in two dimensions
-# and from the same number of random starts, kept with the lowest loss first. The plain loop must have come as low as the best of them, within two
-# hundredths.
+# and from the same number of random starts, sorted with the lowest loss first. The assertion: the lowest loss of the plain loop is at most two
+# percent above that of the descents.
 
 
 # %%
@@ -198,9 +200,10 @@ starts = f"{small.seeds * small.starts} random starts"
 # <a id="one-rarer"></a>
 # ## 4 One feature unlike the others
 #
-# Before the sets, the simplest way to differ. Five independent features in two dimensions make a pentagon when they are sparse. Now the density of
-# *one* of them is varied, from ten times sparser to ten times denser than that of the others. A denser feature should push its neighbours away, since
-# interference with it costs more often; a sparser one should be squeezed by them. The cell trains from many random starts at each ratio of densities.
+# Before the sets, a simpler case: features that are independent but not equally frequent. Five independent features in two dimensions make a pentagon
+# when they are sparse. Now the density of *one* of them is varied, from a tenth of that of the others to ten times as much. The neighbours of a
+# denser feature should move away from it, since interference with it costs more often; the neighbours of a sparser one should move closer. The cell
+# trains from many random starts at each ratio of densities.
 
 # %%
 rho = torch.logspace(-1, 1, small.ratios, dtype=torch.float64)
@@ -226,7 +229,7 @@ varied["loss"].shape  # (ratios, starts)
 
 # %% [markdown]
 # The loss does not change when the plane is turned or reflected. So that solutions can be compared, each is turned until the varied feature points
-# up.
+# up. The best run of each ratio goes into one of two panels: the pentagon if the varied feature is stored, two opposite pairs if it is dropped.
 
 
 # %%
@@ -253,8 +256,8 @@ page.save_figure(figure, "F12_one_density_varied", {"ratio": rho, "W": best_W}, 
 
 # %% [markdown]
 # Between the two panels the solution jumps. To see what happens at the jump, follow both solutions beyond the point where each is best. The pentagon
-# is followed by descent from a regular pentagon at every ratio; the loss of two opposite pairs and a dropped feature is known in closed form. The
-# runs from random starts are drawn over the two curves.
+# is followed by descent from a regular pentagon at every ratio. The loss of the two opposite pairs, called *square* in the code and in the legend, is
+# known in closed form. The runs from random starts are drawn over the two curves.
 
 
 # %%
@@ -274,7 +277,7 @@ there = torch.where(is_left, pentagon_loss, float("nan"))
 assert bool((varied["loss"].min(1).values / torch.minimum(pentagon_loss, square_loss) > 0.99).all())
 
 # %% [markdown]
-# No run was better than the lower of the two curves; that is what the assertion says.
+# The assertion says that no run is more than one percent below the lower of the two curves.
 
 # %%
 stored = (varied["W"].norm(dim=-1) > 0.5).sum(-1)  # (ratios, starts)
@@ -290,7 +293,8 @@ figure = plots.two_branches(rho.numpy(), points, {"pentagon": there.numpy(), "sq
 caption = (
     "Look at where the dashed curve (pentagon) crosses the dotted one (two opposite pairs, one feature "
     "dropped): to the left the pairs are cheaper, to the right the pentagon. Some runs stay on the worse "
-    "curve past the crossing. The dashed curve ends where the pentagon is no minimum any more. n = 5, m "
+    "curve past the crossing; runs off both curves are other local minima, and squares among them have "
+    "dropped another feature. The dashed curve ends where the pentagon is no minimum any more. n = 5, m "
     f"= 2, the others at p = {base}. The paper's figure shows the same crossing, without exact curves."
 )
 numbers = {"ratio": rho, "pentagon": there, "square": square_loss, "runs": varied["loss"]}
@@ -299,7 +303,8 @@ page.save_figure(figure, "F13_two_branches", numbers, caption)
 # %% [markdown]
 # Two curves that cross at an angle, and runs that stay on the worse one: that is a first-order change, like water that stays liquid a little below
 # the freezing point. The paper puts the switch at a feature about 2.5 times sparser than the others, a ratio of 0.4. The claim computes the crossing
-# of the two exact curves and accepts a tenth either way. The same crossing is computed once more with the others nearly twice as dense.
+# of the two exact curves and accepts a tenth either way. The same crossing is computed once more with the others nearly twice as dense. The
+# comparison is another ratio on the same curves: the one below which the pentagon is no local minimum any more.
 
 
 # %%
@@ -325,9 +330,9 @@ page.check("F12.switch", switch, control=control, witness=switch_denser)
 # <a id="together"></a>
 # ## 5 Features that occur together
 #
-# Back to the sets. Two correlated pairs in two dimensions: both members of a pair are often active at once. If they were opposite, their values would
-# cancel, and the sum could not be taken apart. At right angles they do not disturb each other. So each pair should have an orthogonal basis of its
-# own, and the feature on the other side of an axis should belong to the other pair, which is rarely active at the same time.
+# Back to the sets. Two correlated pairs in two dimensions: both members of a pair are always active at once. If they were opposite, their values
+# would cancel, and the model could not tell them apart. At right angles they do not disturb each other. So each pair should have an orthogonal basis
+# of its own, and the feature on the other side of an axis should belong to the other pair, which is rarely active at the same time.
 
 
 # %%
@@ -377,9 +382,9 @@ page.check("F14.orthogonal", share_at(90, "correlated"), control=controls)
 # <a id="exclusive"></a>
 # ## 6 Features that exclude each other
 #
-# Two anticorrelated pairs: the members of a pair are never active together. Opposite directions then cost nothing at all: of $x_1 - x_2$ at most one
-# term is there, its sign says which, and the relu reads each feature from its own side. The expected optimum is two opposite pairs on orthogonal
-# axes, with a loss of exactly zero.
+# Two anticorrelated pairs: the members of a pair are never active together. Opposite directions then cost nothing at all. With features 0 and 1
+# opposite on one axis, the model stores $h = x_0 - x_1$, and at most one of the two terms is not zero. So $\mathrm{relu}(h)$ is $x_0$ and
+# $\mathrm{relu}(-h)$ is $x_1$, both exactly. The expected optimum is two opposite pairs on orthogonal axes, with a loss of exactly zero.
 
 # %%
 figure, numbers = draw_best("anticorrelated", 4)
@@ -391,22 +396,22 @@ caption = (
 page.save_figure(figure, "F15_two_anticorrelated_pairs", numbers, caption)
 
 # %% [markdown]
-# The same measure, now with 180 degrees: all of the best runs should have both pairs opposite. Of the three ways to put four features into opposite
-# pairs one does so by chance.
+# The same measure, now with 180 degrees: all of the best runs should have both pairs opposite. The comparison with independent features shows how
+# often this happens by chance, about once in three: one of the three ways to form opposite pairs is that of the sets.
 
 # %%
 controls = {without_pairs: share_at(180, "independent"), "correlated pairs": share_at(180, "correlated")}
 page.check("F15.antipodal", share_at(180, "anticorrelated"), control=controls)
 
 # %% [markdown]
-# It holds, too: which features are opposite is decided by the data alone.
+# This holds, too. In the best arrangements, which features are opposite depends only on which features exclude each other.
 #
 # <a id="three-pairs"></a>
 # ## 7 Where there is no room for right angles
 #
-# With a third correlated pair in the same plane the right angles have no room: six features, two dimensions. What is left to try? Two members of a
-# pair side by side disturb each other in a harmless way: each raises the output of the other, but both are active anyway, and a negative bias takes
-# off what is too much. Opposite members would cancel. So we expect neighbours to belong together.
+# With a third correlated pair in the same plane there is no room for right angles within every pair: six features, two dimensions. Two members of a
+# pair that lie side by side disturb each other in a mild way: each raises the output of the other, but both are active anyway, and a negative bias
+# takes off what is too much. Opposite members would cancel. So we expect neighbours to belong together.
 
 # %%
 figure, numbers = draw_best("correlated", 6)
@@ -418,9 +423,9 @@ caption = (
 page.save_figure(figure, "F16_three_correlated_pairs", numbers, caption)
 
 # %% [markdown]
-# *Side by side* as a number: neighbours among six directions that are spread evenly are 60 degrees apart, the next but one 120. The claim takes the
-# largest distance of an angle within a pair from 65 degrees, and allows ten. Two pairs with room, and six features without pairs, must be farther
-# from it.
+# *Side by side* as a number: neighbours among six directions that are spread evenly are 60 degrees apart, the next but one 120. The claim accepts
+# angles within a pair from 55 to 75 degrees, which leaves out right angles and the next but one; it takes the largest distance from the middle, 65
+# degrees, over all of the best runs. Two pairs with room, and six features without pairs, must be farther from it.
 
 
 # %%
@@ -433,8 +438,8 @@ controls["two correlated pairs, which have room"] = from_65("correlated", 4)
 page.check("F16.side_by_side", from_65("correlated", 6), control=controls)
 
 # %% [markdown]
-# The best runs of this page agree. The verdict is MIXED all the same, because with runs a little farther from the lowest loss one angle is just
-# beyond the ten degrees.
+# All of the best runs, which are within a thousandth of the lowest loss, agree with the paper. The verdict is MIXED all the same: if runs within a
+# hundredth count as well, one angle is just beyond the ten degrees.
 #
 # The paper adds a caution: the hexagon is due to the pairs, and six independent features would not make one. To test this, take the run of lowest
 # loss among six *independent* features at the same density.
@@ -471,7 +476,7 @@ witness = is_no_hexagon("independent 6 denser")
 page.check("F16.independent", is_no_hexagon("independent 6 W"), control=control, witness=witness)
 
 # %% [markdown]
-# At this density the sentence does not hold, at twice the density it does. The paper states none.
+# At this density the sentence does not hold, at twice the density it does. The paper states no density here.
 #
 # The three arrangements side by side, which is the picture at the head of this page:
 
@@ -493,7 +498,8 @@ page.save_figure(figure, "F14_to_F16_three_cases", {"W": arrows}, caption)
 # <a id="starts"></a>
 # ## 8 How many starts find the best arrangement
 #
-# All pictures above show the best of many runs. How lucky must one be? The next figure shows every run's loss above the lowest one. Anticorrelated
+# All pictures above show the best of many runs. How many of the runs come that far? The next figure shows how much each run's loss exceeds the lowest
+# one. Anticorrelated
 # pairs are left out, since their lowest loss is zero; for them the share of runs below a millionth is printed.
 
 # %%
@@ -511,15 +517,15 @@ page.save_figure(figure, "F14_to_F16_random_starts", {"loss / lowest - 1": sprea
 {"anticorrelated pairs at zero loss": (paired["anticorrelated 4 loss"] < 1e-6).double().mean().item()}
 
 # %% [markdown]
-# Four independent features are easy, six features in a plane are hard: most starts end in a local minimum. A single run says little about what is
-# best, which is why this page always shows the lowest of many.
+# With four independent features most starts come within a percent of the lowest loss; with six features in a plane, in pairs or not, most end in a
+# local minimum. A single run says little about what is best, which is why this page always shows the lowest of many.
 #
 # <a id="bases"></a>
 # ## 9 Local almost-orthogonal bases
 #
-# The same at a larger size: two sets of correlated features, each as large as the number of dimensions. If right angles within a set matter most,
-# each set takes an orthogonal basis of the *whole* space, and the two bases lie across each other. In the matrix of overlaps that is an identity in
-# the upper left block, another in the lower right, and the interference in the other two blocks. These models are trained on samples.
+# The same at a larger size: two sets of correlated features, each with as many features as there are dimensions. If right angles within a set matter
+# most, each set takes an orthogonal basis of the *whole* space, and the two bases lie across each other. In the matrix of overlaps that is an
+# identity in the upper left block, another in the lower right, and the interference in the other two blocks. These models are trained on samples.
 
 
 # %%
@@ -549,14 +555,15 @@ n, m, steps = small.local
 caption = (
     "Right: two white blocks with a red diagonal, one for each correlated set, so features of one set do "
     "not overlap; all interference lies between the sets. Left: independent features come in opposite "
-    f"pairs (dark blue), across any two numbers. n = {n}, m = {m}, p = .01, {steps} steps of 128 samples, "
+    f"pairs (dark blue), whatever their numbers. n = {n}, m = {m}, p = .01, {steps} steps of 128 samples, "
     "seed 0. The paper shows the right matrix."
 )
 page.save_figure(figure, "F17_local_bases", {"W W^T": drawn}, caption)
 
 # %% [markdown]
-# The claim measures the largest deviation of a set's own block from the identity, for each seed, and allows half of the overlap from which page 3
-# joins two features in a graph. Independent features, trained in the same way and cut into the same two blocks, must deviate more.
+# The claim measures the largest deviation of a set's own block from the identity, for each seed. It allows about half of the overlap at which [page
+# 3](03_superposition_geometry.ipynb#graphs) joins two features in a graph. Independent features, trained in the same way and cut into the same two
+# blocks, must deviate more.
 
 
 # %%
@@ -577,11 +584,12 @@ page.check("F17.bases", deviation(overlaps["correlated"]), control=control)
 #
 # There is one more way to store a correlated pair: put both features in the *same* direction, at length $1/\sqrt 2$. The model then stores their sum
 # and gives half of it to each. Say the values are 0.9 and 0.3: both outputs are 0.6. The expected cost is $p/12$ per pair, four times less than the
-# $p/3$ of leaving a sparse feature out, and there is no interference to pay. This is what principal component analysis does with two correlated
-# variables: it keeps their sum and drops their difference. Let us call a pair *collapsed* when its members are less than 15 degrees apart.
+# $p/3$ of leaving a sparse feature out, and the two share one direction, which leaves more room for the others. This is what principal component
+# analysis does with two correlated variables: it keeps their sum and drops their difference. Let us call a pair *collapsed* when its members are less
+# than 15 degrees apart.
 #
-# Superposition costs a multiple of $p^2$ (two sets must be active at once to disturb each other), collapse a multiple of $p$. So sparse models should
-# have no collapsed pairs and dense models only collapsed ones. Three correlated pairs again, at nine densities:
+# The interference of superposition costs a multiple of $p^2$ (two sets must be active at once to disturb each other), collapse a multiple of $p$. So
+# sparse models should have no collapsed pairs and dense models only collapsed ones. Three correlated pairs again, at nine densities:
 
 # %%
 levels = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 0.9)
@@ -603,7 +611,8 @@ how_many
 
 # %% [markdown]
 # The cell prints the number of collapsed pairs at each density. At the densest level, with all pairs collapsed, the model is linear in effect, and
-# its loss must be that of the best two principal components, which is known in closed form.
+# its loss must be close to that of the best two principal components. Each pair has two components: its difference, which costs $p/12$ when dropped,
+# and its sum, which costs $7p/12 - p^2/2$. Two of the three sums are kept; the third and the three differences are dropped, $5p/6 - p^2/2$ together.
 
 # %%
 p = 0.9
@@ -634,14 +643,15 @@ page.check("F18.quarter", [how_many[0.25], how_many[0.35]], control=control, wit
 # The lowest loss agrees with the paper at both ends. In between it has two collapsed pairs and an open one for longer; three collapsed pairs are a
 # local minimum there, in which many runs end.
 #
-# So whether a model uses principal components or superposition for a pair is decided by which is cheaper, $p/12$ or the interference, and that
-# depends on who else needs room. This is why pairs collapse one by one.
+# So whether a model uses principal components or superposition for a pair is decided by which is cheaper, $p/12$ or the interference. The
+# interference depends on how the other pairs are stored: once one pair has collapsed, the others have more room. This is why pairs collapse one by
+# one.
 #
 # ### Move the density
 #
-# Run the cell, choose how the pairs depend on each other, and move the density. Correlated pairs open one by one to the left; anticorrelated pairs
-# stay opposite; independent features know no pairs. Arrows of one colour are features 0 and 1, 2 and 3, 4 and 5. The optima were searched for
-# beforehand, so nothing is trained while you move.
+# Run the cell, choose how the members of a pair depend on each other, and move the density. Correlated pairs open one by one as you move to the left;
+# the members of anticorrelated pairs stay opposite; for independent features the pairs mean nothing. Arrows of one colour are features 0 and 1, 2 and
+# 3, 4 and 5. The optima were searched for beforehand, so nothing is trained while you move.
 
 
 # %%
@@ -669,7 +679,8 @@ widgets.live(three_pairs, kind=tuple(pairs), density=widgets.Slider(0.02, 0.9, 0
 # <a id="your-turn"></a>
 # ## 11 Your turn
 #
-# 1. *(5 minutes)* One correlated pair in *one* dimension. Leaving one feature out costs about $p/3$. What does the optimum do, and what does it cost?
+# 1. *(5 minutes)* One correlated pair in *one* dimension. Leaving one feature out costs about $p/3$. What does the
+#    optimum do instead, and what does it cost?
 #    <details><summary>Hint</summary>`exact.descend` takes weights of shape (starts, n, m), a bias and `pairs[...].law`; start from a few random
 #    weights and keep the lowest loss.</details>
 #    <details><summary>Answer</summary>
@@ -685,8 +696,9 @@ widgets.live(three_pairs, kind=tuple(pairs), density=widgets.Slider(0.02, 0.9, 0
 #
 #    The pair collapses: both weights have the same sign, and the loss is $p/12$.
 #    </details>
-# 2. *(5 minutes)* The same with an anticorrelated pair. Predict the loss before you run it.
-#    <details><summary>Hint</summary>How many of the two features are ever present at once?</details>
+# 2. *(5 minutes)* One anticorrelated pair in one dimension. Predict the loss before you run it.
+#    <details><summary>Hint</summary>How many of the two features are ever present at once? Then take the code of exercise 1 with the other
+#    `pairs[...]`.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -700,7 +712,8 @@ widgets.live(three_pairs, kind=tuple(pairs), density=widgets.Slider(0.02, 0.9, 0
 #
 #    Opposite signs, and nothing is lost: one dimension is enough for two features that exclude each other.
 #    </details>
-# 3. *(10 minutes)* In the best runs of two correlated pairs, to which pair does the feature opposite to feature 0 belong?
+# 3. *(10 minutes)* Section 5 shows five of the best runs of two correlated pairs. Do *all* of the best runs have a feature of the other pair opposite
+#    to feature 0? Answer with numbers, not with a picture.
 #    <details><summary>Hint</summary>`best_runs("correlated", 4)` gives the weights; compute the cosines of row 0 with the other three.</details>
 #    <details><summary>Answer</summary>
 #
@@ -712,7 +725,7 @@ widgets.live(three_pairs, kind=tuple(pairs), density=widgets.Slider(0.02, 0.9, 0
 #    assert bool((cosines[:, 1:].amin(1) < -0.9).all()) and bool((cosines[:, 0].abs() < 0.2).all())
 #    ```
 #
-#    To the other one, in every run: its own partner is at a right angle.
+#    Yes: in every run the smaller of the two cosines with the other pair is near $-1$, and the cosine with the own partner near 0.
 #    </details>
 # 4. *(10 minutes)* A deliberately wrong step: train the plain loop on anticorrelated pairs, but measure the result on correlated ones. How many times
 #    larger is the loss than that of a model trained for them?
@@ -734,9 +747,9 @@ widgets.live(three_pairs, kind=tuple(pairs), density=widgets.Slider(0.02, 0.9, 0
 # ## 12 Limits
 #
 # - All sets are pairs, except in section 9, and members of a set are always, or never, active together. Real features are in between.
-# - The small models descend on the exact loss. Samples would add noise, and leave a shallow valley a little more often.
+# - The small models descend on the exact loss. With samples the noise might lead more runs out of a shallow local minimum.
 # - The lowest of many starts is an upper bound on the true optimum.
-# - The paper states no density for most of these figures; where a result depends on it, the text says so.
+# - The paper states no density for most of these figures. Where a result of this page changes with the density, the text says so.
 #
 # <a id="checked"></a>
 # ## 13 What was checked

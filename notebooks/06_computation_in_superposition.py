@@ -7,8 +7,8 @@
 #
 # A network can do more with rare features than store them. On this page a layer of neurons computes the absolute value of many more features
 # than its neurons could serve one by one, and you see which neurons work for one feature and which are shared. You also see why published
-# replications of the paper's largest figure stop short of it: outputs die early in training, and a model full of dead outputs also looks as
-# if it were shared.
+# replications of the paper's largest figure stop short of it: outputs die early in training, and the neurons of a model full of dead outputs
+# look as if they were shared, too.
 #
 # **You will** build a network of the absolute value and train it with a plain loop · watch neurons change from one feature to several as features
 # become rare · train forty neurons on a hundred features and compare the loss with a network built by hand · keep outputs alive in training.
@@ -77,7 +77,7 @@ cfg
 #
 # The paper's features are independent numbers. Feature $i$ is absent ($x_i = 0$) with probability $S$, the *sparsity*, and present with
 # probability $p = 1 - S$, the *density*. A present feature is uniform between 0 and 1 where the network is to give it back. Where the network
-# is to compute $|x|$ the feature also has a sign, and is uniform between $-1$ and 1.
+# is to compute $|x|$ the feature also has a sign, and is uniform between $-1$ and 1. Below, four samples of six features with signs.
 #
 # What differs from the paper on this page:
 #
@@ -125,7 +125,7 @@ assert torch.equal(forward(pair, pair.abs(), torch.zeros(1), x), x.abs())
 # ## 3 Training
 #
 # The loss is the squared error, weighted by how much each feature matters: $L = \mathbb{E} \sum_i I_i\, (y'_i - |x_i|)^2$. The outgoing
-# weights start as $W_2 = |W_1|$: every neuron begins by speaking for the features it listens to, whatever their sign.
+# weights start as $W_2 = |W_1|$: at first every neuron adds to the outputs of the features that it responds to, whatever their sign.
 
 
 # %%
@@ -163,13 +163,14 @@ assert loss < 1e-3
 #
 # `companion.toy.computing` trains many such models at once, and differs from the loop in how it computes. Its gradient is written by hand. It
 # divides the loss by the variance of a feature, $V(p) = p/3 - p^2/4$, so that sparse models learn as fast as dense ones. And it does not
-# waste samples. With a hundred features of density one in a thousand most samples are empty, so in each sample one feature is switched on by
-# hand, chosen with probability $q_i$, and the sample is weighted by how much more often that made it appear:
+# waste samples. With a hundred features of density one in a thousand most samples are empty. So in each sample one feature is always switched
+# on, feature $i$ with probability $q_i$. Such samples $x$ appear with a probability $Q(x)$ in place of the $P(x)$ of the data, and the weight
+# makes up for it:
 #
 # $$w = \frac{P(x)}{Q(x)} = \frac{p}{\sum_{j\ \text{present}} q_j} .$$
 #
-# The empty sample is added exactly. None of this may change the model's outputs or the expected loss. Outputs first, with weights drawn at
-# random, then the loss from weighted samples against the loss from plain ones:
+# The loss of the empty sample is known and is added. None of this may change the model's outputs or the expected loss. The cell compares first
+# the outputs, with weights drawn at random, then the loss from weighted samples with the loss from plain ones, which may differ by noise only:
 
 # %%
 generator = run.generator(0, "check")
@@ -185,8 +186,8 @@ assert abs(plain.mean() - weighted.loss[0]) < 4 * (plain.var() / len(plain) + we
 {"loss from plain samples": plain.mean().item(), "from weighted samples": weighted.loss.item()}
 
 # %% [markdown]
-# The gradient by hand must be the one that autograd finds. And from the same four starts the fast form must reach what the loop reaches: a
-# loss that is as good as zero.
+# The gradient by hand must be the one that autograd finds. And from the same four starts the best of the fast form must reach what the best of
+# the loop reaches: a loss below one in a thousand.
 
 # %%
 batch = computing.draw(computing.Config(5, 4), importance, 64, generator)
@@ -297,8 +298,8 @@ page.check(
 {"three pairs in dense models of six features": complete(few["six dense W1"]).tolist()}
 
 # %% [markdown]
-# Most starts end with one positive and one negative neuron per feature; the others lack one half of one feature. Among sparse models of six
-# features none does. Next you see why dense models prefer complete pairs.
+# Most starts end with one positive and one negative neuron per feature. Among sparse models of six features none does, while many of the dense
+# ones have three complete pairs (the share is printed for each seed). Next you see why dense models prefer complete pairs.
 #
 # <a id="second"></a>
 # ## 5 The second neuron is worth four times the first
@@ -308,8 +309,9 @@ page.check(
 #
 # $$L = \tfrac p2\Big[\tfrac{(a-1)^2}{3} + (a-1)b + b^2\Big] + \tfrac p2\Big[\tfrac13 - b + b^2\Big] + (1-p)\,b^2 .$$
 #
-# Its minimum stands between $V(p) = p/3 - p^2/4$ without a neuron and 0 with two. If the second neuron gains more than the first, a dense
-# network with forty neurons should serve twenty features completely, rather than forty features by half.
+# The least loss with one neuron lies between $V(p) = p/3 - p^2/4$, the loss without a neuron, and 0, the loss with two. If the second neuron
+# gains more than the first, a dense network with forty neurons should serve twenty features completely, rather than forty features by half.
+# The cell compares the formula at $p = 1$ with samples, and prints both gains there. The heading is their ratio.
 
 
 # %%
@@ -410,7 +412,7 @@ page.check(
 )
 
 # %% [markdown]
-# The hidden relu aligns features with neurons for every seed. From here on a single neuron can be looked at and named.
+# The hidden relu aligns features with neurons for every seed. So from here on we can ask of a single neuron which features it serves.
 #
 # <a id="regimes"></a>
 # ## 7 Six regimes
@@ -422,8 +424,8 @@ page.check(
 
 
 # %%
-FAINT = 0.1  # a feature with a shorter row is hardly there, and has no direction
-sharp = 0.1  # of a neuron's largest weight; a tied neuron may have one of -3, which only silences it
+FAINT = 0.1  # a feature with a shorter row counts as not stored, and its interference as 0
+sharp = 0.1  # of a neuron's largest weight: low, since that may be a -3 that only switches the neuron off
 tied_neurons = computing.neurons(W, sharp)
 mono = tied_neurons.mono.sum(-1)  # (seeds, densities)
 used = (W.norm(dim=-1) > 0.5).sum(-1)
@@ -514,8 +516,9 @@ page.check(
 # A trained network that stays above $L_{20}$ has not finished, and says nothing about superposition. One that falls below $L_{20}$ has found
 # something that neurons with a feature each cannot do.
 #
-# Each seed is trained from one random start for all densities. As a reference, networks are also trained from the explicit model with a
-# little noise added. Both go through two rounds of equal length; the argument `revive` of the first is explained further down.
+# For each seed one random start is drawn, and a network is trained from it at every density. As a reference, networks are also trained from the
+# explicit model with a little noise added. Both go through two rounds of equal length; the argument `revive` of the first is explained under
+# the next heading.
 
 
 # %%
@@ -570,9 +573,10 @@ large = memo.memo(train_large, cfg)
 # ### Why replications fall short
 #
 # An output whose input to the relu is negative for every sample has no gradient, and never comes back. When features are rare, almost every
-# sample says of an output that it should be 0. While everything still interferes with everything, the outputs are therefore pushed down, and
-# one after the other dies. The remedy: let the gradient of an output pass while its *own* feature is present, even if the output is off. That
-# is `revive=1`. In a finished model such samples hardly occur, and the second round of training does without.
+# sample says of an output that it should be 0. Early in training every feature still disturbs most outputs, so these are pushed down, and one
+# after the other dies. The remedy: let the gradient of an output pass while its *own* feature is present, even if the output is off. That is
+# `revive=1`; we call it *revival*. It has little effect on a finished model, where an output is hardly ever off while its own feature is
+# present, and the second round of training does without it.
 #
 # For comparison, here is training as replications of the paper's figure do it: independent random $W_1$ and $W_2$, AdamW with weight decay
 # 0.1 and rate 0.01, 512 plain samples at a time. It gets as many steps as our two rounds together.
@@ -624,16 +628,17 @@ page.check(
 )
 
 # %% [markdown]
-# With revival the loss falls well below that of the explicit model. Without it, from the same starts, it stays many times above, and so does
-# training in the manner of replications. At the sparse end superposition is thus not only what training finds but what costs less.
+# With revival the loss falls well below that of the explicit model. Without it, from the same starts, the loss stays many times above, and so
+# it does with training as in replications. At the sparse end the networks that training finds thus cost less than the best one without
+# superposition.
 #
 # <a id="found"></a>
 # ## 9 What training finds
 #
 # The next figure shows three things of each network: its weights, which of its neurons are monosemantic, and its loss over $L_{20}$. From
-# here on a neuron counts as monosemantic if no other weight is above 0.3 of its largest, and only weights above that are drawn. A neuron with
-# a blue tint is therefore one rectangle, and what is drawn is what is counted. Interference is now that of $|W_1|$: two features on the same
-# neurons disturb each other whatever their signs, because each neuron is rectified before it is read.
+# here on a neuron counts as monosemantic if no other weight is above 0.3 of its largest, and only weights above that are drawn, because small
+# weights can be many. A neuron with a blue tint is therefore one rectangle. Interference is now that of $|W_1|$: two features on the same
+# neurons disturb each other whatever their signs, because each neuron passes its relu before it is read.
 
 
 # %%
@@ -660,15 +665,15 @@ panels = [panel(W[seed, k], k, ratio[seed, k]) for k, seed in enumerate(lowest)]
 panels += [panel(reference[k], k, explicit[k], "explicit start") for k in range(n)]
 
 # %% [markdown]
-# The paper's picture has two ends: neurons of one feature when dense, shared neurons when sparse. Compare the upper row with the lower one as
-# well. If the network trained from the explicit model has the lower loss, training from a random start has not found the best.
+# In the paper's picture all neurons have one feature at the dense end, and all are shared at the sparse end. Compare the upper row with the
+# lower one as well. If the network trained from the explicit model has the lower loss, training from a random start has not found the best.
 
 # %%
 figure = plots.neuron_stacks(panels, n)
 caption = (
-    "Follow the tint from left to right: neurons of one feature give way to shared ones. Upper row: the"
-    f" lowest loss of {cfg.seeds} random starts; lower row: the reference, started at the explicit model,"
-    f" which gives {cfg.hidden // 2} features two neurons each. Losses are in units of that model's;"
+    "Follow the tint from left to right: neurons of one feature (blue) give way to shared ones (red). Upper"
+    f" row: the lowest loss of {cfg.seeds} random starts; lower row: the reference, started at the explicit"
+    f" model, which gives {cfg.hidden // 2} features two neurons each. Losses are in units of that model's;"
     f" above 1 training has not finished, as at p = 1 from random starts ({ratio[lowest[0], 0]:.1f}). n ="
     f" {cfg.features}, m = {cfg.hidden}, importance 0.8^i, two rounds of {cfg.steps:,} steps of batch"
     " 128. Only weights above 0.3 of a neuron's largest are drawn. The paper shows one row, without"
@@ -696,7 +701,7 @@ def at_density(p):
 widgets.live(at_density, p=widgets.Slider(min(cfg.densities), 1.0, 0.03, log=True))
 
 # %% [markdown]
-# Now the two ends as checks, over all seeds. When dense, all neurons are monosemantic in the paper's figure. The check takes the smaller
+# Now the two ends as checks, over all seeds. In the paper's figure all neurons are monosemantic at high density. The check takes the smaller
 # share of $p = 1$ and $p = 0.3$, and asks for all but two of forty. The network trained from the explicit model is the case in which it must
 # hold.
 
@@ -717,7 +722,8 @@ page.check(
 # starts end above $L_{20}$, so they have not found the best network.
 #
 # At the sparsest density all neurons are polysemantic in the paper's figure. So are those of a network before training, and of one full of
-# dead outputs, so a network counts here only if its loss is below $L_{20}$; otherwise its share is set to 1.
+# dead outputs, so a network counts here only if its loss is below $L_{20}$; otherwise its share is set to 1. This rule alone decides the first
+# two comparisons. The third, networks trained from the explicit model, tells whether every network of low loss shares all of its neurons.
 
 
 # %%
@@ -740,7 +746,7 @@ page.check(
 
 # %% [markdown]
 # Random starts end with hardly any monosemantic neuron, as in the paper. But the third comparison matters: networks trained from the explicit
-# model keep about half of their neurons for one feature each, and cost less than $L_{20}$ too. Which neurons are shared depends on where
+# model keep about half of their neurons for one feature each, and cost less than $L_{20}$ too. So how many neurons are shared depends on where
 # training began.
 #
 # <a id="your-turn"></a>
@@ -793,7 +799,8 @@ page.check(
 #    </details>
 # 4. *(10 minutes)* At which density does superposition begin to pay? Train six features of importance $0.7^i$ in six neurons at
 #    $p = 1$, $0.3$ and $0.1$, and divide the loss of the best start by that of three pairs. First guess at which density the ratio is below 0.8.
-#    <details><summary>Hint</summary>One call of <code>computing.fit</code> trains several densities at once: one density per model.</details>
+#    <details><summary>Hint</summary>Three pairs serve the three most important features; the others cost $V(p)$ times their importance. One call of
+#    <code>computing.fit</code> trains several densities at once: one density per model.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -811,7 +818,8 @@ page.check(
 #    </details>
 # 5. *(10 minutes)* Train thirty features in twelve neurons at one in three hundred, once with `revive=0.0` and once with `revive=1.0`. How
 #    many of the thirty outputs still answer when only their own feature is present?
-#    <details><summary>Hint</summary>Feed in the rows of an identity matrix, and their negatives; look at the diagonal of the output.</details>
+#    <details><summary>Hint</summary>Both are arguments of `computing.fit`. Feed in the rows of an identity matrix, and their negatives; look at the
+#    diagonal of the output.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -835,18 +843,21 @@ page.check(
 # - The losses are upper bounds of what is possible, and these networks are still improving at the sparse end from either start. At the
 #   sparsest density the reference ended below the random starts with every seed of this run and with all but one of another, so it is the
 #   better start there. Neither is shown to be the best there is.
-# - In the sparse reference many neurons still have one weight far larger than the others. Random starts might come to such neurons if trained
-#   for longer.
-# - When dense, the explicit model seems to be the best. Every network of the figure ends at its loss or above it, which supports this and
-#   does not prove it.
+# - In the sparse reference many neurons still have one weight far larger than the others. Whether random starts come to such neurons in longer
+#   training was not tested.
+# - At $p = 1$ and $0.3$ the explicit model seems to be the best. Every network of the figure ends there at its loss or above it, which supports
+#   this and does not prove it.
 # - Whether a neuron counts as monosemantic depends on a threshold, 0.3 of its largest weight for the large networks. With 0.1 fewer neurons
 #   count as monosemantic, and hardly any of the sparsest reference, because many small weights lie on top of its large ones.
-# - Importances fall by a fixed factor in most models here. With equal ones no feature would deserve a neuron of its own.
+# - Importances fall by a fixed factor in most models here. What sparse features of equal importance do was not tested.
 #
 # How one neuron can serve two features, which this page leaves open, is the subject of [the next page](06b_asymmetric_motif.ipynb).
 #
 # <a id="checked"></a>
 # ## 12 What was checked
+#
+# The table repeats each claim of this page: what the paper says, what was measured, the range that confirms it, and what was measured where the
+# claim must fail.
 
 # %%
 page.close()

@@ -6,8 +6,8 @@
 # **Pages** [← 6. Models can compute in superposition](06_computation_in_superposition.ipynb) · [Start here](00_start_here.ipynb) · [8. Sparse autoencoders →](08_sae_training.ipynb)
 #
 # When a network has more features to compute with than neurons, some neurons must work for several. On this page you look at such neurons one
-# by one. You see which features share, and how a neuron can serve an important and an unimportant feature at once if a second neuron repairs
-# the damage. The last section shows another way to put two numbers into one, which needs no rare features.
+# by one. You see which features share a neuron, and how a neuron can serve an important and an unimportant feature at once if a second neuron
+# corrects the error. [Section 6](#compression) shows another way to put two numbers into one, which needs no rare features.
 #
 # **You will** label forty neurons with the features they serve · build the paper's *asymmetric motif* by hand and search for it in hundreds of
 # trained networks · take the helping neuron away and see which output breaks · pack two numbers into one with a staircase of relus.
@@ -100,8 +100,9 @@ assert torch.equal(forward(pairs, pairs.abs(), torch.zeros(2), x), x.abs())
 # ## 2 Neurons of one feature, and of several
 #
 # A hundred features share forty neurons. Importance falls as $I_i = 0.8^i$, and three features in a hundred are present. Each seed is trained
-# from a random start, at this density and without sparsity. As a reference, one network is trained from weights set by hand: the twenty most
-# important features start with two neurons each, and every other output is its mean. This start is called *the explicit model*.
+# from a random start, at this density and without sparsity. As a reference, one network is trained from weights set by hand, with a little
+# noise added: the twenty most important features have two neurons each, and every other output is its mean. These weights set by hand are
+# called *the explicit model*.
 
 
 # %%
@@ -136,8 +137,9 @@ mixed = memo.memo(train_mixed, cfg)
 
 # %% [markdown]
 # A neuron counts as serving one feature (*monosemantic*) if no other incoming weight is above 0.3 of its largest, and as *polysemantic*
-# otherwise. The network of lowest loss is drawn. The loss in its title is divided by that of the explicit model, $V(p) \sum_{i \ge 20} 0.8^i$
-# with $V(p) = p/3 - p^2/4$, the variance of a feature.
+# otherwise. Of the networks from random starts the one of lowest loss is drawn. The loss in its title is divided by that of the explicit model,
+# $V(p) \sum_{i \ge 20} 0.8^i$ with $V(p) = p/3 - p^2/4$, the variance of $|x_i|$. The interference of a feature, its colour, is
+# $\sum_{j \ne i} (\hat W_i \cdot W_j)^2$ with the rows of $|W_1|$, where $\hat W_i$ is row $i$ with length one.
 
 # %%
 W, reference = mixed["random W1"], mixed["reference W1"][0]  # (seeds, densities, F, H); (F, H)
@@ -162,8 +164,8 @@ caption = (
 page.save_figure(figure, "F28_mixed_neurons", {"p": p, "size": size, "monosemantic": mono}, caption)
 
 # %% [markdown]
-# The first thing to check is that both sorts are there in numbers: the smaller of their two shares should be at least a fifth. Without
-# sparsity nearly all neurons should be monosemantic, and before training none.
+# The first thing to check is that both kinds of neurons are common: the smaller of their two shares should be at least a fifth. Without
+# sparsity nearly all neurons should be monosemantic, and before training none, so that the smaller share is near zero in both comparisons.
 
 
 # %%
@@ -187,7 +189,7 @@ page.check(
 )
 
 # %% [markdown]
-# Both are there, for every seed. In the paper's figure the important features are those with neurons of their own. Call the index of a
+# Both kinds are common, for every seed. In the paper's figure the important features are those with neurons of their own. Call the index of a
 # neuron's largest feature its rank; then polysemantic neurons should have larger ranks on average. How large must the difference be to mean
 # something? If the same labels were shuffled over the neurons, the difference would be zero on average, with a variance that follows from
 # that of the ranks. The check asks for three standard deviations. The network trained from the explicit model has this order by construction
@@ -217,16 +219,16 @@ page.check(
 )
 
 # %% [markdown]
-# In networks from random starts the difference has the expected sign and is small. Some important features share neurons, and some
-# unimportant ones have their own. The paper's order is that of a network which kept the pairs it began with; training from a random start
-# does not bring it about here.
+# In networks from random starts the difference has the expected sign for every seed, and is smaller than the check asks. As the figure shows,
+# some important features share neurons, and some unimportant ones have their own. The network that began with the pairs of the explicit model
+# has the paper's order; training from a random start leads at most to a weak form of it here.
 #
 # <a id="motif"></a>
 # ## 3 The motif, by hand
 #
 # How can one neuron serve a *big* (important) and a *small* feature? The obvious way is $h = \mathrm{relu}(x_\text{big} - x_\text{small})$,
 # read by both outputs with weight 1. But then each feature disturbs the other output as much as it serves its own. The paper found that
-# networks do it asymmetrically. The big feature enters with a large weight $r$ and leaves with $1/r$; the small feature enters with $1/r$ and
+# networks do it asymmetrically. The big feature enters with a large weight $r$ and leaves with $1/r$; the small feature enters with $-1/r$ and
 # leaves with $r$:
 #
 # | | own output | the other's output |
@@ -234,8 +236,8 @@ page.check(
 # | $x_\text{big} = 1$ | $r \cdot 1/r = 1$ | $r \cdot r = r^2$, far too much |
 # | $x_\text{small} = -1$ | $1/r \cdot r = 1$ | $1/r \cdot 1/r = 1/r^2$, hardly anything |
 #
-# The small feature now hardly disturbs the big one. The damage that the big one does is taken off again by a *companion*, a second neuron
-# that listens to the big feature alone and subtracts $r^2$ from the small output. For $r = 2$:
+# The small feature now hardly disturbs the big one. What the big one adds to the small output is removed again by a *companion*, a second
+# neuron that responds to the big feature alone and subtracts $r^2$ times it from the small output. For $r = 2$:
 
 # %%
 r = 2.0
@@ -247,9 +249,10 @@ assert torch.equal(outputs, torch.tensor([[1.0, 0.0], [1 / r**2, 1.0]]))
 outputs  # (case, output)
 
 # %% [markdown]
-# So one neuron computes a half of $|x|$ for two features, at the price of a small error on the big output and of a companion, which can serve
-# a feature itself. It works as long as the two features are rarely present together. Move the ratio $r$, and take the companion away: which
-# of the two outputs is spoiled, and by which feature? (Without a running kernel you see $r = 2$ with the companion.)
+# So one neuron computes a half of $|x|$ for two features: that of positive values for the big one, that of negative values for the small one.
+# The price is a small error on the big output, and a companion, which can serve a feature itself. It works as long as the two features are
+# rarely present together. Move the ratio $r$, and take the companion away: which of the two outputs is wrong now, and when which feature is
+# present? (Without a running kernel you see $r = 2$ with the companion.)
 
 
 # %%
@@ -300,9 +303,10 @@ sparse = Weights(*(small[key].flatten(0, 1) for key in Weights._fields))  # seed
 
 # %% [markdown]
 # The detector looks for the three parts of the motif. The shared neuron takes in the big feature at least twice as strongly as the small one.
-# It gives out to the small output at least twice as much as to the big one, and both paths through it matter. And some companion fires for
-# the same sign of the big feature and takes at least 1 off the small output. No condition depends on how the neurons are scaled. (Big and
-# small name the sizes of the weights; the detector does not look at importances.)
+# It gives the small output at least twice the weight that it gives the big one, and each feature reaches its own output through it with at
+# least a quarter of its size. And some companion fires for the same sign of the big feature and takes at least 1 off the small output when the
+# big feature is 1. No condition depends on how the neurons are scaled. (Big and small name the sizes of the weights; the detector does not
+# look at importances.) The cell writes the conditions out, and compares the package's faster detector with them on ten networks.
 
 
 # %%
@@ -341,7 +345,8 @@ def rates(found):
 rate, among_best, among_worst = rates(found)
 
 # %% [markdown]
-# One of them is drawn: among the fifth of lowest loss of the first seed, the network whose companion listens most purely to the big feature.
+# One of the networks that have the motif is drawn: among the fifth of lowest loss of the first seed, the one whose companion has the largest
+# weight from the big feature, as a share of the companion's largest weight.
 
 
 # %%
@@ -360,7 +365,7 @@ W1, W2, b = sparse.W1[index], sparse.W2[index], sparse.b[index]
 figure = neurons.motif(W1.numpy(), W2.numpy(), neuron, companion, big, little)
 caption = (
     f"Start at the right: feature {big} enters the shared neuron strongly and leaves it weakly, feature"
-    f" {little} the other way round, and the companion takes the damage off output {little}. Left and"
+    f" {little} the other way round, and the companion corrects output {little}. Left and"
     " middle: all weights of this network, each neuron scaled so that its largest incoming weight is 1."
     f" n = 6, m = 10, importance 0.7^i, p = 0.2, {cfg.small_steps:,} steps of batch 64. The paper shows"
     " one such network; this is the clearest of many, and of the fifth with the lowest loss"
@@ -390,8 +395,8 @@ page.check(
 )
 
 # %% [markdown]
-# About half of the networks have it, and hardly any with exchanged weights, so it is no accident. Next, whether it is what good networks
-# have.
+# About half of the networks have it, and hardly any with exchanged weights, so it is no accident. Do the networks of lowest loss have it more
+# often? The check asks for seven in ten of them. It would fail if their rate were that of all networks.
 
 # %%
 page.check(
@@ -410,9 +415,9 @@ page.check(
 # <a id="companion"></a>
 # ## 5 What the companion does
 #
-# Only the big feature is present, with the sign that both neurons fire for. Its own output should follow it, and the small output should stay
-# at 0. Then the one weight from the companion to the small output is set to 0. By the table of section 3 we expect the small output to rise
-# with the big feature.
+# In the input only the big feature is present, with the sign for which both neurons fire. Its own output should follow it, and the small output
+# should stay at 0. Then one weight, from the companion to the small output, is set to 0. By the table of section 3 we expect the small output
+# to rise with the big feature.
 
 # %%
 x = torch.zeros(41, 6)
@@ -439,15 +444,16 @@ assert cut[-1, little] > intact[-1, little] + 0.2
 # ### A network that simulates a larger one
 #
 # The paper's conjecture about such networks: what we observe is a small network that simulates a larger one, in which every feature has
-# neurons of its own. The next figure shows both for our case. In the larger network every circuit can be read off; in the smaller one the
-# circuits overlap, and the motif is what an overlap looks like.
+# neurons of its own. The next figure draws both for our case. In the larger network one can see for each feature which neurons compute it; in
+# the smaller one features share neurons, and the motif is one way of sharing.
 
 # %%
 figure = neurons.observed_model(W1.numpy(), W2.numpy())
 caption = (
     "Look at the left drawing first: two neurons per feature, one for each sign, and no crossing line."
     " Right: the trained network of the figure above, with ten neurons for the same six features. A line"
-    " is as wide as its weight; weak ones are left out. Left set by hand; the paper draws the idea,"
+    " has the colour of its feature and the width of its weight, and is dashed if the weight is negative;"
+    " weak ones are left out. Left set by hand; the paper draws the idea,"
     " without a trained example."
 )
 page.save_figure(figure, "C8_observed_model", {"W1": W1, "W2": W2}, caption)
@@ -463,8 +469,8 @@ page.save_figure(figure, "C8_observed_model", {"W1": W1, "W2": W2}, caption)
 #
 # $$t = \frac{\lfloor Z x \rfloor + y}{Z}, \qquad y' = Z t - \lfloor Z t \rfloor, \qquad x' = \frac{\lfloor Z t \rfloor + 1/2}{Z} .$$
 #
-# With a true staircase $y$ is exact and $x$ is off by a uniform error of one step. A network has no staircase, but two relus make a ramp, and
-# $Z - 1$ ramps make steps with slanted edges. What falls on a ramp is lost.
+# With a true staircase $y$ is exact and $x$ is off by at most half a step. A network has no staircase, but two relus make a ramp, and $Z - 1$
+# ramps make steps with slanted edges. Where $x$ or $t$ falls on a ramp, the step is not a whole number and $y$ is read out wrongly.
 
 
 # %%
@@ -524,9 +530,9 @@ figure = toy.compression(width, errors, linear, at, stairs)
 caption = (
     "Right: where a curve is below the dashed line, the nonlinear code beats every linear one. Narrow"
     " ramps and many steps are best. Beyond a quarter of a step the gain is gone, unless the ramps are"
-    " centred on the steps (the last curve). Left: the staircase for three steps and ramps of a tenth. Computed on"
-    " 65,536 evenly spread points. The paper draws the error against the width of the ramps for several"
-    " numbers of steps; the centred ramps are ours."
+    " centred on the steps (the last curve). Left: the staircase for three steps and ramps of a tenth."
+    " Computed on 65,536 evenly spread points. The paper draws the error against the width of the ramps"
+    " for several numbers of steps; the centred ramps are ours."
 )
 page.save_figure(figure, "F31_nonlinear_compression", {"width": width, "linear": linear} | errors, caption)
 
@@ -542,7 +548,7 @@ page.check(
 )
 
 # %% [markdown]
-# It has half of the error of a linear code. So a network can also compress dense features, if it can afford steep ramps. Whether a trained
+# It has about half of the error of a linear code. So a network can also compress dense features, if it can afford steep ramps. Whether a trained
 # network does so is not shown here.
 #
 # <a id="your-turn"></a>
@@ -563,8 +569,8 @@ page.check(
 #
 #    The small output is right and the big one is off by $1/r^2$: here the contributions simply add up. With $x_\text{small} = 1$ they would not.
 #    </details>
-# 2. *(5 minutes)* Give the small feature the other sign: $x_\text{small} = 1$ together with $x_\text{big} = 1$, again with $r = 2$. What
-#    happens to the small output, and why can nothing repair it here?
+# 2. *(5 minutes)* Give the small feature the other sign: $x_\text{small} = 1$ together with $x_\text{big} = 1$, again with $r = 2$. What are
+#    the two outputs now, and why is each of them too small?
 #    <details><summary>Hint</summary>What does the shared neuron receive, and what does the companion take off?</details>
 #    <details><summary>Answer</summary>
 #
@@ -576,8 +582,8 @@ page.check(
 #    assert torch.allclose(outputs, torch.tensor([[0.75, 0.0]]))
 #    ```
 #
-#    The small feature makes the shared neuron fire less, so the companion takes off too much and the output is 0. Such errors are rare if
-#    features are.
+#    The small feature makes the shared neuron fire less, so the big output is too small. The companion still takes off $r^2$, which is more than
+#    the shared neuron gives, so the small output is 0. Such errors are rare if features are.
 #    </details>
 # 3. *(10 minutes)* Train twenty small networks without sparsity, $p = 1$. How many of them have the motif?
 #    <details><summary>Hint</summary>Is sharing any good if all features are always present? Think of what a dense
@@ -619,6 +625,9 @@ page.check(
 #
 # <a id="checked"></a>
 # ## 9 What was checked
+#
+# The table repeats each claim of this page: what the paper says, what was measured, the range that confirms it, and what was measured where the
+# claim must fail.
 
 # %%
 page.close()
