@@ -32,7 +32,7 @@ def runs_against_optimum(excess: Mapping[str, Row]) -> Figure:
         note(axes, f"{np.mean(values <= WITHIN):.0%}", (i, 1.01), where=("data", "axes fraction"), ha="center", fontsize=8)
     level(axes, WITHIN)
     frame(axes, y=Log("loss / exact optimum - 1"), ylim=(0.7e-6, None))
-    axes.set_title(f"share of runs within {WITHIN:.0%} of the optimum (red line)", pad=16, fontsize=9)
+    axes.set_title(f"share of runs within {WITHIN:.0%} of the optimum (dark line)", pad=16, fontsize=9)
     return figure
 
 
