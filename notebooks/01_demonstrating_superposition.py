@@ -69,17 +69,17 @@ cfg
 # <a id="first-look"></a>
 # ## 1 First look: five features, two dimensions
 #
-# A *feature* is a property of the input, for example "there is an eye here". A layer represents a feature by a *direction*: the more of the
-# feature there is in the input, the further the layer's activation moves that way. The picture above shows where networks whose layer has two
-# dimensions put five features. Each arrow is the direction of one feature; dark arrows matter more for the loss. On the left every feature is
-# always there, and the network keeps the two most important ones. In the middle each is absent eight times out of ten, and the network keeps four. On
-# the right each is absent nine times out of ten, and the network keeps all five, although only two directions in a plane can be orthogonal. Keeping
-# more features than there are dimensions is called *superposition*. (The dashed lines are the best possible weights; section 5 draws them.)
+# A *feature* is a property of the input, for example "there is an eye here". A layer represents a feature by a *direction*: the more of the feature
+# there is in the input, the further the layer's activation moves that way. The picture above shows where networks whose layer has two dimensions
+# put five features. Each arrow is the direction of one feature; dark arrows matter more for the loss. On the left every feature is always there,
+# and the network keeps the two most important ones. In the middle each is absent eight times out of ten, and the network keeps four. On the right
+# each is absent nine times out of ten, and the network keeps all five, although only two directions in a plane can be orthogonal. Keeping more
+# features than there are dimensions is called *superposition*. (The dashed lines are the best possible weights; section 5 draws them.)
 #
 # The *sparsity* $S$ is the probability that a feature is absent. The next cell computes the best possible weights for twenty values of $S$ (some
-# ten seconds; sections 2 to 5 explain the model and the loss in it). `run.generator` makes a random generator from a seed and a name, and `memo.memo`
-# keeps a result on disk, so that it is computed only once. The slider below the cell shows the weights. Before you move it: at which $S$ do you expect the third
-# feature to appear, and the fifth?
+# ten seconds; sections 2 to 5 explain the model and the loss in it). `run.generator` makes a random generator from a seed and a name, and
+# `memo.memo` keeps a result on disk, so that it is computed only once. The slider below the cell shows the weights. Before you move it: at which
+# $S$ do you expect the third feature to appear, and the fifth?
 
 # %%
 importance = 0.9 ** torch.arange(5, dtype=F64)
@@ -160,9 +160,9 @@ assert abs(measured / formula - 1) < 0.02
 #
 # $$h = W^\top x, \qquad x' = \mathrm{relu}(W h + b) .$$
 #
-# Row $W_i$ of $W$ is the direction of feature $i$, which is what the arrows above show. (The paper's $W$ is the
-# transpose of ours.) Two features that do not overlap cannot disturb each other. If $W_i \cdot W_j$ is not zero, then an active feature $j$ adds $W_i
-# \cdot W_j \, x_j$ to output $i$; this is called *interference*. The relu cuts off whatever is negative.
+# Row $W_i$ of $W$ is the direction of feature $i$, which is what the arrows above show. (The paper's $W$ is the transpose of ours.) Two features
+# that do not overlap cannot disturb each other. If $W_i \cdot W_j$ is not zero, then an active feature $j$ adds $W_i \cdot W_j \, x_j$ to output
+# $i$; this is called *interference*. The relu cuts off whatever is negative.
 #
 # In the cell, `page.save_figure` shows a picture and files it with its numbers. `W.mT` is the transpose of the last two axes, and `b[..., None, :]`
 # has an axis for the batch, so that the same function works for one model and, in section 4, for several side by side.
@@ -193,9 +193,10 @@ assert torch.allclose(shown_out, torch.tensor([[0.8, 0.0], [0.0, 0.6], [0.2, 0.0
 {"x": x.tolist(), "x'": shown_out.tolist()}
 
 # %% [markdown]
-# Note that $h$ itself has no activation function. If all of $h$ is rotated, and $W$ with it, nothing changes: no axis of $h$ is special, and so
-# we look at angles between features and not at single entries of $W$. In a layer *with* an elementwise activation function the axes, its neurons,
-# are special (the paper calls them a *privileged basis*), and then features may line up with them. [Page 6](06_computation_in_superposition.ipynb) trains such layers.
+# Note that $h$ itself has no activation function. If all of $h$ is rotated, and $W$ with it, nothing changes: no axis of $h$ is special, and so we
+# look at angles between features and not at single entries of $W$. In a layer *with* an elementwise activation function the axes, its neurons, are
+# special (the paper calls them a *privileged basis*), and then features may line up with them. [Page 6](06_computation_in_superposition.ipynb)
+# trains such layers.
 
 # %%
 caption = (
@@ -210,8 +211,8 @@ page.save_figure(concepts.privileged_basis(), "C1_privileged_basis", {}, caption
 #
 # $$L = \mathbb{E} \sum_i I_i \, (x_i - x'_i)^2, \qquad \text{here } I_i = 0.9^i .$$
 #
-# As a test, take a network that stores nothing: its weights are zero, and its biases are the mean $p/2 = 0.15$ of the samples of section 2. It should
-# lose $V$ for each feature, times its importance.
+# As a test, take a network that stores nothing: its weights are zero, and its biases are the mean $p/2 = 0.15$ of the samples of section 2. It
+# should lose $V$ for each feature, times its importance.
 
 
 # %%
@@ -274,15 +275,14 @@ page.save_figure(figure, "F1_plain_loop", {"S": list(plain), "W": found}, captio
 # %% [markdown]
 # ### The same, faster
 #
-# The pages train thousands of such models, so they use `companion.toy.train.fit`. It is the loop above for many models at once, with three
-# changes that leave every optimum where it is. It draws only samples in which something is active, since the loss of an input of zeros is known.
-# It divides each model's loss by $V(p)$, so that sparse models learn as fast as dense ones. And it computes the gradient by hand, in five matrix
-# products.
+# The pages train thousands of such models, so they use `companion.toy.train.fit`. It is the loop above for many models at once, with three changes
+# that leave every optimum where it is. It draws only samples in which something is active, since the loss of an input of zeros is known. It divides
+# each model's loss by $V(p)$, so that sparse models learn as fast as dense ones. And it computes the gradient by hand, in five matrix products.
 #
 # If that is the same training, it must reach the same losses. So that no sampling noise blurs the comparison, the losses are *exact* ones: for so
 # small a model the expectation can be computed without samples ([page 2](02_phase_change.ipynb#exact-loss) builds that up from one feature). It
-# needs to know which features can be active together and how often, which is what `data.Independent().law(p, 5)` lists. `fit` gets three densities and
-# eight random generators, returns a model for each combination, and the best of the eight is compared.
+# needs to know which features can be active together and how often, which is what `data.Independent().law(p, 5)` lists. `fit` gets three densities
+# and eight random generators, returns a model for each combination, and the best of the eight is compared.
 
 # %%
 three = torch.tensor([1.0, 0.2, 0.1], dtype=F64)  # densities of the paper's three: S = 0, .8, .9
@@ -305,8 +305,8 @@ assert ((by_loop / by_fit - 1).abs() < 0.03).all()
 # <a id="found"></a>
 # ## 5 What training finds
 #
-# How good are these solutions? We want to answer with the exact loss, so first we check it. It is the expectation of the loss, so the mean over many
-# samples has to agree with it, up to sampling noise. The check uses random weights, because symmetric ones could hide an error.
+# How good are these solutions? We want to answer with the exact loss, so first we check it. It is the expectation of the loss, so the mean over
+# many samples has to agree with it, up to sampling noise. The check uses random weights, because symmetric ones could hide an error.
 
 # %%
 generator = run.generator(0, "check")
@@ -387,8 +387,8 @@ page.save_figure(figure, "F1_five_features", numbers, caption)
 #
 # Each of the three pictures is a claim of the paper, and `page.check` checks it: it compares measured values with a *band* that was written down
 # before, and the same quantity measured on a *control*, something for which the claim must fail, has to lie outside. The result is a card ([how to
-# read one](00_start_here.ipynb#cards)). First, which features are there? One counts as represented if its norm is above one half. Linear models should fail, since they never
-# store more than two.
+# read one](00_start_here.ipynb#cards)). First, which features are there? One counts as represented if its norm is above one half. Linear models
+# should fail, since they never store more than two.
 
 
 # %%
@@ -463,8 +463,8 @@ figure = toy.runs_against_optimum(spread)
 page.save_figure(figure, "F1_random_starts", {"loss": descents, "least": least}, caption)
 
 # %% [markdown]
-# A single run often misses the optimum. The best of a few runs, which section 4 used and the first figure shows, should not: its loss should be within
-# a percent of the best one known. The control is the square at $S = 0.9$, where the pentagon is better.
+# A single run often misses the optimum. The best of a few runs, which section 4 used and the first figure shows, should not: its loss should be
+# within a percent of the best one known. The control is the square at $S = 0.9$, where the pentagon is better.
 
 # %%
 crossed = torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1], [0, 0]], dtype=F64)
@@ -473,10 +473,10 @@ other = exact_loss(crossed[None], left_out[None], three[2:]) / least[2] - 1
 page.check("F1.optimum", excess.amax(1), control={"two crossed pairs at S = .9": other})
 
 # %% [markdown]
-# **A natural question.** In many runs antipodal pairs come out perfect, and the right angle between two pairs does not. Is an oblique angle
-# better? No. Turn one pair of the square by a small angle $\delta$ and the exact loss rises by about $\tfrac43 p\,\delta^2$, because positive
-# overlaps appear. For five degrees that is a few percent of the variance of one feature. So the optimum is orthogonal, but the gradient towards it is
-# weak, and training needs many steps for the last degrees.
+# **A natural question.** In many runs antipodal pairs come out perfect, and the right angle between two pairs does not. Is an oblique angle better?
+# No. Turn one pair of the square by a small angle $\delta$ and the exact loss rises by about $\tfrac43 p\,\delta^2$, because positive overlaps
+# appear. For five degrees that is a few percent of the variance of one feature. So the optimum is orthogonal, but the gradient towards it is weak,
+# and training needs many steps for the last degrees.
 
 # %%
 delta = torch.deg2rad(torch.tensor([0.0, 5.0], dtype=F64))
@@ -513,13 +513,13 @@ page.save_figure(concepts.superposition_hypothesis(), "C2_superposition_hypothes
 # $$L = \sum_k \binom{n}{k} p^k (1-p)^{n-k} L_k ,$$
 #
 # where $L_k$ is the mean loss of samples with exactly $k$ active features. In this section all importances are 1. $L_0$ is the loss of an input of
-# zeros, $\sum_i \mathrm{relu}(b_i)^2$. In $L_1$ the relu makes the difference: it cuts off negative overlaps at no cost. Without a bias, unit vectors
-# whose overlaps are all zero or negative have $L_1 = 0$, and there can be $2m$ of them in $m$ dimensions. A linear model pays for every overlap,
-# positive or negative.
+# zeros, $\sum_i \mathrm{relu}(b_i)^2$. In $L_1$ the relu makes the difference: it cuts off negative overlaps at no cost. Without a bias, unit
+# vectors whose overlaps are all zero or negative have $L_1 = 0$, and there can be $2m$ of them in $m$ dimensions. A linear model pays for every
+# overlap, positive or negative.
 #
-# `loss_by_active` computes all $L_k$: it asks for the exact loss under laws in which exactly $k$ features are active, each set of $k$ equally often.
-# As a test, take five features in three dimensions, a triangle in a plane and an antipodal pair (`digon`) on the third axis. They have no positive
-# overlap. The same with all entries made negative has.
+# `loss_by_active` computes all $L_k$: it asks for the exact loss under laws in which exactly $k$ features are active, each set of $k$ equally
+# often. As a test, take five features in three dimensions, a triangle in a plane and an antipodal pair (`digon`) on the third axis. They have no
+# positive overlap. The same with all entries made negative has.
 
 
 # %%
@@ -537,8 +537,8 @@ assert loss_by_active(-triangle_and_pair.abs(), torch.zeros(5))[1] > 0.1
 
 # %% [markdown]
 # Which samples cause the loss of the best pentagon? For dense inputs it should be those with many active features, because these are nearly all
-# there are. For sparse ones it should be those with one. `theory.polytope_optimum` gives the best norm and bias of a regular pentagon at each density.
-# The parts must add up to the whole loss.
+# there are. For sparse ones it should be those with one. `theory.polytope_optimum` gives the best norm and bias of a regular pentagon at each
+# density. The parts must add up to the whole loss.
 
 # %%
 sizes = torch.arange(6, dtype=F64)
@@ -561,8 +561,8 @@ figure = toy.loss_by_active(grid.numpy(), share.T.numpy(), chance.T.numpy())
 page.save_figure(figure, "F5_loss_by_active_features", {"p": grid, "L_k": each}, caption)
 
 # %% [markdown]
-# The paper says that single active features take over as sparsity grows. For the pentagon, whose neighbours overlap positively, that should show
-# at $p = 0.001$. That such samples are frequent is not enough: two crossed pairs have no positive overlap, and should lose nothing on samples with one
+# The paper says that single active features take over as sparsity grows. For the pentagon, whose neighbours overlap positively, that should show at
+# $p = 0.001$. That such samples are frequent is not enough: two crossed pairs have no positive overlap, and should lose nothing on samples with one
 # active feature.
 
 # %%
@@ -580,10 +580,9 @@ assert abs(pair_share) < 1e-9
 # ## 7 Train one yourself
 #
 # Every move of a slider below trains a small model on the exact loss from six random starts; it takes up to a second. The importance of feature $i$
-# is the decay to the power $i$. The panels show the features of the first run, the overlaps of this run and of the best of the six, and their losses
-# beside that of the best linear model. Try
-# $n = 6$, $m = 2$ at density 0.05: does one run find what the best of six finds? And what does a decay of 1, all features equal, do to the
-# pentagon?
+# is the decay to the power $i$. The panels show the features of the first run, the overlaps of this run and of the best of the six, and their
+# losses beside that of the best linear model. Try $n = 6$, $m = 2$ at density 0.05: does one run find what the best of six finds? And what does a
+# decay of 1, all features equal, do to the pentagon?
 
 
 # %%
@@ -632,8 +631,8 @@ page.save_figure(figure, "C7_views_of_weights", {"W": shown[2]}, caption)
 #    partner of feature 4 may be shorter than the others, so that it disturbs feature 4 less.
 #    </details>
 # 2. *(5 minutes)* Take the relu away. How many features does the best model store at $S = 0.9$?
-#    <details><summary>Hint</summary>Write a function like `reconstruct` without the relu, pass it to `train_plainly` as `network`, and count the rows of
-#    W that are longer than one half.</details>
+#    <details><summary>Hint</summary>Write a function like `reconstruct` without the relu, pass it to `train_plainly` as `network`, and count the
+#    rows of W that are longer than one half.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -660,8 +659,8 @@ page.save_figure(figure, "C7_views_of_weights", {"W": shown[2]}, caption)
 #    assert loss_unbiased > 1.1 * plain[0.9][2]
 #    ```
 #
-#    No: the model goes back to two crossed pairs, which have no positive overlap, and its loss rises by more than a tenth (divide the two losses). The
-#    pentagon needs negative biases, which cut off small positive interference.
+#    No: the model goes back to two crossed pairs, which have no positive overlap, and its loss rises by more than a tenth (divide the two
+#    losses). The pentagon needs negative biases, which cut off small positive interference.
 #    </details>
 # 4. *(10 minutes)* Give six equal features three dimensions, at $S = 0.8$. Which solid do you expect? Check it with $W W^\top$.
 #    <details><summary>Hint</summary>Four features in two dimensions make two crossed pairs.</details>

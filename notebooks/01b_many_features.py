@@ -69,10 +69,10 @@ cfg
 # have a dimension to themselves (orange). Section 4 explains it.
 #
 # Data, model, loss and training loop are those of [page 1](01_demonstrating_superposition.ipynb#data), with $n = 20$ features, $m = 5$ dimensions
-# and importances $0.7^i$. `data.plain(data.draw(...))` draws what `sample` drew there. Two quantities come back below, the loss and the *interference*,
-# and here they are computed for weights that can be checked by hand: five features with a dimension each and fifteen left out. The interference of
-# feature $i$ is $\sum_{j \ne i} (\hat W_i \cdot W_j)^2$, where $\hat W_i$ is $W_i$ divided by its length: what the other features put on its
-# direction. It is zero for a feature with a dimension of its own.
+# and importances $0.7^i$. `data.plain(data.draw(...))` draws what `sample` drew there. Two quantities come back below, the loss and the
+# *interference*, and here they are computed for weights that can be checked by hand: five features with a dimension each and fifteen left out. The
+# interference of feature $i$ is $\sum_{j \ne i} (\hat W_i \cdot W_j)^2$, where $\hat W_i$ is $W_i$ divided by its length: what the other features
+# put on its direction. It is zero for a feature with a dimension of its own.
 
 # %%
 densities = torch.tensor([1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001], dtype=F64)
@@ -159,8 +159,8 @@ page.save_figure(figure, "F2_linear_model", {"W": two_W, "b": two_b}, caption)
 
 # %% [markdown]
 # The colour of the bars is the interference: features with a dark blue bar have a dimension to themselves, those with a bright one share. Now the
-# claim in numbers: how far is the trained model from an identity block and the bias $p/2$ after it? The same distance is measured on two *controls*,
-# models for which the claim must fail.
+# claim in numbers: how far is the trained model from an identity block and the bias $p/2$ after it? The same distance is measured on two
+# *controls*, models for which the claim must fail.
 
 # %%
 kept = (torch.arange(20) < 5).double()
@@ -178,8 +178,8 @@ unlike = {
 page.check("F2.identity", from_linear(linear_W, linear_b, 0.1), control=unlike)
 
 # %% [markdown]
-# The loss of this solution is $V \sum_{i \ge m} I_i$, and by the theorem of Eckart and Young no linear model has a lower one. In units of $V$ it does
-# not depend on the sparsity: sparsity does not help a linear model.
+# The loss of this solution is $V \sum_{i \ge m} I_i$, and by the theorem of Eckart and Young no linear model has a lower one. In units of $V$ it
+# does not depend on the sparsity: sparsity does not help a linear model.
 #
 # <a id="relu"></a>
 # ## 3 Relu models, from dense to sparse
@@ -207,8 +207,8 @@ figure = draw(all_W, all_b, ["linear, S = 0.9", *levels])
 page.save_figure(figure, "F3_relu_models", {"p": densities, "W": all_W, "b": all_b}, caption)
 
 # %% [markdown]
-# The first relu model looks like the linear one. To test that, we measure its distance from the best linear model as before, with the relu models of
-# $S = 0.7$ as the control.
+# The first relu model looks like the linear one. To test that, we measure its distance from the best linear model as before, with the relu models
+# of $S = 0.7$ as the control.
 
 # %%
 dense_control = {"the relu models of S = .7": from_linear(W20[:, 1], b20[:, 1], 0.3)}
@@ -216,9 +216,9 @@ page.check("F3.dense", from_linear(W20[:, 0], b20[:, 0], 1.0), control=dense_con
 
 # %% [markdown]
 # Without sparsity the relu changes nothing, as expected. With much sparsity the model should store more features than it has dimensions. That a few
-# more norms than five exceed a limit does not show that, since a linear model can spread five dimensions over twenty features. But for the best linear
-# model $W W^\top$ is a projection, and the diagonal of a projection, the squared norms $|W_i|^2$, adds up to its rank. So no linear model at its
-# optimum can have ten features with $|W_i|^2 > \tfrac12$ in five dimensions. We ask for ten.
+# more norms than five exceed a limit does not show that, since a linear model can spread five dimensions over twenty features. But for the best
+# linear model $W W^\top$ is a projection, and the diagonal of a projection, the squared norms $|W_i|^2$, adds up to its rank. So no linear model at
+# its optimum can have ten features with $|W_i|^2 > \tfrac12$ in five dimensions. We ask for ten.
 
 
 # %%
@@ -280,10 +280,10 @@ page.check("F3.all", alone[:, 5].double(), control=none_alone)
 # %% [markdown]
 # All values lie in their bands. Where the verdict is MIXED, the seeds differ so much that their median is too close to the end of the band.
 #
-# **A natural question: which bias is best in a linear model?** At its optimum $W W^\top$ is a projection $P$, and the bias makes the mean of the output
-# equal to that of the input: $b = \tfrac p2 (1 - P \mathbf 1)$. That is zero for a feature with a dimension of its own, and the mean for one that is
-# left out. The linear models above should have this bias. For three features in a triangle the rows of $W W^\top$ sum to zero, so the formula gives $b
-# = \tfrac12$ at $p = 1$; the best triangle with a relu should have nearly that bias.
+# **A natural question: which bias is best in a linear model?** At its optimum $W W^\top$ is a projection $P$, and the bias makes the mean of the
+# output equal to that of the input: $b = \tfrac p2 (1 - P \mathbf 1)$. That is zero for a feature with a dimension of its own, and the mean for one
+# that is left out. The linear models above should have this bias. For three features in a triangle the rows of $W W^\top$ sum to zero, so the
+# formula gives $b = \tfrac12$ at $p = 1$; the best triangle with a relu should have nearly that bias.
 
 # %%
 mean_kept = 0.05 * (1 - (linear_W @ linear_W.mT).sum(-1))
@@ -325,9 +325,9 @@ numbers = {"p": densities, "W": large_W, "b": large_b}
 page.save_figure(draw(large_W, large_b, levels), "F4_larger_models", numbers, caption)
 
 # %% [markdown]
-# At $S = 0.9$ some features have a dimension of their own and others share one. If superposition begins with the least important, then nearly
-# every feature of the first kind matters more than every feature of the second kind. We compare all pairs. In a random order, the control, about half
-# of the pairs would pass.
+# At $S = 0.9$ some features have a dimension of their own and others share one. If superposition begins with the least important, then nearly every
+# feature of the first kind matters more than every feature of the second kind. We compare all pairs. In a random order, the control, about half of
+# the pairs would pass.
 
 
 # %%
@@ -348,9 +348,9 @@ page.check("F4.top", values, control={"importances in a random order": shuffled}
 #
 # A reader's public notes on the paper report that $n = 100$, $m = 40$, $p = 0.01$ came to nothing. Their recipe starts from weights of unit
 # variance: a feature then has a norm of about six where one is wanted, and the biases run far below zero before the norms have shrunk. If that is
-# the reason, the same run from weights scaled by $1/\sqrt m$ should reach a lower loss than a simple solution, forty antipodal pairs (`digon` in the
-# code) with twenty features left out; the run from the large weights should not. `train.gradient` is the gradient written by hand, as `train.fit` uses
-# it; the rest is the plain loop of page 1, with both starts on the same samples.
+# the reason, the same run from weights scaled by $1/\sqrt m$ should reach a lower loss than a simple solution, forty antipodal pairs (`digon` in
+# the code) with twenty features left out; the run from the large weights should not. `train.gradient` is the gradient written by hand, as
+# `train.fit` uses it; the rest is the plain loop of page 1, with both starts on the same samples.
 
 
 # %%
@@ -390,9 +390,9 @@ page.check("notes.start", small, control={"weights of unit variance, same sample
 # %% [markdown]
 # From the smaller weights the loss ends far below that of the pairs; from the large ones it ends above that of a model that has learned nothing.
 #
-# The notes also ask whether the cosines between the model's features are sparse, that is, mostly zero. Here are their quantiles. If the features formed
-# separate polygons, as on [page 3](03_superposition_geometry.ipynb), most cosines would be zero. The sum of $D$, page 3's measure of the share of a
-# dimension that a feature has, says how many of the forty dimensions are used.
+# The notes also ask whether the cosines between the model's features are sparse, that is, mostly zero. Here are their quantiles. If the features
+# formed separate polygons, as on [page 3](03_superposition_geometry.ipynb), most cosines would be zero. The sum of $D$, page 3's measure of the
+# share of a dimension that a feature has, says how many of the forty dimensions are used.
 
 # %%
 good = notes["W"][cfg.seeds].double()
@@ -413,8 +413,8 @@ quantiles = torch.quantile(cosines, torch.tensor([0.1, 0.5, 0.9, 0.99], dtype=F6
 #
 # 1. *(5 minutes)* In which order do features lose their dimension? For each of the seven densities, find the least important feature that still
 #    has a dimension to itself, in the drawn relu models.
-#    <details><summary>Hint</summary>`roles` returns three masks, and the second marks the features with a dimension of their own. `all_W[0]` is the linear
-#    model; the relu models follow it.</details>
+#    <details><summary>Hint</summary>`roles` returns three masks, and the second marks the features with a dimension of their own. `all_W[0]` is
+#    the linear model; the relu models follow it.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -442,8 +442,8 @@ quantiles = torch.quantile(cosines, torch.tensor([0.1, 0.5, 0.9, 0.99], dtype=F6
 #    </details>
 # 3. *(10 minutes)* The start that fails has weights of standard deviation 1, the other one of $1/\sqrt{40}$. What norm does a feature have at each
 #    start, and what norm does it end with in the run that works? If you have more time: at which standard deviation does the run begin to fail?
-#    <details><summary>Hint</summary>The norm of 40 independent numbers of standard deviation s is about s times the root of 40. `good` holds the weights
-#    at the end of a run that works.</details>
+#    <details><summary>Hint</summary>The norm of 40 independent numbers of standard deviation s is about s times the root of 40. `good` holds the
+#    weights at the end of a run that works.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -452,8 +452,8 @@ quantiles = torch.quantile(cosines, torch.tensor([0.1, 0.5, 0.9, 0.99], dtype=F6
 #    assert 0.8 < good.norm(dim=1).median() < 1.6
 #    ```
 #
-#    About six and about one at the start; about one at the end. To look for the standard deviation at which the run begins to fail, copy `two_starts`,
-#    put a factor s in place of `40**-0.5`, and train for several s.
+#    About six and about one at the start; about one at the end. To look for the standard deviation at which the run begins to fail, copy
+#    `two_starts`, put a factor s in place of `40**-0.5`, and train for several s.
 #    </details>
 #
 # <a id="limits"></a>
