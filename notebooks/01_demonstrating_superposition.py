@@ -69,16 +69,17 @@ cfg
 # <a id="first-look"></a>
 # ## 1 First look: five features, two dimensions
 #
-# A *feature* is a property of the input, for example "there is an eye here". A layer represents a feature by a *direction*: the more of the
-# feature there is in the input, the further the layer's activation moves that way. The picture above shows where networks whose layer has two
-# dimensions put five features. Each arrow is the direction of one feature; dark arrows matter more for the loss. On the left every feature is
-# always there, and the network keeps the two most important ones. On the right each of them is absent nine times out of ten, and the network
-# keeps all five, although only two directions in a plane can be orthogonal. Keeping more features than there are dimensions is called
-# *superposition*.
+# A *feature* is a property of the input, for example "there is an eye here". A layer represents a feature by a *direction*: the more of the feature
+# there is in the input, the further the layer's activation moves that way. The picture above shows where networks whose layer has two dimensions
+# put five features. Each arrow is the direction of one feature; dark arrows matter more for the loss. On the left every feature is always there,
+# and the network keeps the two most important ones. In the middle each is absent eight times out of ten, and the network keeps four. On the right
+# each is absent nine times out of ten, and the network keeps all five, although only two directions in a plane can be orthogonal. Keeping more
+# features than there are dimensions is called *superposition*. (The dashed lines are the best possible weights; section 5 draws them.)
 #
 # The *sparsity* $S$ is the probability that a feature is absent. The next cell computes the best possible weights for twenty values of $S$ (some
-# ten seconds; sections 2 to 5 explain everything in it). The slider below it shows them. Before you move it: at which $S$ do you expect the third
-# feature to appear, and the fifth?
+# ten seconds; sections 2 to 5 explain the model and the loss in it). `run.generator` makes a random generator from a seed and a name, and
+# `memo.memo` keeps a result on disk, so that it is computed only once. The slider below the cell shows the weights. Before you move it: at which
+# $S$ do you expect the third feature to appear, and the fifth?
 
 # %%
 importance = 0.9 ** torch.arange(5, dtype=F64)
@@ -116,8 +117,8 @@ widgets.live(at_sparsity, S=widgets.Slider(0.0, 0.95, 0.5))
 # a pentagon.
 #
 # **What differs from the paper.**
-# - Under every small model the best possible one is drawn (dashed), so that each picture says how far from it training ended.
-# - Sixty random starts per sparsity show how often training finds it; the paper shows one model each.
+# - Under the trained models of section 5 the best possible ones are drawn (dashed), so that the picture says how far from them training ended.
+# - Many random starts per sparsity show how often descent finds the best model; the paper shows one model each.
 # - The paper's equation for the loss by number of active features gets a figure (section 6).
 # - The paper states neither steps nor batch size nor learning rate; ours stand in the cell of parameters.
 #
@@ -142,8 +143,8 @@ sample(4, 5, 0.7, run.generator(0, "look"))
 # $$V(p) = \frac p3 - \frac{p^2}{4} .$$
 #
 # This number comes back on every page: a network that does not store a feature can answer its mean at best, and then loses $V(p)$. So we measure
-# losses in units of $V(p)$; the loss is then roughly the number of features that are lost, whatever the sparsity. Does the formula fit the
-# samples?
+# losses in units of $V(p)$; if all features are equally important, the loss is then roughly the number of features that are lost, whatever the
+# sparsity. Does the formula fit the samples?
 
 # %%
 many = sample(200_000, 5, 0.7, run.generator(0, "variance"))
@@ -159,9 +160,12 @@ assert abs(measured / formula - 1) < 0.02
 #
 # $$h = W^\top x, \qquad x' = \mathrm{relu}(W h + b) .$$
 #
-# Row $W_i$ of $W$ is the direction of feature $i$, which is what the arrows above show. (The paper writes the transpose: its $W$ is ours turned
-# on its side.) Two features that do not overlap cannot disturb each other. If $W_i \cdot W_j$ is not zero, then an active feature $j$ adds $W_i
-# \cdot W_j \, x_j$ to output $i$; this is called *interference*. The relu cuts off whatever is negative.
+# Row $W_i$ of $W$ is the direction of feature $i$, which is what the arrows above show. (The paper's $W$ is the transpose of ours.) Two features
+# that do not overlap cannot disturb each other. If $W_i \cdot W_j$ is not zero, then an active feature $j$ adds $W_i \cdot W_j \, x_j$ to output
+# $i$; this is called *interference*. The relu cuts off whatever is negative.
+#
+# In the cell, `page.save_figure` shows a picture and files it with its numbers. `W.mT` is the transpose of the last two axes, and `b[..., None, :]`
+# has an axis for the batch, so that the same function works for one model and, in section 4, for several side by side.
 
 # %%
 caption = (
@@ -178,8 +182,8 @@ def reconstruct(x, W, b):
 
 # %% [markdown]
 # As an example, let two features share one dimension from opposite sides, $W = (1, -1)^\top$. A single active feature is read out perfectly: the
-# other output would be negative, and the relu makes it zero. With both active, only their difference survives. That is the price of sharing, and
-# it is due only when both are active at once.
+# other output would be negative, and the relu makes it zero. With both active, only their difference is read out. So sharing a dimension costs
+# something, but only in samples in which both features are active.
 
 # %%
 pair, none = torch.tensor([[1.0], [-1.0]]), torch.zeros(2)
@@ -189,9 +193,10 @@ assert torch.allclose(shown_out, torch.tensor([[0.8, 0.0], [0.0, 0.6], [0.2, 0.0
 {"x": x.tolist(), "x'": shown_out.tolist()}
 
 # %% [markdown]
-# Note that $h$ itself has no activation function. If all of $h$ is rotated, and $W$ with it, nothing changes: no axis of $h$ is special, and so
-# we look at angles between features and not at single entries of $W$. In a layer *with* an elementwise activation function the axes, its neurons,
-# are special, and then features may line up with them. [Page 6](06_computation_in_superposition.ipynb) trains such layers.
+# Note that $h$ itself has no activation function. If all of $h$ is rotated, and $W$ with it, nothing changes: no axis of $h$ is special, and so we
+# look at angles between features and not at single entries of $W$. In a layer *with* an elementwise activation function the axes, its neurons, are
+# special (the paper calls them a *privileged basis*), and then features may line up with them. [Page 6](06_computation_in_superposition.ipynb)
+# trains such layers.
 
 # %%
 caption = (
@@ -205,6 +210,9 @@ page.save_figure(concepts.privileged_basis(), "C1_privileged_basis", {}, caption
 # What the network is trained on is the squared error of its outputs, each weighted by how much its feature matters, its *importance* $I_i$:
 #
 # $$L = \mathbb{E} \sum_i I_i \, (x_i - x'_i)^2, \qquad \text{here } I_i = 0.9^i .$$
+#
+# As a test, take a network that stores nothing: its weights are zero, and its biases are the mean $p/2 = 0.15$ of the samples of section 2. It
+# should lose $V$ for each feature, times its importance.
 
 
 # %%
@@ -220,7 +228,7 @@ nothing = weighted_error(many, reconstruct(many, zero, torch.full((5,), 0.15)), 
 }
 
 # %% [markdown]
-# Both numbers agree: a network that stores nothing loses $V$ for each feature, weighted.
+# Both numbers agree.
 #
 # <a id="training"></a>
 # ## 4 Training
@@ -267,13 +275,14 @@ page.save_figure(figure, "F1_plain_loop", {"S": list(plain), "W": found}, captio
 # %% [markdown]
 # ### The same, faster
 #
-# The pages train thousands of such models, so they use `companion.toy.train.fit`. It is the loop above for many models at once, with three
-# changes that leave every optimum where it is. It draws only samples in which something is active, since the loss of an input of zeros is known.
-# It divides each model's loss by $V(p)$, so that sparse models move as fast as dense ones. And it computes the gradient by hand, in five matrix
-# products.
+# The pages train thousands of such models, so they use `companion.toy.train.fit`. It is the loop above for many models at once, with three changes
+# that leave every optimum where it is. It draws only samples in which something is active, since the loss of an input of zeros is known. It divides
+# each model's loss by $V(p)$, so that sparse models learn as fast as dense ones. And it computes the gradient by hand, in five matrix products.
 #
 # If that is the same training, it must reach the same losses. So that no sampling noise blurs the comparison, the losses are *exact* ones: for so
-# small a model the expectation can be computed without samples ([page 2](02_phase_change.ipynb#exact-loss) builds that up from one feature).
+# small a model the expectation can be computed without samples ([page 2](02_phase_change.ipynb#exact-loss) builds that up from one feature). It
+# needs to know which features can be active together and how often, which is what `data.Independent().law(p, 5)` lists. `fit` gets three densities
+# and eight random generators, returns a model for each combination, and the best of the eight is compared.
 
 # %%
 three = torch.tensor([1.0, 0.2, 0.1], dtype=F64)  # densities of the paper's three: S = 0, .8, .9
@@ -296,8 +305,8 @@ assert ((by_loop / by_fit - 1).abs() < 0.03).all()
 # <a id="found"></a>
 # ## 5 What training finds
 #
-# How good are these solutions? The exact loss must be right before it can judge. It is the mean of the loss over all samples, so the mean over
-# many samples has to agree with it, up to sampling noise. Here are random weights, which no symmetry makes easy.
+# How good are these solutions? We want to answer with the exact loss, so first we check it. It is the expectation of the loss, so the mean over
+# many samples has to agree with it, up to sampling noise. The check uses random weights, because symmetric ones could hide an error.
 
 # %%
 generator = run.generator(0, "check")
@@ -311,8 +320,8 @@ assert abs(errors.mean().item() - expected) < 4 * noise
 
 # %% [markdown]
 # Since the exact loss is a differentiable function of $W$ and $b$, gradient descent on it needs no samples. The best of many such descents is the
-# *optimum* that the slider showed. For the record, each sparsity is now trained on samples several times and the run of lowest loss is kept; all
-# of that is repeated with other random seeds.
+# *optimum* that the slider showed. For the claims below, several models are now trained on samples at each of the three sparsities, and the run of
+# lowest loss is kept; all of that is repeated with other random seeds. The second function descends on the exact loss from many random weights.
 
 
 # %%
@@ -376,9 +385,10 @@ page.save_figure(figure, "F1_five_features", numbers, caption)
 # there are four features, as two antipodal pairs: the pair of the example in section 3, twice. At $S = 0.9$ there are all five, as a pentagon.
 # Neighbours in a pentagon overlap positively, and a negative bias makes up for it.
 #
-# Each of the three pictures is a claim, and claims are checked: the same number is measured on a *control*, something for which the claim must
-# fail. First, which features are there? One counts as represented if its norm is above one half. Linear models should fail, since they never
-# store more than two.
+# Each of the three pictures is a claim of the paper, and `page.check` checks it: it compares measured values with a *band* that was written down
+# before, and the same quantity measured on a *control*, something for which the claim must fail, has to lie outside. The result is a card ([how to
+# read one](00_start_here.ipynb#cards)). First, which features are there? One counts as represented if its norm is above one half. Linear models
+# should fail, since they never store more than two.
 
 
 # %%
@@ -416,7 +426,7 @@ pentagon = {"the models of S = .8": [worst_gap(W, 72) for W in four]}
 page.check("F1.pentagon", [worst_gap(W, 72) for W in all_five], control=pentagon)
 
 # %% [markdown]
-# The square is exact to a tenth of a degree, and the pentagon is bent by two to three degrees, in the optimum too.
+# The square is nearly exact. The pentagon is bent a little, as expected, and in the figure above the dashed optimum is bent in the same way.
 #
 # What lies between those three sparsities? Here are the optima at the ten densities of the notebook that the paper's authors released. We expect
 # what the slider showed: two, a short third one, four, five.
@@ -429,12 +439,12 @@ figure = plots.feature_vectors([W.numpy() for W in ten["W"]], names, importance.
 caption = (
     "Exact optima of n = 5, m = 2, importances 0.9^i, at ten densities p = 1 - S from dense (top left) "
     "to sparse (bottom right). Look for the places where the number of arrows changes. The paper shows "
-    "trained models at three of these sparsities."
+    "trained models, at three sparsities."
 )
 page.save_figure(figure, "F1_ten_densities", {"p": columns, **ten}, caption)
 
 # %% [markdown]
-# ### How lucky is a picture like this?
+# ### How often does a single run find this?
 #
 # The pictures show the best of several runs. How good is a single one? Each point below is one descent on the exact loss from random weights,
 # with nothing else changed. At $S = 0$ the loss is nearly flat around its minimum and runs stop anywhere close to it. The sparser models have
@@ -453,8 +463,8 @@ figure = toy.runs_against_optimum(spread)
 page.save_figure(figure, "F1_random_starts", {"loss": descents, "least": least}, caption)
 
 # %% [markdown]
-# A single run often misses. The best of a few, which section 4 used and the first figure shows, should not: its loss should be within a percent
-# of the best one known. The control is the square at $S = 0.9$, where the pentagon is better.
+# A single run often misses the optimum. The best of a few runs, which section 4 used and the first figure shows, should not: its loss should be
+# within a percent of the best one known. The control is the square at $S = 0.9$, where the pentagon is better.
 
 # %%
 crossed = torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1], [0, 0]], dtype=F64)
@@ -463,10 +473,10 @@ other = exact_loss(crossed[None], left_out[None], three[2:]) / least[2] - 1
 page.check("F1.optimum", excess.amax(1), control={"two crossed pairs at S = .9": other})
 
 # %% [markdown]
-# **A natural question.** In many runs antipodal pairs come out perfect, and the right angle between two pairs does not. Is an oblique angle
-# better? No. Turn one pair of the square by a small angle $\delta$ and the exact loss rises by about $\tfrac43 p\,\delta^2$, because positive
-# overlaps appear. For five degrees that is a few percent of the variance of one feature. So the optimum is orthogonal, and training is slow to
-# notice.
+# **A natural question.** In many runs antipodal pairs come out perfect, and the right angle between two pairs does not. Is an oblique angle better?
+# No. Turn one pair of the square by a small angle $\delta$ and the exact loss rises by about $\tfrac43 p\,\delta^2$, because positive overlaps
+# appear. For five degrees that is a few percent of the variance of one feature. So the optimum is orthogonal, but the gradient towards it is weak,
+# and training needs many steps for the last degrees.
 
 # %%
 delta = torch.deg2rad(torch.tensor([0.0, 5.0], dtype=F64))
@@ -489,7 +499,8 @@ assert abs(rise / quadratic - 1) < 0.02
 # %%
 caption = (
     "The pentagon with one active feature (left) and with two (middle), and a dense network that "
-    "stands for a larger, sparser one (right). After the paper's three diagrams."
+    "stands for a larger, sparser one (right). Dark purple: what directions 2 and 5 read of "
+    "feature 1 (left), and the sum of two active features (middle). After the paper's diagrams."
 )
 page.save_figure(concepts.superposition_hypothesis(), "C2_superposition_hypothesis", {}, caption)
 
@@ -499,12 +510,16 @@ page.save_figure(concepts.superposition_hypothesis(), "C2_superposition_hypothes
 #
 # Why can a relu model do this and a linear one not? The paper splits the expected loss by the number $k$ of active features,
 #
-# $$L = \sum_k \binom{n}{k} p^k (1-p)^{n-k} L_k .$$
+# $$L = \sum_k \binom{n}{k} p^k (1-p)^{n-k} L_k ,$$
 #
-# $L_0$ is the loss of an input of zeros, $\sum_i \mathrm{relu}(b_i)^2$. In $L_1$, with one active feature, the relu makes the difference: it cuts
-# off negative overlaps for free. Unit vectors whose overlaps are all zero or negative have $L_1 = 0$, and there can be $2m$ of them in $m$
-# dimensions. A linear model pays for every overlap, positive or negative. As a test, take a triangle and a pair in three dimensions, which have
-# no positive overlap, and the same with all entries made negative, which have.
+# where $L_k$ is the mean loss of samples with exactly $k$ active features. In this section all importances are 1. $L_0$ is the loss of an input of
+# zeros, $\sum_i \mathrm{relu}(b_i)^2$. In $L_1$ the relu makes the difference: it cuts off negative overlaps at no cost. Without a bias, unit
+# vectors whose overlaps are all zero or negative have $L_1 = 0$, and there can be $2m$ of them in $m$ dimensions. A linear model pays for every
+# overlap, positive or negative.
+#
+# `loss_by_active` computes all $L_k$: it asks for the exact loss under laws in which exactly $k$ features are active, each set of $k$ equally
+# often. As a test, take five features in three dimensions, a triangle in a plane and an antipodal pair (`digon`) on the third axis. They have no
+# positive overlap. The same with all entries made negative has.
 
 
 # %%
@@ -522,7 +537,8 @@ assert loss_by_active(-triangle_and_pair.abs(), torch.zeros(5))[1] > 0.1
 
 # %% [markdown]
 # Which samples cause the loss of the best pentagon? For dense inputs it should be those with many active features, because these are nearly all
-# there are. For sparse ones it should be those with one. The parts must add up to the whole loss.
+# there are. For sparse ones it should be those with one. `theory.polytope_optimum` gives the best norm and bias of a regular pentagon at each
+# density. The parts must add up to the whole loss.
 
 # %%
 sizes = torch.arange(6, dtype=F64)
@@ -545,9 +561,9 @@ figure = toy.loss_by_active(grid.numpy(), share.T.numpy(), chance.T.numpy())
 page.save_figure(figure, "F5_loss_by_active_features", {"p": grid, "L_k": each}, caption)
 
 # %% [markdown]
-# The paper says that single active features take over as sparsity grows. For the pentagon, whose neighbours overlap positively, that should show
-# at $p = 0.001$. It does not follow from such samples being frequent, though: two crossed pairs have no positive overlap, and should lose nothing
-# on them.
+# The paper says that single active features take over as sparsity grows. For the pentagon, whose neighbours overlap positively, that should show at
+# $p = 0.001$. That such samples are frequent is not enough: two crossed pairs have no positive overlap, and should lose nothing on samples with one
+# active feature.
 
 # %%
 at_most_one = share[:, :2].sum(1)
@@ -563,10 +579,10 @@ assert abs(pair_share) < 1e-9
 # <a id="live"></a>
 # ## 7 Train one yourself
 #
-# Every move of a slider below trains a small model on the exact loss, from one random start, and looks for the optimum from six; it takes up to a
-# second. The panels show the features, the overlaps of this run and of the best of the six, and the losses beside that of the linear model. Try
-# $n = 6$, $m = 2$ at density 0.05: does one run find what the best of six finds? And what does a decay of 1, all features equal, do to the
-# pentagon?
+# Every move of a slider below trains a small model on the exact loss from six random starts; it takes up to a second. The importance of feature $i$
+# is the decay to the power $i$. The panels show the features of the first run, the overlaps of this run and of the best of the six, and their
+# losses beside that of the best linear model. Try $n = 6$, $m = 2$ at density 0.05: does one run find what the best of six finds? And what does a
+# decay of 1, all features equal, do to the pentagon?
 
 
 # %%
@@ -586,8 +602,8 @@ widgets.live(small_model, **{name: widgets.Slider(*ends) for name, ends in slide
 # %%
 caption = (
     "The weights of the pentagon at S = 0.9 (n = 5, m = 2) as a matrix, as stacks, one rectangle per "
-    "weight, and as a graph from inputs over hidden dimensions to outputs. Find feature 4 in all "
-    "three. After the paper's explanation of its plots."
+    "weight, and as a graph from inputs over hidden dimensions to outputs, negative weights dashed. "
+    "Find feature 4 in all three. After the paper's explanation of its plots."
 )
 figure = neurons.explainer(shown[2].numpy(), "hidden dimension")
 page.save_figure(figure, "C7_views_of_weights", {"W": shown[2]}, caption)
@@ -600,7 +616,8 @@ page.save_figure(figure, "C7_views_of_weights", {"W": shown[2]}, caption)
 #
 # 1. *(5 minutes)* At $S = 0.8$ the least important feature is the one left out. Make feature 4 ten times as important and train again. Which
 #    feature is left out now?
-#    <details><summary>Hint</summary>Only the argument `importance` of `train_plainly` changes. The norms of the rows of W say who is there.</details>
+#    <details><summary>Hint</summary>Only the argument `importance` of `train_plainly` changes. The norms of the rows of W say which features are
+#    stored.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -610,11 +627,12 @@ page.save_figure(figure, "C7_views_of_weights", {"W": shown[2]}, caption)
 #    assert norms[3] < 0.3 and norms[4] > 0.9
 #    ```
 #
-#    Feature 3 is now the least important one, and it is left out. Nothing but the importance decides who shares a dimension. Print the norms: the
+#    Feature 3 is now the least important one, and it is left out: the importance decides which features are stored. Print the norms: the
 #    partner of feature 4 may be shorter than the others, so that it disturbs feature 4 less.
 #    </details>
 # 2. *(5 minutes)* Take the relu away. How many features does the best model store at $S = 0.9$?
-#    <details><summary>Hint</summary>Write a function like `reconstruct` and pass it to `train_plainly` as `network`.</details>
+#    <details><summary>Hint</summary>Write a function like `reconstruct` without the relu, pass it to `train_plainly` as `network`, and count the
+#    rows of W that are longer than one half.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -641,8 +659,8 @@ page.save_figure(figure, "C7_views_of_weights", {"W": shown[2]}, caption)
 #    assert loss_unbiased > 1.1 * plain[0.9][2]
 #    ```
 #
-#    No: the model goes back to two crossed pairs, which have no positive overlap, and it loses about a quarter more. The pentagon needs negative
-#    biases, which cut off small positive interference.
+#    No: the model goes back to two crossed pairs, which have no positive overlap, and its loss rises by more than a tenth (divide the two
+#    losses). The pentagon needs negative biases, which cut off small positive interference.
 #    </details>
 # 4. *(10 minutes)* Give six equal features three dimensions, at $S = 0.8$. Which solid do you expect? Check it with $W W^\top$.
 #    <details><summary>Hint</summary>Four features in two dimensions make two crossed pairs.</details>
@@ -677,7 +695,7 @@ page.save_figure(figure, "C7_views_of_weights", {"W": shown[2]}, caption)
 # ## 9 Limits
 #
 # - The features are independent, uniform and known. Nothing here says that the features of a real network are like that.
-# - An optimum is the best of a list of descents. It is an upper bound; no run of this page found a lower one.
+# - An optimum is the best of a list of descents. Its loss is an upper bound of the least possible one; no trained model of this page went below it.
 # - Represented means a norm above one half; a feature at 0.49 is not counted.
 # - Five features in two dimensions are small enough for exact losses. [Page 1b](01b_many_features.ipynb) has twenty and eighty, where there are
 #   none.

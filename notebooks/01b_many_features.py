@@ -65,15 +65,18 @@ cfg
 # <a id="models"></a>
 # ## 1 Data and models
 #
+# The picture above is where this page leads: as features get rarer (to the right), more of the twenty features are stored (blue), and fewer of them
+# have a dimension to themselves (orange). Section 4 explains it.
+#
 # Data, model, loss and training loop are those of [page 1](01_demonstrating_superposition.ipynb#data), with $n = 20$ features, $m = 5$ dimensions
-# and importances $0.7^i$. `data.plain` draws what `sample` drew there, and `model.loss` is its weighted error. Two quantities come back below, so
-# here they are in the open, for weights that can be checked by hand: five features with a dimension each and fifteen left out. The *interference*
-# of feature $i$ is $\sum_{j \ne i} (\hat W_i \cdot W_j)^2$: what the other features put on its direction. It is zero for a feature with a
-# dimension of its own.
+# and importances $0.7^i$. `data.plain(data.draw(...))` draws what `sample` drew there. Two quantities come back below, the loss and the
+# *interference*, and here they are computed for weights that can be checked by hand: five features with a dimension each and fifteen left out. The
+# interference of feature $i$ is $\sum_{j \ne i} (\hat W_i \cdot W_j)^2$, where $\hat W_i$ is $W_i$ divided by its length: what the other features
+# put on its direction. It is zero for a feature with a dimension of its own.
 
 # %%
 densities = torch.tensor([1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001], dtype=F64)
-weights20 = 0.7 ** torch.arange(20, dtype=F64)
+weights20 = 0.7 ** torch.arange(20, dtype=F64)  # the importances
 weights80 = 0.9 ** torch.arange(cfg.larger[0], dtype=F64)
 
 W = torch.eye(20, 5)  # row i is the direction of feature i: five have one, fifteen have none
@@ -87,8 +90,9 @@ assert geometry.interference(W).max() == 0
 
 # %% [markdown]
 # So leaving features out costs $V$ each, weighted by importance. Can training do better? Twenty features have too many active sets for the exact
-# loss of page 1, so models are trained on samples, for several random seeds: relu models at seven densities, and linear ones as the baseline. The
-# larger models of section 5 are trained here too.
+# loss of page 1, so models are trained on samples with `train.fit`, for several random seeds: relu models at seven densities, and as the baseline
+# linear models at $p = 0.1$, with the same importances and with equal ones. The losses of the relu models are measured on fresh samples. The larger
+# models of section 5 are trained here too.
 
 
 # %%
@@ -154,9 +158,9 @@ caption = (
 page.save_figure(figure, "F2_linear_model", {"W": two_W, "b": two_b}, caption)
 
 # %% [markdown]
-# The colour is the interference: dark features have a dimension to themselves, bright ones share. Now the claim in numbers: how far is the
-# trained model from an identity block and the bias $p/2$ after it? The same distance is measured on two *controls*, models for which the claim
-# must fail.
+# The colour of the bars is the interference: features with a dark blue bar have a dimension to themselves, those with a bright one share. Now the
+# claim in numbers: how far is the trained model from an identity block and the bias $p/2$ after it? The same distance is measured on two
+# *controls*, models for which the claim must fail.
 
 # %%
 kept = (torch.arange(20) < 5).double()
@@ -174,14 +178,14 @@ unlike = {
 page.check("F2.identity", from_linear(linear_W, linear_b, 0.1), control=unlike)
 
 # %% [markdown]
-# The loss of this solution is $V \sum_{i \ge m} I_i$, by the theorem of Eckart and Young, whatever the sparsity. Sparsity does not help a linear
-# model.
+# The loss of this solution is $V \sum_{i \ge m} I_i$, and by the theorem of Eckart and Young no linear model has a lower one. In units of $V$ it
+# does not depend on the sparsity: sparsity does not help a linear model.
 #
 # <a id="relu"></a>
 # ## 3 Relu models, from dense to sparse
 #
 # Now the relu models. Without sparsity they should be the linear model again. With a little of it, we expect that superposition begins with the
-# least important features that are represented, and with a lot of it, that no feature is left alone.
+# least important features that are represented, and with a lot of it, that no feature keeps a dimension to itself.
 
 
 # %%
@@ -197,22 +201,24 @@ caption = (
     "A linear model and seven relu models from dense to sparse, n = 20, m = 5, importances 0.7^i: "
     "overlaps W W^T with the bias as a strip, and below each the norms, coloured by interference "
     f"(yellow: 1 and more). Lowest loss of {cfg.seeds} seeds, {cfg.steps} steps, batch {cfg.batch}. "
-    "Watch the dark bars go, the least important first. As in the paper's figure."
+    "Watch the dark blue bars disappear, the least important first. As in the paper's figure."
 )
 figure = draw(all_W, all_b, ["linear, S = 0.9", *levels])
 page.save_figure(figure, "F3_relu_models", {"p": densities, "W": all_W, "b": all_b}, caption)
 
 # %% [markdown]
-# The first relu model looks like the linear one. Is it? The same distance as before says so, with the relu models of $S = 0.7$ as the control.
+# The first relu model looks like the linear one. To test that, we measure its distance from the best linear model as before, with the relu models
+# of $S = 0.7$ as the control.
 
 # %%
 dense_control = {"the relu models of S = .7": from_linear(W20[:, 1], b20[:, 1], 0.3)}
 page.check("F3.dense", from_linear(W20[:, 0], b20[:, 0], 1.0), control=dense_control)
 
 # %% [markdown]
-# Without sparsity the relu changes nothing, as expected. With much of it the model should store more features than it has dimensions. A norm
-# alone does not show that, since a linear model can spread five dimensions over twenty features. But the squared norms of a projection add up to
-# its rank, so at its optimum no linear model can have ten features with $|W_i|^2 > \tfrac12$ in five dimensions. We ask for ten.
+# Without sparsity the relu changes nothing, as expected. With much sparsity the model should store more features than it has dimensions. That a few
+# more norms than five exceed a limit does not show that, since a linear model can spread five dimensions over twenty features. But for the best
+# linear model $W W^\top$ is a projection, and the diagonal of a projection, the squared norms $|W_i|^2$, adds up to its rank. So no linear model at
+# its optimum can have ten features with $|W_i|^2 > \tfrac12$ in five dimensions. We ask for ten.
 
 
 # %%
@@ -227,14 +233,15 @@ few = {
 page.check("F3.counts", strong(W20[:, -1]), control=few)
 
 # %% [markdown]
-# Every seed has more than ten here; another set of seeds came closer to the end of the band, and the card says so.
+# Every seed has more than ten here. With another set of random seeds the counts varied more, so that their median came too close to the end of the
+# band; therefore the verdict is MIXED, and the card says so.
 #
 # *How* are they stored? At little sparsity we expect antipodal pairs and nothing else. For every feature that shares its dimension we look for a
 # represented feature that points the opposite way.
 
 
 # %%
-def roles(W):  # who is represented, who of them has a dimension of its own, and who shares one
+def roles(W):  # masks: features that are represented, those of them with a dimension of their own, those that share
     seen = W.norm(dim=-1) > 0.5
     alone = seen & (geometry.interference(W) < 0.1)
     return seen, alone, seen & ~alone
@@ -250,7 +257,7 @@ def with_antipode(W):  # share of the superposed features of which a represented
 page.check("F3.antipodal", with_antipode(W20[:, 1]), control={"p = .003": with_antipode(W20[:, 5])})
 
 # %% [markdown]
-# All of them have one. Far into sparsity it should be different: positive overlaps appear, the features that they disturb get negative biases
+# All of them have one. At high sparsity we expect three differences: positive overlaps appear, the features that they disturb get negative biases
 # that cut the disturbance off, and no feature keeps a dimension to itself.
 
 # %%
@@ -271,11 +278,12 @@ none_alone = {"the dense models": alone[:, 0].double(), "p = .3": alone[:, 1].do
 page.check("F3.all", alone[:, 5].double(), control=none_alone)
 
 # %% [markdown]
-# The values are where they should be. Two verdicts are MIXED, because the seeds differ so much that the median lies close to the end of the band.
+# All values lie in their bands. Where the verdict is MIXED, the seeds differ so much that their median is too close to the end of the band.
 #
-# **A natural question: which bias is best without sparsity?** The linear optimum is a projection $P$, and its bias makes the mean of the output
-# that of the input: $b = \tfrac p2 (1 - P \mathbf 1)$. That is zero for a feature with a dimension of its own, and the mean for one that is left
-# out. Only where features sit on a simplex does the relu change it: there the rows of $W W^\top$ sum to zero, and $b = \tfrac12$ at $p = 1$.
+# **A natural question: which bias is best in a linear model?** At its optimum $W W^\top$ is a projection $P$, and the bias makes the mean of the
+# output equal to that of the input: $b = \tfrac p2 (1 - P \mathbf 1)$. That is zero for a feature with a dimension of its own, and the mean for one
+# that is left out. The linear models above should have this bias. For three features in a triangle the rows of $W W^\top$ sum to zero, so the
+# formula gives $b = \tfrac12$ at $p = 1$; the best triangle with a relu should have nearly that bias.
 
 # %%
 mean_kept = 0.05 * (1 - (linear_W @ linear_W.mT).sum(-1))
@@ -286,7 +294,7 @@ assert abs(theory.polytope_optimum("triangle", torch.ones(1)).bias.item() - 0.5)
 # <a id="counts"></a>
 # ## 4 How many are stored
 #
-# Here are all seeds at once: the number of features that are represented, and of those with a dimension to themselves, against density.
+# Here are all seeds at once: how many features are represented, and how many of these have a dimension to themselves, at each density.
 
 # %%
 ratio = loss20 / theory.linear_optimum(densities, weights20, 5)
@@ -317,8 +325,9 @@ numbers = {"p": densities, "W": large_W, "b": large_b}
 page.save_figure(draw(large_W, large_b, levels), "F4_larger_models", numbers, caption)
 
 # %% [markdown]
-# At $S = 0.9$ some features have a dimension of their own and others share one. If superposition begins with the least important, then nearly
-# every feature of the first kind matters more than every one of the second. We compare all pairs; in a random order half of them would pass.
+# At $S = 0.9$ some features have a dimension of their own and others share one. If superposition begins with the least important, then nearly every
+# feature of the first kind matters more than every feature of the second kind. We compare all pairs. In a random order, the control, about half of
+# the pairs would pass.
 
 
 # %%
@@ -339,8 +348,9 @@ page.check("F4.top", values, control={"importances in a random order": shuffled}
 #
 # A reader's public notes on the paper report that $n = 100$, $m = 40$, $p = 0.01$ came to nothing. Their recipe starts from weights of unit
 # variance: a feature then has a norm of about six where one is wanted, and the biases run far below zero before the norms have shrunk. If that is
-# the reason, the same run from weights scaled by $1/\sqrt m$ should do better than a plain solution, forty pairs with twenty features dropped.
-# `train.gradient` is the gradient written by hand, as `train.fit` uses it; the rest is the plain loop, with both starts on the same samples.
+# the reason, the same run from weights scaled by $1/\sqrt m$ should reach a lower loss than a simple solution, forty antipodal pairs (`digon` in
+# the code) with twenty features left out; the run from the large weights should not. `train.gradient` is the gradient written by hand, as
+# `train.fit` uses it; the rest is the plain loop of page 1, with both starts on the same samples.
 
 
 # %%
@@ -378,11 +388,11 @@ page.check("notes.start", small, control={"weights of unit variance, same sample
 {"nothing learned, in the same units": 100 * V / pairs}
 
 # %% [markdown]
-# From the smaller weights the run is far better than pairs; from the large ones it ends above a model that has learned nothing.
+# From the smaller weights the loss ends far below that of the pairs; from the large ones it ends above that of a model that has learned nothing.
 #
-# The notes also ask whether the cosines between its features are sparse. Partly: most are small and a few are large. Overlaps are spread thinly
-# over many pairs of features instead of concentrated in a few. All dimensions are used (the sum of $D$, [page
-# 3](03_superposition_geometry.ipynb)'s measure, is close to 40), and there are no separate polygons; those need denser features.
+# The notes also ask whether the cosines between the model's features are sparse, that is, mostly zero. Here are their quantiles. If the features
+# formed separate polygons, as on [page 3](03_superposition_geometry.ipynb), most cosines would be zero. The sum of $D$, page 3's measure of the
+# share of a dimension that a feature has, says how many of the forty dimensions are used.
 
 # %%
 good = notes["W"][cfg.seeds].double()
@@ -392,6 +402,10 @@ quantiles = torch.quantile(cosines, torch.tensor([0.1, 0.5, 0.9, 0.99], dtype=F6
 {"sum of D, of 40": geometry.dimensionality(good).sum().item(), "|cosine| at 10, 50, 90, 99 %": quantiles}
 
 # %% [markdown]
+# Nearly all dimensions are used. The cosines are sparse only in part: most are small but not zero, and a few are large. So each feature overlaps a
+# little with many others, and there are no separate polygons.
+
+# %% [markdown]
 # <a id="your-turn"></a>
 # ## 7 Your turn
 #
@@ -399,7 +413,8 @@ quantiles = torch.quantile(cosines, torch.tensor([0.1, 0.5, 0.9, 0.99], dtype=F6
 #
 # 1. *(5 minutes)* In which order do features lose their dimension? For each of the seven densities, find the least important feature that still
 #    has a dimension to itself, in the drawn relu models.
-#    <details><summary>Hint</summary>`roles` returns three masks; the second is what you need.</details>
+#    <details><summary>Hint</summary>`roles` returns three masks, and the second marks the features with a dimension of their own. `all_W[0]` is
+#    the linear model; the relu models follow it.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -408,7 +423,7 @@ quantiles = torch.quantile(cosines, torch.tensor([0.1, 0.5, 0.9, 0.99], dtype=F6
 #    assert last[0] == 4 and last[1] < 4 and last[5] == -1
 #    ```
 #
-#    At $p = 1$ features 0 to 4 have a dimension each. With a little sparsity the later ones share first; far into sparsity none is left.
+#    At $p = 1$ features 0 to 4 have a dimension each. With a little sparsity the less important of them share first; at high sparsity all share.
 #    </details>
 # 2. *(5 minutes)* Make all importances equal in the relu model at $p = 0.3$ ($n = 20$, $m = 5$). Which features are stored, and how?
 #    <details><summary>Hint</summary>`train.fit` without importances treats all features alike. Look at the most negative overlap of each stored
@@ -425,9 +440,10 @@ quantiles = torch.quantile(cosines, torch.tensor([0.1, 0.5, 0.9, 0.99], dtype=F6
 #    About ten, nearly all of them in antipodal pairs: two to a dimension. Which ten is left to chance, because no feature matters more than
 #    another.
 #    </details>
-# 3. *(10 minutes)* The start that fails has weights of standard deviation 1. Where between that and $1/\sqrt{40}$ does the run begin to fail?
-#    Before you train anything: what norm does a feature have at the start, and what norm should it end with?
-#    <details><summary>Hint</summary>The norm of 40 independent numbers of standard deviation s is about s times the root of 40.</details>
+# 3. *(10 minutes)* The start that fails has weights of standard deviation 1, the other one of $1/\sqrt{40}$. What norm does a feature have at each
+#    start, and what norm does it end with in the run that works? If you have more time: at which standard deviation does the run begin to fail?
+#    <details><summary>Hint</summary>The norm of 40 independent numbers of standard deviation s is about s times the root of 40. `good` holds the
+#    weights at the end of a run that works.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -436,13 +452,14 @@ quantiles = torch.quantile(cosines, torch.tensor([0.1, 0.5, 0.9, 0.99], dtype=F6
 #    assert 0.8 < good.norm(dim=1).median() < 1.6
 #    ```
 #
-#    Six, against about one at the end. To find the border, call the body of `two_starts` with `normal * s`.
+#    About six and about one at the start; about one at the end. To look for the standard deviation at which the run begins to fail, copy
+#    `two_starts`, put a factor s in place of `40**-0.5`, and train for several s.
 #    </details>
 #
 # <a id="limits"></a>
 # ## 8 Limits
 #
-# - These models are trained, and how far they are from their optimum is not known: with twenty features the exact loss would need $3^{20}$ terms.
+# - How far these trained models are from their optimum is not known: with twenty features the exact loss would need $3^{20}$ terms.
 # - The paper states neither steps nor batch size nor learning rate; ours are in the cell of parameters. Longer training stores a few features
 #   more.
 # - Represented means a norm above one half, and a dimension to itself an interference below one tenth; both limits are ours.

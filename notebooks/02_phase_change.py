@@ -77,22 +77,24 @@ cfg
 # $$x' = \mathrm{relu}(W W^\top x + b), \qquad L = \mathbb{E} \sum_i I_i (x_i - x'_i)^2 .$$
 #
 # The opening picture is the answer, a map over $r$ (to the right) and $p$ (upwards, so sparser is lower): where the extra feature is not learned
-# (white), superposed (red), or has a dimension of its own (blue). These are the three outcomes:
+# (white), superposed (red), or has a dimension of its own (blue). It shows the map as three methods give it, which section 3 compares. These are
+# the three outcomes:
 
 # %%
 caption = (
-    "What can become of one feature too many, here with two other features in a plane: ignored, given "
-    "a dimension at the cost of feature 2, or opposite to feature 2. After the paper's diagram."
+    "What can become of one feature too many (purple), here with two other features (grey) in a plane: "
+    "ignored, given a dimension at the cost of feature 2, or opposite to feature 2. After the paper's "
+    "diagram."
 )
 page.save_figure(concepts.fates(), "C4_fates", {}, caption)
 
 # %% [markdown]
 # Take one dimension for two features. Which outcome is best depends on three losses, and each needs one line:
-# - Leave the extra feature out. Its output is its mean, and the loss is its variance times its importance: $r V$ with $V = p/3 - p^2/4$ ([page
-#   1](01_demonstrating_superposition.ipynb#data)).
-# - Leave the first one out instead: $V$.
-# - Keep both, on opposite sides. Something is lost only when both are active: then the error of each is $\min(x_1, x_2)$, whose mean square is
-#   $1/6$. Both are active with probability $p^2$, so the loss is $(1 + r)\, p^2 / 6$.
+# - Leave the extra feature out (*not learned*; `ignored` in the code). Its output is its mean, and the loss is its variance times its importance:
+#   $r V$ with $V = p/3 - p^2/4$ ([page 1](01_demonstrating_superposition.ipynb#data)).
+# - Leave the first one out instead, so that the extra one has the dimension (*dedicated*): $V$.
+# - Keep both, on opposite sides (*superposed*). Something is lost only when both are active: then the error of each is $\min(x_1, x_2)$, whose
+#   mean square is $1/6$. Both are active with probability $p^2$, so the loss is $(1 + r)\, p^2 / 6$.
 #
 # Do samples agree? Here are the three solutions as weights, at $p = 0.3$ and $r = 0.6$.
 
@@ -115,7 +117,7 @@ dict(zip(("ignored", "superposed", "dedicated"), torch.stack(sampled).tolist(), 
 
 # %% [markdown]
 # Setting the losses equal in pairs gives the borders of the map: ignored against superposed at $p = 4r/(2+5r)$, superposed against dedicated at
-# $p = 4/(5+2r)$, ignored against dedicated at $r = 1$. They meet at $r = 1$, $p = 4/7$.
+# $p = 4/(5+2r)$, ignored against dedicated at $r = 1$. They meet at $r = 1$, $p = 4/7$, the *triple point*.
 #
 # But the three candidates are only three points in the space of weights. To find the *best* weights we need the loss of any weights, and samples
 # are too noisy for that: near a border two outcomes differ by less than the noise. So we compute the expectation without samples.
@@ -136,8 +138,8 @@ dict(zip(("ignored", "superposed", "dedicated"), torch.stack(sampled).tolist(), 
 # integration should agree with the sum.
 #
 # **The variance $V(p)$.** Let $a$ go to zero: the feature is not stored, and the output is a constant $c$. The loss is then $p\,(\tfrac13 - c +
-# c^2) + (1-p)\,c^2 = \tfrac p3 - p c + c^2$. It is least at the mean, $c = p/2$, and there it is $V(p) = p/3 - p^2/4$. A scan over $c$ should
-# find the same.
+# c^2) + (1-p)\,c^2 = \tfrac p3 - p c + c^2$. It is least at the mean, $c = p/2$, and there it is $V(p) = p/3 - p^2/4$. A scan over $c$ should find
+# the same (with $a$ a thousandth, since the formula divides by $a$).
 
 
 # %%
@@ -167,8 +169,8 @@ assert abs(without.min() - data.variance(p)) < 1e-3
 # $$J(a, c) = \int_{[0,1]^k} (a \cdot x + c)_+^2 \, dx = \frac{2}{(k+2)!\, a_1 \cdots a_k} \sum_{v \in \{0,1\}^k} (-1)^{k - |v|} \, (a \cdot
 # v + c)_+^{k+2} .$$
 #
-# For $k = 1$ this is the formula above. The cross term needs no new integral: $\int x_i\,(a \cdot x + c)_+ = \big[J(a_{-i}, c + a_i) - J(a,
-# c)\big] / 2 a_i$, where $a_{-i}$ is $a$ without its entry $i$. A fine grid over the square should agree.
+# Here $|v|$ is the number of ones in $v$. For $k = 1$ this is the formula above. The cross term needs no new integral: $\int x_i\,(a \cdot x + c)_+ =
+# \big[J(a_{-i}, c + a_i) - J(a, c)\big] / 2 a_i$, where $a_{-i}$ is $a$ without its entry $i$. A fine grid over the square should agree.
 
 
 # %%
@@ -193,9 +195,9 @@ assert abs(cross(two, 0, c) - (x[:, None] * y).mean()) < 1e-5
 # ### All active sets
 #
 # Which features are active is random. A set $A$ of them is active, and nothing else, with probability $p^{|A|} (1-p)^{n-|A|}$. Given $A$, output
-# $i$ sees the overlaps $W_i \cdot W_j$ with the members $j$ of $A$, and its own target is $x_i$ if $i$ is in $A$ and 0 otherwise. So the exact
-# loss is a sum over all $2^n$ sets, with $2^{|A|}$ corners each: $3^n$ terms. For random weights of three features the mean over samples should
-# agree, within its noise.
+# $i$ sees the overlaps $W_i \cdot W_j$ with the members $j$ of $A$, and its own target is $x_i$ if $i$ is in $A$ and 0 otherwise. So the exact loss
+# is a sum over all $2^n$ sets, with $2^{|A|}$ corners each: $3^n$ terms. For random weights of three features the mean over samples should agree,
+# up to its standard error.
 
 
 # %%
@@ -228,7 +230,7 @@ assert abs(errors.mean() - expected_loss(W, b, p, weights)) < 4 * noise
 
 # %% [markdown]
 # `companion.toy.exact.loss` is the same sum for many models at once; it also takes care of overlaps near zero, by which the formula divides. It
-# must give the same number. And it must give the closed forms of section 1 back.
+# must give the same number, and for the three candidates of section 1 it must give their closed forms.
 
 
 # %%
@@ -248,8 +250,8 @@ assert torch.allclose(losses, candidates(p, r), atol=1e-6)
 # ### Descending on it
 #
 # The exact loss is differentiable, so gradient descent on it is a training loop without samples, and without noise. Here is one in the open, from
-# random weights, at $p = 0.3$ and $r = 0.6$. The least of the three closed forms there is the superposed pair. Descent may also change norms and
-# biases, so it should end a little lower.
+# random weights, at $p = 0.3$ and $r = 0.6$. Of the three closed forms, that of the superposed pair is the least there. Descent may also change
+# norms and biases, so it should end a little lower.
 
 
 # %%
@@ -275,14 +277,14 @@ assert 0.85 < reached.min() / candidates(p, r).min() < 1
 }
 
 # %% [markdown]
-# From here on `exact.optimum` does this: the best of many descents, from a list of starts, for many densities and importances at once. What it
-# finds is an upper bound of the true optimum.
+# From here on `exact.optimum` does this: the best of many descents, from a list of starts, for many densities and importances at once. The loss
+# that it finds is an upper bound of the least possible loss.
 #
 # <a id="map"></a>
 # ## 3 The map
 #
 # One cell per pair $(r, p)$. Its optimum is looked for from the three candidates, slightly disturbed, and from a few random starts, the same in
-# every cell. ($m = 2$ is for section 6.)
+# every cell. (The candidates for $m = 2$ are for section 6.)
 
 # %%
 CANDIDATES = {
@@ -336,7 +338,8 @@ for hidden in (1, 2):
 
 # %% [markdown]
 # Of the extra feature the map shows what the paper's shows: its norm, and how much of its direction is used by others, the interference $\sum_{j
-# \ne i} (\hat W_i \cdot W_j)^2$. White is not learned, blue a dimension of its own, red superposed, and what lies between is mixed.
+# \ne i} (\hat W_i \cdot W_j)^2$. White is not learned, blue a dimension of its own, red superposed. A pale colour is a short feature, and purple
+# lies between red and blue.
 #
 # The paper's own procedure is training: ten models per cell on samples, the worst dropped, the others averaged. To see what it would show, we do
 # that too, on a coarser grid, with the package's trainer.
@@ -459,8 +462,8 @@ page.check("F6.phases", agreement(1, predicted[1]), control=without)
 # (section 7 counts them). And look at the second map near the top of the red region: the colour fades there instead of ending at a line. The next
 # two sections are about that.
 #
-# Before that, try points of your own. Move the two sliders: the cross moves over the map, and the bars show the loss of each outcome at that
-# point. What is the best outcome at $r = 1$ and high density, and by how much?
+# Before that, try points of your own. Move the two sliders: the cross moves over the map, and the bars show the loss of each outcome at that point.
+# These are the closed forms. Which two outcomes tie at $r = 1$ and high density, and at which point do all three?
 
 
 # %%
@@ -495,15 +498,16 @@ best_cut = over_V(found["loss 1"])
 figure = toy.fates(cut, best_cut, p_axis.numpy(), f"n = 2, m = 1, r = {r_axis[column]:.2g}")
 caption = (
     "Loss in units of V against density, along one column of the map: the three closed forms and the "
-    "exact optimum (circles). Where the curves cross, the lower envelope has a kink. The circles leave "
-    "the red curve a little before the crossing. The paper describes this crossing without a figure."
+    "exact optimum (circles). Where the red curve (superposed) crosses the grey one (not learned), the "
+    "least of them has a kink. The circles leave the red curve a little before the crossing. The paper "
+    "describes this crossing without a figure."
 )
 page.save_figure(figure, "F6_fates_along_a_column", {"p": p_axis, "optimum": best_cut} | cut, caption)
 
 # %% [markdown]
-# Where exactly is the border of the exact optimum, and how long is the extra feature's weight there? Below the border a superposed pair costs
-# less than $rV$, which is exactly the loss of leaving the feature out. The largest such density is searched for between the closed form and half
-# as much again, from two starts, and the search interval is made ten times finer, three times.
+# Where exactly is the border of the exact optimum, and how long is the extra feature's weight there? Below the border a superposed pair costs less
+# than $rV$, which is exactly the loss of leaving the feature out. The largest such density is searched for between the closed form and half as much
+# again, from two starts: on ten intervals, then on ten parts of the interval in which it lies, and once more.
 
 # %%
 importance = torch.tensor([0.002, 0.1, 0.2, 0.35, 0.5, 0.8, 0.9], dtype=F64)
@@ -536,7 +540,7 @@ rows = zip(importance.tolist(), border["p"].tolist(), closed.tolist(), border["l
 {f"r = {r:g}": f"border at p = {p:.3f}, closed form {c:.3f}; length there {w:.2f}" for r, p, c, w in rows}
 
 # %% [markdown]
-# If the change is of first order, the weight is long just below the border and zero above. That is tested for $r$ up to one half; the control are
+# If the change is of first order, the weight is long just below the border and zero above. That is tested for $r$ up to one half; the controls are
 # two importances near one, of which more below. The second claim is about the closed form of the border: it should be right within ten percent.
 
 # %%
@@ -552,12 +556,13 @@ page.check(
 
 # %% [markdown]
 # The weight jumps, but not to one. With its norm free, a feature of little importance is kept short, because a short one disturbs the other less.
-# That also moves the border: it lies about a tenth above the closed form, sometimes a little more.
+# That also moves the border upwards, for small importances by more than the ten percent that were allowed; so the second verdict is MIXED.
 #
-# Where $r$ and $p$ are small the shift has a closed form of its own. Let the weights be $1$ and $-g$. With one feature active, the extra one
-# costs $\tfrac13 p r (1-g^2)^2$. With both active, the first one costs $p^2\, \mathbb{E} \min(x_1, g x_2)^2 = p^2 (g^2/3 - g^3/6)$. Every other
-# term is smaller by a factor of $p$. Setting the sum equal to $rV \approx rp/3$ gives $p/r = (2 - g^2)/(1 - g/2)$. At $g = 1$ this is the $2r$ of
-# the closed form; its maximum lies at $g = 2 - \sqrt 2$, where $p = (8 - 4\sqrt 2)\, r$. The smallest importance above should be there.
+# Where $r$ and $p$ are small the shift has a closed form of its own. Let the weights be $1$ and $-g$. With one feature active, the extra one costs
+# $\tfrac13 p r (1-g^2)^2$. With both active, the first one costs $p^2\, \mathbb{E} \min(x_1, g x_2)^2 = p^2 (g^2/3 - g^3/6)$. Every other term is
+# smaller by a factor of $p$. The pair pays as long as this sum is less than $rV \approx rp/3$, that is, up to $p/r = (2 - g^2)/(1 - g/2)$. At $g =
+# 1$ this is the $p = 2r$ of the closed form for small $r$. The border is at the length that pays longest: the maximum over $g$ lies at $g = 2 -
+# \sqrt 2$, where $p = (8 - 4\sqrt 2)\, r$. For the smallest of the importances above the border should be there.
 
 # %%
 g = torch.linspace(0.01, 1, 1000, dtype=F64)
@@ -570,11 +575,12 @@ page.check("F6.free_border", in_limit, control={"unit norms, the closed form": f
 
 # %% [markdown]
 # So much for small importance. **Near $r = 1$ the change is of another kind**: going down in density, the extra feature grows from length zero,
-# without a jump. Then its border is where leaving it out stops being a minimum, and that has a closed form too. Add a short second weight $-e$,
-# and let the first output's weight and its bias $\beta e$ follow. To second order in $e$, the first output then costs $p\,(V + (\beta - p/2)^2/4)
-# + (1-p)^2 \beta^2 + p(1-p)\beta^3/3$ times $e^2$, and the second gains $rV$ times $e^2$.
+# without a jump. Then its border is where leaving it out stops being a minimum, and that has a closed form too. Start from the weights $1$ and $0$,
+# make the second one $-e$ with a small $e$, and let the first weight and the first bias $\beta e$ adjust to it. To second order in $e$, the first
+# output then costs $p\,(V + (\beta - p/2)^2/4) + (1-p)^2 \beta^2 + p(1-p)\beta^3/3$ times $e^2$, and the second gains $rV$ times $e^2$. So leaving
+# the feature out is no minimum as soon as $rV$ exceeds the least such cost over $\beta$, which `unstable_from` computes.
 #
-# If the border found above agrees with this one, the change is continuous. If it lies at a higher density, a jump comes first.
+# If the border found above agrees with this one, the change is continuous. If it lies at a higher density, the weight has jumped before.
 
 
 # %%
@@ -597,7 +603,7 @@ page.check("F6.continuous", ratio[near], control=jumps)
 
 # %% [markdown]
 # It agrees at $r = 0.8$ and $0.9$. This can be tested without any search. Just below the border the exact loss must fall in *some* direction away
-# from the solution without the feature, and just above it must rise in *all*. One would compute the Hessian for that and look at its smallest
+# from the solution without the feature, and just above it must rise in *all*. Usually one computes the Hessian for that and looks at its smallest
 # eigenvalue. Here the loss has no Hessian at this point: a bias of exactly zero is where a relu bends. But it has a curvature along every ray, so
 # we try twenty thousand rays in the space of both weights and both biases.
 
@@ -657,17 +663,18 @@ panel = lines.Panel(path_p.numpy(), ratios, "density p = 1 - S", "shorter weight
 caption = (
     "The exact optimum of n = 2, m = 1: the shorter of the two weights divided by the longer, against "
     "density, for seven importances r. Follow a curve from the left: at small r one fall, to zero. At "
-    "larger r it falls to a short weight first, which then shrinks gradually to zero. The paper has no "
-    "such figure."
+    "larger r it falls to a short weight first, which then shrinks gradually. Where it is short the loss "
+    "is nearly flat, descents have not converged, and small kinks mean nothing (r = 0.9 and 1, on the "
+    "right). The paper has no such figure."
 )
 figure = lines.lines(panel, size=(6.4, 3.8))
 page.save_figure(figure, "F6_third_phase", {"p": path_p, "ratio": ratios}, caption)
 
 # %% [markdown]
 # So there is a third phase between the near-symmetric pair and the feature left out: an *unequal* pair. Is its lower border a jump? A grid cannot
-# tell a jump from a steep slope. Zooming in can: take the interval of the steepest fall, divide it into ten, look again. If the fall remains
-# while the interval shrinks to a thousandth, it is a jump. The control is the same zoom at the upper border of the phase, where the short weight
-# vanishes.
+# tell a jump from a steep slope. Zooming in can: divide the range into ten intervals, take the one of the steepest fall, and divide it again. If
+# the fall remains while the interval shrinks to a thousandth of the range, we call it a jump. The control is the same zoom at the upper border of
+# the phase, where the short weight vanishes.
 
 
 # %%
@@ -695,8 +702,8 @@ page.check("F6.unequal", jump[-1], control={"where the short weight vanishes": v
 {"falls, ever finer, r = .6, .7, .8, .9, 1": jump.tolist(), "at p": jump_p[-1].tolist()}
 
 # %% [markdown]
-# The fall at the lower border stays, however fine the interval: a transition of first order, between two kinds of pairs, each in a valley of its
-# own. At the upper border the fall shrinks with the interval: the transition into "not learned" is continuous there.
+# The fall at the lower border remains at all three scales: a transition of first order, between two kinds of pairs, each in a valley of its own. At
+# the upper border the fall shrinks with the interval: the transition into "not learned" is continuous there.
 #
 # Where does the third phase begin? At the border where leaving the feature out becomes unstable, ask whether a near-symmetric pair is already
 # better. If it is, the jump comes first and there is no third phase.
@@ -743,23 +750,25 @@ looks = dict(marker="o", ms=4), dict(marker="s", ms=4), dict(ls="--"), dict(ls="
 panel = lines.Panel(None, borders_of, "relative importance r", "density p = 1 - S", looks)
 caption = (
     "Borders of the exact optimum for r up to 1, n = 2, m = 1. Below the two solid lines the pair is "
-    "near-symmetric. Between the upper solid line and the dashed one lies the third phase, the unequal "
-    "pair. Above, the extra feature is not learned. Dotted, the border of the paper's closed forms."
+    "near-symmetric. Between the solid line with squares and the dashed one lies the third phase, the "
+    "unequal pair. Above, the extra feature is not learned. Dotted, the border of the paper's closed "
+    "forms. The paper has no such figure."
 )
 numbers = {name: list(curve[0]) for name, curve in borders_of.items()}
 page.save_figure(lines.lines(panel, size=(5.8, 4)), "F6_exact_borders", numbers, caption)
 
 # %% [markdown]
-# What does this do to the paper's phase change? At small $r$ it stands: one jump. From the point where the lines meet, the extra feature is lost
-# in two steps, a jump and a gradual fade, and only at $r = 1$ does the second step last to $p = 1$. The losses differ so little there, by a
-# percent of $V$ and less, that trained models do not show it: they stop before they have noticed.
+# What does this do to the paper's phase change? At small $r$ it stands: one jump. From the point where the lines meet, the extra feature is lost in
+# two steps, a jump and a gradual fade, and only at $r = 1$ does the second step last to $p = 1$. The losses differ so little there, by a percent of
+# $V$ and less (exercise 4), that we do not expect to see it in models trained on samples.
 #
 # <a id="three"></a>
 # ## 6 Three features in two dimensions
 #
 # With one more dimension there is a fourth candidate: the *other two* share a dimension, and the extra feature has one to itself. That costs
 # $p^2/3$ whatever $r$ is. So below the triple point the border between red and blue should be a vertical line at $r = 1$: the less important ones
-# are put together. Dark blue is a dimension at the cost of another feature, pale blue one that the other two made free by sharing.
+# share. In the maps, dark blue is a dimension at the cost of another feature, pale blue one that the other two made free by sharing. Cells with $p$
+# below 0.05 are not counted, because the two ways to share a dimension differ very little in loss there.
 
 # %%
 shared = geometry.interference(found["W 2"])[:, 0].reshape(square).numpy()  # of one of the other two
@@ -815,8 +824,9 @@ page.check("F7.vertical", turns_blue(2, (0.1, 0.2, 0.3, 0.4, 0.5)), control=slan
 # <a id="starts"></a>
 # ## 7 How often a single run finds it
 #
-# Descent ends in the nearest valley, which need not be the lowest. Here every cell of a coarser grid gets random starts only, and those are
-# counted that come within a hundredth of $V$ of the best loss of the cell. This is why the paper needs ten models per cell.
+# Descent ends in a valley near its start, which need not be the lowest. Here every cell of a coarser grid gets random starts only, and we count
+# those that come within a hundredth of $V$ of the best loss of the cell. Where they are few, one model per cell would not be enough; the paper
+# trains ten.
 
 
 # %%
@@ -890,9 +900,9 @@ page.save_figure(figure, "F30_loss_surfaces", numbers, caption)
 # %% [markdown]
 # Where is the lowest point of each surface? In the dense case it should be at equal weights, whose product is $1/2$.
 #
-# Is the confused feature real? Without a bias, the mean of the feature that is left out has to be paid for by the weights. With the bias free
-# that reason is gone, so we expect the antipodal pair instead. $2 w_1 w_2 / (w_1^2 + w_2^2)$ is 1 for the confused feature, 0 for one feature
-# alone and -1 for the antipodal pair.
+# Does the confused feature depend on the missing bias? Without a bias only the weights can produce anything like the mean of a feature that is left
+# out. With the bias free that reason is gone, so we expect the antipodal pair instead, and test it at three densities below 1.
+# $2 w_1 w_2 / (w_1^2 + w_2^2)$ is 1 for the confused feature, 0 for one feature alone and -1 for the antipodal pair.
 
 # %%
 lowest = {p: pairs[surface(p).argmin(), :, 0] for p in (1.0, 0.7, 0.8, 0.9, 0.1)}
@@ -921,16 +931,21 @@ page.check("F30.bias", alignment(free), control=confused)
 #
 # Write each answer in a new cell below the last one, after the page has run. Say what you expect before you run it.
 #
-# 1. *(5 minutes)* Derive the triple point. At which density do all three closed forms agree, if $r = 1$?
-#    <details><summary>Hint</summary>V = p/3 - p^2/4 on one side, 2 p^2 / 6 on the other.</details>
+# 1. *(5 minutes)* Derive the border $p = 4r/(2+5r)$ of section 1, and check it with `candidates` at an importance of your choice. What holds at
+#    $r = 1$?
+#    <details><summary>Hint</summary>On the border r V = (1 + r) p^2 / 6, with V = p/3 - p^2/4. Divide by p.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
-#    ignored_loss, pair_loss, dedicated_loss = candidates(torch.tensor(4 / 7), torch.tensor(1.0))
-#    assert torch.isclose(ignored_loss, pair_loss) and torch.isclose(pair_loss, dedicated_loss)
+#    chosen = torch.tensor(0.3)
+#    ignored_loss, pair_loss, dedicated_loss = candidates(4 * chosen / (2 + 5 * chosen), chosen)
+#    assert torch.isclose(ignored_loss, pair_loss) and pair_loss < dedicated_loss
+#    triple = candidates(torch.tensor(4 / 7), torch.tensor(1.0))
+#    assert torch.allclose(triple, triple[0])
 #    ```
 #
-#    $p/3 - p^2/4 = p^2/3$ gives $p = 4/7$. Above it superposition does not pay for equal features, below it does.
+#    $r(1/3 - p/4) = (1 + r)\,p/6$ gives $p = 4r/(2+5r)$. At $r = 1$ that is $4/7$, and all three losses agree. Above it superposition does not
+#    pay for equal features, below it does.
 #    </details>
 # 2. *(10 minutes)* Make the corner formula fail. Give `expected_loss` two orthogonal features. Why does it break, and what could one do?
 #    <details><summary>Hint</summary>Which number does `J` divide by?</details>
@@ -977,11 +992,12 @@ page.check("F30.bias", alignment(free), control=confused)
 # <a id="limits"></a>
 # ## 10 Limits
 #
-# - The optimum of a cell is the best of a list of descents, an upper bound. No start is known to be missing, and none can be excluded.
+# - The optimum of a cell is the best of a list of descents, and its loss an upper bound. There may be a better one that no start of the list
+#   leads to.
 # - Near the continuous border descents are slow, because the loss is nearly flat; lengths below a twentieth are not to be trusted there. Its
 #   position comes from the closed form and was checked along rays.
-# - Whether a third phase exists for three features in two dimensions was not looked for.
-# - The closed forms have no free norm or bias. `F6.border` says how far off that puts the borders.
+# - Whether three features in two dimensions have a third phase too was not tested.
+# - The closed forms have unit norms and fixed biases. The card of `F6.border` says how far that moves the borders.
 # - For three features the paper leaves out a candidate, the triangle. [Page 3](03_superposition_geometry.ipynb) shows where it wins.
 #
 # <a id="checked"></a>

@@ -71,14 +71,14 @@ def superposition_hypothesis() -> Figure:
     """C2: interference when one feature is active, ambiguity when several are, and the large sparse network a small dense one simulates."""
     figure, (one, several, networks) = panels(1, 3, size=(3.5, 3.9), width_ratios=(1, 1, 1.45))
     tips = _directions(90 + 72 * np.arange(5))
-    canvas(one, "one feature active: interference", "feature 1 is active; directions 2 and 5 see part\nof it (red), 3 and 4 its negative (grey)")
+    canvas(one, "one feature active: interference", "feature 1 is active; directions 2 and 5 see part\nof it (purple), 3 and 4 its negative (grey)")
     for i, tip in enumerate(tips[1:], 2):
         arrow(one, tip, CONTROL, f"{i}", width=1.1)
         shadow = (tips[0] @ tip) * tip
         one.plot(*zip(tips[0], shadow, strict=True), color=CONTROL, lw=0.8, ls=":", zorder=0)
         one.plot([0, shadow[0]], [0, shadow[1]], color=MARKED if i in (2, 5) else CONTROL, lw=5, alpha=0.8, solid_capstyle="butt", zorder=1)
     arrow(one, tips[0], OURS, "1")
-    canvas(several, "several active: ambiguity", "features 1 and 3 are active; their sum (red)\npoints along feature 2, which is not")
+    canvas(several, "several active: ambiguity", "features 1 and 3 are active; their sum (purple)\npoints along feature 2, which is not")
     for i, tip in enumerate(tips):
         colour, width = (OURS, 2.2) if i in (0, 2) else (CONTROL, 1.1)
         arrow(several, tip, colour, f"{i + 1}", width=width)
@@ -135,7 +135,7 @@ def _column(axes: Axes, x: float, values: Sequence[float], colour: str, name: st
 
 @styled
 def fates() -> Figure:
-    """C4: what can become of one feature more than there are dimensions: two features (grey) and an extra one (red) in a plane."""
+    """C4: what can become of one feature more than there are dimensions: two features (grey) and an extra one (purple) in a plane."""
     figure, axes = panels(1, 3, size=(3.3, 3.6))
     canvas(axes[0], "ignored", "the output is its mean;\nits whole variance is lost")
     canvas(axes[1], "dedicated, at another's cost", "a dimension of its own;\nfeature 2 is lost instead")
