@@ -656,7 +656,7 @@ def shorter_by_longer(task):
 
 
 path_p = torch.linspace(0.2, 0.98, 40, dtype=F64)  # every 0.02
-task = (path_p.repeat_interleave(len(followed)), followed.repeat(40), 4 * cfg.steps)
+task = (path_p.repeat_interleave(len(followed)), followed.repeat(40), 16 * cfg.steps)
 paths = memo.memo(shorter_by_longer, task)["ratio"].reshape(40, -1).T  # (importance, density)
 ratios = {f"r = {r:g}": row.numpy() for r, row in zip(followed.tolist(), paths, strict=True)}
 panel = lines.Panel(path_p.numpy(), ratios, "density p = 1 - S", "shorter weight / longer weight")
@@ -664,8 +664,7 @@ caption = (
     "The exact optimum of n = 2, m = 1: the shorter of the two weights divided by the longer, against "
     "density, for seven importances r. Follow a curve from the left: at small r one fall, to zero. At "
     "larger r it falls to a short weight first, which then shrinks gradually. Where it is short the loss "
-    "is nearly flat, descents have not converged, and small kinks mean nothing (r = 0.9 and 1, on the "
-    "right). The paper has no such figure."
+    "is nearly flat, so small kinks mean little. The paper has no such figure."
 )
 figure = lines.lines(panel, size=(6.4, 3.8))
 page.save_figure(figure, "F6_third_phase", {"p": path_p, "ratio": ratios}, caption)
