@@ -25,8 +25,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     number, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     try:
-        os.close(number)
-        with open(name, "wb") as file:
+        with open(number, "wb") as file:
             yield file
         os.chmod(name, 0o644)  # mkstemp's files are private
         os.replace(name, path)
@@ -43,24 +42,18 @@ def folder(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    old = partial.with_suffix(".old")
     try:
         yield partial
         partial.chmod(0o755)  # mkdtemp's folders are private
-        _swap(partial, path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _swap(new: Path, path: Path) -> None:
-    old = new.with_suffix(".old")
-    if path.exists():
-        path.rename(old)
-    try:
-        new.rename(path)
+        if path.exists():
+            path.rename(old)
+        partial.rename(path)
     finally:
         if old.exists() and not path.exists():  # interrupted between the two
             old.rename(path)
-    remove(old)
+        shutil.rmtree(partial, ignore_errors=True)
+        remove(old)
 
 
 def remove(path: Path) -> None:

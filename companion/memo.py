@@ -16,7 +16,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -76,14 +76,17 @@ def _entry(make: Callable, config: Any, fill: Callable[[Path], None]) -> Path:
     depends_on = fingerprint.of(make, config)
     key = source.digest(json.dumps(depends_on, sort_keys=True))[:16]
     entry = run.cache_root() / f"{make.__module__.rsplit('.', 1)[-1]}.{make.__name__}-{key}"
-    if not _intact(entry):
+    built = not _intact(entry)
+    if built:
         with _storage_trouble_named(entry.parent):
             entry.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{entry}.lock"):
                 if not _intact(entry):
                     _build(entry, depends_on, fill)
-            evict(run.cache_limit(), keep=entry)
-    _touch(entry)
+    with suppress(OSError):  # a cache that cannot be written is still read
+        os.utime(entry)  # its use, for `evict`
+    if built:
+        evict(run.cache_limit())
     made_with.append(json.loads((entry / "manifest.json").read_text(encoding="utf-8"))["made_with"])
     return entry
 
@@ -105,14 +108,9 @@ def _environment() -> dict[str, Any]:
     import torch
 
     versions = {"python": platform.python_version()} | {name: fingerprint.version(name) for name in fingerprint.COMPILED}
-    cpu = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
-    device = run.device()
-    return {"versions": versions, "cpu": cpu, "threads": torch.get_num_threads(), "device": device} | (
-        {"gpu": torch.cuda.get_device_name(device)} if device.startswith("cuda") else {}
-    )
-
-
-# --- errors ------------------------------------------------------------------------------------------------------
+    cpu, device = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}", run.device()
+    gpu = {"gpu": torch.cuda.get_device_name(device)} if device.startswith("cuda") else {}
+    return {"versions": versions, "cpu": cpu, "threads": torch.get_num_threads(), "device": device} | gpu
 
 
 @contextmanager
@@ -121,7 +119,7 @@ def _storage_trouble_named(root: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not _is_storage_trouble(error, root):
+        if not _is_storage_trouble(error, root.absolute()):
             raise
         raise run.SetupError(
             f"cannot write to the cache folder {root}: {error}. Free some space or make it writable, or set"
@@ -131,12 +129,12 @@ def _storage_trouble_named(root: Path) -> Iterator[None]:
 
 def _is_storage_trouble(error: Exception, root: Path) -> bool:
     """No space, or a refusal that names a path of the cache. safetensors reports a full disk in its text alone."""
-    full = (errno.ENOSPC, errno.EDQUOT)
-    if getattr(error, "errno", None) in full or f"os error {errno.ENOSPC}" in str(error):
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or f"os error {errno.ENOSPC}" in str(error):
         return True
-    named = getattr(error, "filename", None)
-    inside = isinstance(named, (str, os.PathLike)) and Path(named).absolute().is_relative_to(root.absolute())
-    return isinstance(error, OSError) and (inside or (named is not None and Path(root).absolute().is_relative_to(Path(named).absolute())))
+    if not isinstance(error, OSError) or not isinstance(error.filename, (str, os.PathLike)):
+        return False
+    named = Path(error.filename).absolute()
+    return named.is_relative_to(root) or root.is_relative_to(named)
 
 
 # --- what is in the cache ----------------------------------------------------------------------------------------
@@ -160,51 +158,28 @@ def _sums(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): source.digest(path.read_bytes()) for path in held}
 
 
-def _touch(entry: Path) -> None:
-    """Note the use of an entry, by the time of its folder; a cache that cannot be written is still read."""
-    try:
-        os.utime(entry)
-    except OSError:
-        log.debug("companion: the use of %s could not be noted", entry)
-
-
-def evict(limit: float, keep: Path | None = None) -> list[str]:
+def evict(limit: float) -> list[str]:
     """Remove the entries used longest ago until the cache holds at most `limit` bytes; names of what was removed.
 
-    Entries used within the last `RECENT` seconds, those being built and `keep` stay. Any number of processes may evict at once.
+    Entries used within the last `RECENT` seconds and those being built stay. Any number of processes may evict at once.
     """
-    entries = [(used, size, path) for path in _entries() if (used := _used(path)) is not None and (size := _size(path)) is not None]
-    total, removed = sum(size for _, size, _ in entries), []
-    for used, size, path in sorted(entries):
-        if total <= limit:
-            break
-        if path != keep and used < time.time() - RECENT and _remove(path):
+    used = []
+    for path in _entries():
+        with suppress(OSError):  # another process evicted it
+            used.append((path.stat().st_mtime, sum(file.stat().st_size for file in path.rglob("*") if file.is_file()), path))
+    total, removed = sum(size for _, size, _ in used), []
+    for last, size, path in sorted(used):
+        if total > limit and last < time.time() - RECENT and _remove(path):
             total -= size
             removed.append(path.name)
     if removed:
-        log.warning(
-            "companion: the cache held more than %.3g GB (COMPANION_CACHE_GB); removed %d entries not used lately.", limit / 1e9, len(removed)
-        )
+        message = "companion: the cache held more than %.3g GB (COMPANION_CACHE_GB); removed %d entries not used lately."
+        log.warning(message, limit / 1e9, len(removed))
     return removed
 
 
 def _entries() -> list[Path]:
-    root = run.cache_root()
-    return [path.parent for path in root.glob("*/manifest.json") if not path.parent.name.startswith(".")] if root.is_dir() else []
-
-
-def _used(path: Path) -> float | None:
-    try:
-        return path.stat().st_mtime
-    except OSError:  # another process evicted it
-        return None
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    except OSError:
-        return None
+    return [path.parent for path in run.cache_root().glob("*/manifest.json") if not path.parent.name.startswith(".")]
 
 
 def _remove(path: Path) -> bool:

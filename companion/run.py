@@ -1,6 +1,6 @@
 """Where a notebook runs: its profile, its device, its random generators, its folders.
 
-This is the only module that reads the environment:
+This is the only module that reads the environment. A value that is not known or not a number is a SetupError.
 
     COMPANION_PROFILE    quick | laptop (default) | paper: which row of a notebook's parameters is used
     COMPANION_DEVICE     a torch device name; default cuda at `paper`, cpu otherwise
@@ -18,7 +18,6 @@ from typing import TypeVar
 
 Row = TypeVar("Row")
 PROFILES = ("quick", "laptop", "paper")
-OUTPUTS = ("here", "figures", "record", "again")
 
 
 class SetupError(RuntimeError):
@@ -26,22 +25,19 @@ class SetupError(RuntimeError):
 
 
 def profile() -> str:
-    """The profile in force.
-
-    Raises:
-        SetupError: COMPANION_PROFILE names none of `PROFILES`.
-    """
+    """The profile in force: one of `PROFILES`."""
     return _one_of("COMPANION_PROFILE", PROFILES, "laptop")
 
 
 def output() -> str:
     """What a page may write: `here`, run by hand, pictures into figures/here; `figures`, the tracked pictures; `record`, the
-    record too; `again`, a second run with another seed, into figures/again.
+    record too; `again`, a second run with another seed, into figures/again."""
+    return _one_of("COMPANION_OUTPUT", ("here", "figures", "record", "again"), "here")
 
-    Raises:
-        SetupError: COMPANION_OUTPUT names none of `OUTPUTS`.
-    """
-    return _one_of("COMPANION_OUTPUT", OUTPUTS, "here")
+
+def subject_source() -> str:
+    """Where offline subject models come from: `shipped` with the package, or with `train` trained on this machine."""
+    return _one_of("COMPANION_SUBJECT", ("shipped", "train"), "shipped")
 
 
 def _one_of(variable: str, names: tuple[str, ...], default: str) -> str:
@@ -52,22 +48,13 @@ def _one_of(variable: str, names: tuple[str, ...], default: str) -> str:
 
 
 def choose(*, quick: Row, laptop: Row, paper: Row) -> Row:
-    """The row of a notebook's three-row parameter table that this run uses.
-
-    Raises:
-        SetupError: unknown profile, or `paper` on a machine without a CUDA device.
-    """
-    name = profile()
+    """The row of a notebook's three-row parameter table that this run uses."""
     device()  # says now, not after ten cells, that the machine cannot do it
-    return {"quick": quick, "laptop": laptop, "paper": paper}[name]
+    return {"quick": quick, "laptop": laptop, "paper": paper}[profile()]
 
 
 def device() -> str:
-    """Device name for tensors: COMPANION_DEVICE, else cuda at `paper` and cpu elsewhere.
-
-    Raises:
-        SetupError: a CUDA device is asked for (by name or by the profile) and torch sees none.
-    """
+    """Device name for tensors; a CUDA device that is asked for, by name or by the profile, and that torch does not see is a SetupError."""
     import torch
 
     name = os.environ.get("COMPANION_DEVICE") or ("cuda" if profile() == "paper" else "cpu")
@@ -77,15 +64,6 @@ def device() -> str:
             " (in Colab: Runtime > Change runtime type), or use COMPANION_PROFILE=laptop."
         )
     return name
-
-
-def subject_source() -> str:
-    """Where offline subject models come from: "shipped" with the package, or with COMPANION_SUBJECT=train trained on this machine.
-
-    Raises:
-        SetupError: COMPANION_SUBJECT is neither.
-    """
-    return _one_of("COMPANION_SUBJECT", ("shipped", "train"), "shipped")
 
 
 def generator(seed: int, *names: str | int, device: str = "cpu"):
@@ -102,11 +80,7 @@ def generator(seed: int, *names: str | int, device: str = "cpu"):
 
 
 def seed_shift() -> int:
-    """COMPANION_SEED.
-
-    Raises:
-        SetupError: it is not a whole number.
-    """
+    """COMPANION_SEED."""
     return int(_number("COMPANION_SEED", "0", int))
 
 
@@ -119,11 +93,7 @@ def cache_root() -> Path:
 
 
 def cache_limit() -> float:
-    """Bytes that the cache folder may hold: COMPANION_CACHE_GB, 20 gigabytes by default.
-
-    Raises:
-        SetupError: it is not a number.
-    """
+    """Bytes that the cache folder may hold."""
     return 1e9 * _number("COMPANION_CACHE_GB", "20", float)
 
 
@@ -137,8 +107,5 @@ def _number(variable: str, default: str, kind: type):
 
 def project_root() -> Path:
     """The folder that holds `notebooks` and `companion`: the nearest above the working folder, else that folder itself."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "notebooks").is_dir() and (folder / "companion").is_dir():
-            return folder
-    return here
+    above = (Path.cwd(), *Path.cwd().parents)
+    return next((folder for folder in above if (folder / "notebooks").is_dir() and (folder / "companion").is_dir()), Path.cwd())

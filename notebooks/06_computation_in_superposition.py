@@ -3,22 +3,24 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/06_computation_in_superposition.ipynb)
 #
-# **Claim.** With a relu on the hidden layer the neurons mean something. A sparse model does not only store more features than it has neurons, it
-# computes with them: the absolute value of more features than its neurons could serve one by one.
+# **Pages**
 #
-# Paper: Elhage et al., *Toy Models of Superposition* (2022), sections ["Superposition in a Privileged
+# A network can do more with rare features than store them. On this page a layer of neurons computes the absolute value of many more features
+# than its neurons could serve one by one, and you see which neurons work for one feature and which are shared. You also see why published
+# replications of the paper's largest figure stop short of it: outputs die early in training, and a model full of dead outputs also looks as
+# if it were shared.
+#
+# **You will** build a network of the absolute value and train it with a plain loop · watch neurons change from one feature to several as features
+# become rare · train forty neurons on a hundred features and compare the loss with a network built by hand · keep outputs alive in training.
+#
+# **Needs** a little PyTorch; what [page 1](01_demonstrating_superposition.ipynb) says about features and sparsity helps. **Takes** five minutes on
+# two cores (the `laptop` profile; others: [start here](00_start_here.ipynb#profiles)), and seconds when what was trained is in the cache.
+#
+# **Paper** Elhage et al., *Toy Models of Superposition* (2022), sections ["Superposition in a Privileged
 # Basis"](https://transformer-circuits.pub/2022/toy_model/index.html#privileged-basis) and ["Computation in
-# Superposition"](https://transformer-circuits.pub/2022/toy_model/index.html#computation), and the appendix on nonlinear compression.
+# Superposition"](https://transformer-circuits.pub/2022/toy_model/index.html#computation).
 #
-# **Difference to the paper.**
-# - Above every model of the large figure stands its loss, in units of an explicit model that uses no superposition. Where that is more than one,
-#   training has not found the best model. Replications of this figure are in that state at the sparse densities, and here is why.
-# - Everything said about trained models is measured on five seeds with random starts. Models trained from the explicit one stand beside them as a
-#   reference, and are called so.
-# - Samples are weighted, so that rare features are seen, and an output that has died is revived. Neither changes what an optimum is.
-# - The asymmetric motif is found by a detector, with its hit rate over five times a hundred models, where the paper shows one.
-#
-# **Time.** `quick` seconds, `laptop` about two minutes on one core, `paper` a GPU and some ten minutes. Memory below 1 GB.
+# **On this page**
 
 # %% tags=["skip-execution"]
 import importlib.metadata
@@ -38,9 +40,11 @@ import torch
 
 from companion import claims, memo, run
 from companion.plots import neurons as plots
-from companion.plots import toy
+from companion.plots import widgets
 from companion.toy import computing, data, geometry, model, train
 from companion.toy.computing import Weights
+
+claims.opening("06_computation_in_superposition")
 
 
 # %% tags=["parameters"]
@@ -49,115 +53,315 @@ class Config:
     seeds: int  # of everything that is trained
     restarts: int  # models of each density and seed of the tied figure
     tied_steps: int
-    features: int  # n of the large model of the absolute value
+    small_steps: int  # of the models of three and of six features
+    features: int  # n of the large model
     hidden: int  # m
     densities: tuple[float, ...]
-    shown: float  # density whose neurons are drawn large
     steps: int  # of each of the two rounds of training
-    plain_steps: int  # of the control that trains as replications do
-    models: int  # small models per seed in which the motif is searched
-    small_steps: int
     samples: int  # fresh ones, for every loss that is compared
 
 
 levels = (1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 cfg = run.choose(
-    quick=Config(2, 6, 200, 30, 12, (1, 0.03, 0.003), 0.03, 250, 60, models=20, small_steps=600, samples=2048),
-    laptop=Config(5, 48, 2000, 100, 40, levels, 0.03, 1500, 800, models=100, small_steps=2000, samples=40_960),
-    paper=Config(5, 1000, 10_000, 100, 40, levels, 0.03, 20_000, 4000, models=1000, small_steps=10_000, samples=400_000),
+    quick=Config(2, 6, 200, 600, 30, 12, densities=(1, 0.03, 0.003), steps=250, samples=2048),
+    laptop=Config(5, 48, 2000, 2000, 100, 40, densities=levels, steps=1500, samples=40_960),
+    paper=Config(5, 1000, 10_000, 10_000, 100, 40, densities=levels, steps=20_000, samples=400_000),
 )
 page = claims.Page("06_computation_in_superposition", cfg)
 tied_densities = (1, 0.35, 0.15, 0.12, 0.06, 0.03)
 cfg
 
 # %% [markdown]
-# ## Two models
+# <a id="data"></a>
+# ## 1 Data
 #
-# The first stores, with one matrix for both layers; the second computes the absolute value of features that may be negative:
+# The paper's features are independent numbers. Feature $i$ is absent ($x_i = 0$) with probability $S$, the *sparsity*, and present with
+# probability $p = 1 - S$, the *density*. A present feature is uniform between 0 and 1 where the network is to give it back. Where the network
+# is to compute $|x|$ the feature also has a sign, and is uniform between $-1$ and 1.
 #
-# $$x' = \mathrm{relu}(W\,\mathrm{relu}(W^\top x) + b), \qquad y' = \mathrm{relu}(W_2\,\mathrm{relu}(W_1^\top x) + b), \quad \text{target } |x| .$$
+# What differs from the paper on this page:
 #
-# Row $i$ of $W_1$ is what feature $i$ gives to the neurons, row $i$ of $W_2$ what the neurons give to output $i$. Without biases in the hidden
-# layer a neuron can be scaled, $\mathrm{relu}(cz) = c\,\mathrm{relu}(z)$, so pictures show neurons whose largest incoming weight is one.
+# - Above every model of the large figure stands its loss, in units of the loss of a network built by hand that uses no superposition.
+# - What is said about training is measured on five seeds with random starts.
+# - Rare features are sampled more often and weighted down, and outputs that stopped working are brought back during training. Sections 3 and
+#   8 say how and why; neither changes which model is best.
 
 
 # %%
-def by_the_formula(W1, W2, b, x):  # one model (F, H), (F, H), (F,), one sample (F,)
-    neurons = torch.stack([torch.relu(sum(W1[i, a] * x[i] for i in range(len(x)))) for a in range(W1.shape[1])])
-    return torch.stack([torch.relu(sum(W2[i, a] * neurons[a] for a in range(len(neurons))) + b[i]) for i in range(len(x))])
+def sample(batch, n, p, generator, signed):
+    present = torch.rand(batch, n, generator=generator) < p
+    size = present * torch.rand(batch, n, generator=generator)  # (batch, n)
+    sign = 2 * torch.randint(2, (batch, n), generator=generator) - 1
+    return size * sign if signed else size
 
 
-stream = run.generator(0, "check")
-small = computing.Config(5, 4)
-weights = Weights(*(torch.randn(shape, generator=stream, dtype=torch.float64) for shape in ((1, 5, 4), (1, 5, 4), (1, 5))))
-x = torch.rand(1, 1, 5, generator=stream, dtype=torch.float64) * 2 - 1
-one = by_the_formula(*(t[0] for t in weights), x[0, 0])
-assert torch.allclose(computing.forward(weights, x)[0, 0], one)
-assert torch.allclose(computing.forward(computing.rescaled(weights), x)[0, 0], one)
+sample(4, 6, p=0.3, generator=run.generator(0, "look"), signed=True)
 
 # %% [markdown]
-# ### Samples that are worth their time
+# <a id="model"></a>
+# ## 2 Model
 #
-# With a hundred features of density one in a thousand, most samples are empty, and in most of the others the active feature hardly matters. Each
-# sample therefore has one feature switched on by hand, chosen with probability $q_i$, and is weighted by how much more often that made it appear:
+# There is a relu on the hidden layer, so its $m$ numbers are *neurons*: each is on or off.
 #
-# $$w = \frac{P(x)}{Q(x)} = \frac{p}{\sum_{j\ \text{active}} q_j} .$$
+# $$h = \mathrm{relu}(W_1^\top x), \qquad y' = \mathrm{relu}(W_2\, h + b), \qquad \text{target } y = |x| .$$
 #
-# The empty sample is added exactly. The loss must come out as with plain sampling, and the gradient written by hand as autograd has it:
+# Row $i$ of $W_1$ is what feature $i$ gives to the neurons, and row $i$ of $W_2$ is what the neurons give to output $i$. (The paper's $W_1$
+# is the transpose of ours.) One feature needs two neurons: $|x| = \mathrm{relu}(x) + \mathrm{relu}(-x)$, one neuron that listens to $x$ and
+# one that listens to $-x$. With these weights, set by hand, the network is exact:
+
 
 # %%
-p, importance = torch.tensor([0.3], dtype=torch.float64), 0.8 ** torch.arange(5, dtype=torch.float64)
-uniforms = data.Uniforms(*(u.double() for u in data.draw(5, 100_000, stream)))
-sizes = data.plain(uniforms, p)
-signed = sizes * (2.0 * (torch.rand(sizes.shape, generator=stream) < 0.5) - 1)
-losses = ((computing.forward(weights, signed) - sizes).square() * importance).sum(-1)[0]
-weighted = computing.sampled_loss(small, Weights(*(t.float() for t in weights)), p, importance, stream, 100_000)
-noise = (losses.var() / len(losses) + weighted.error[0] ** 2).sqrt()
-assert abs(losses.mean() - weighted.loss[0]) < 4 * noise
+def forward(W1, W2, b, x):
+    h = torch.relu(x @ W1)  # (batch, m), the neurons
+    return torch.relu(h @ W2.T + b)  # (batch, n), the outputs
+
+
+x = torch.tensor([[-0.5], [0.25]])
+pair = torch.tensor([[1.0, -1.0]])  # (one feature, two neurons)
+assert torch.equal(forward(pair, pair.abs(), torch.zeros(1), x), x.abs())
 
 # %% [markdown]
-# The gradient, for weights that are free and for a batch of its own:
+# <a id="training"></a>
+# ## 3 Training
+#
+# The loss is the squared error, weighted by how much each feature matters: $L = \mathbb{E} \sum_i I_i\, (y'_i - |x_i|)^2$. The outgoing
+# weights start as $W_2 = |W_1|$: every neuron begins by speaking for the features it listens to, whatever their sign.
+
 
 # %%
-batch = computing.draw(small, importance, 64, stream)
-batch = batch._replace(uniform=batch.uniform.double(), sign=batch.sign.double(), chance=batch.chance.double())
-free = [t.clone().requires_grad_() for t in weights]
-by_autograd = torch.autograd.grad(computing.batch_loss(Weights(*free), batch, p, importance)[0].sum(), free)
-assert all(torch.allclose(a, c, atol=1e-12) for a, c in zip(computing.gradient(weights, batch, p, importance), by_autograd, strict=True))
-{"plain": losses.mean().item(), "weighted": weighted.loss[0].item()}
+def train_by_loop(n, m, p, importance, seed, steps=1200):
+    generator = run.generator(seed, "plain loop")
+    W1 = ((2 / (n + m)) ** 0.5 * torch.randn(n, m, generator=generator)).requires_grad_()  # (n, m)
+    W2 = W1.detach().abs().requires_grad_()  # (n, m)
+    b = torch.zeros(n, requires_grad=True)
+    adam = torch.optim.Adam([W1, W2, b], lr=0.02)
+    decay = torch.optim.lr_scheduler.LinearLR(adam, 1, 0, steps)
+    for _ in range(steps):
+        x = sample(64, n, p, generator, signed=True)
+        loss = (importance * (forward(W1, W2, b, x) - x.abs()).square()).sum(-1).mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        decay.step()
+    return W1.detach(), W2.detach(), b.detach(), loss.item()
+
 
 # %% [markdown]
-# ### Reading a stack plot
+# Three features, six neurons, every feature always present ($p = 1$). That is exactly room for two neurons per feature, so training should
+# find the network of section 2 three times over. A neuron can be scaled, $\mathrm{relu}(cz) = c\,\mathrm{relu}(z)$ for $c > 0$, so the
+# weights are shown with every neuron's largest incoming weight set to one. Each column of the table below is a neuron: look for one $+1$ and
+# one $-1$ in each row. Some starts get stuck before all pairs are there, so this is the best of four.
+
+# %%
+runs = [train_by_loop(3, 6, p=1.0, importance=torch.ones(3), seed=seed) for seed in range(4)]
+W1, W2, b, loss = min(runs, key=lambda trained: trained[-1])
+assert loss < 1e-3
+(W1 / W1.abs().amax(0)).round(decimals=2)  # (features, neurons)
+
+# %% [markdown]
+# ### The same, faster
 #
-# A neuron is a column, a weight a rectangle; negative weights hang below the axis. The three pictures below are the same eight numbers: three
-# features in two neurons, which is what the tied model makes of a moderately sparse world.
+# `companion.toy.computing` trains many such models at once, and differs from the loop in how it computes. Its gradient is written by hand. It
+# divides the loss by the variance of a feature, $V(p) = p/3 - p^2/4$, so that sparse models learn as fast as dense ones. And it does not
+# waste samples. With a hundred features of density one in a thousand most samples are empty, so in each sample one feature is switched on by
+# hand, chosen with probability $q_i$, and the sample is weighted by how much more often that made it appear:
+#
+# $$w = \frac{P(x)}{Q(x)} = \frac{p}{\sum_{j\ \text{present}} q_j} .$$
+#
+# The empty sample is added exactly. None of this may change the model's outputs or the expected loss. Outputs first, with weights drawn at
+# random, then the loss from weighted samples against the loss from plain ones:
+
+# %%
+generator = run.generator(0, "check")
+weights = Weights(*(torch.randn(shape, generator=generator) for shape in ((1, 5, 4), (1, 5, 4), (1, 5))))
+x = sample(100_000, 5, 0.3, generator, signed=True)
+y = forward(weights.W1[0], weights.W2[0], weights.b[0], x)
+assert torch.allclose(computing.forward(weights, x[None])[0], y, atol=1e-5)
+
+importance, p = 0.8 ** torch.arange(5), torch.tensor([0.3])
+plain = (importance * (y - x.abs()).square()).sum(-1)
+weighted = computing.sampled_loss(computing.Config(5, 4), weights, p, importance, generator, 100_000)
+assert abs(plain.mean() - weighted.loss[0]) < 4 * (plain.var() / len(plain) + weighted.error[0] ** 2).sqrt()
+{"loss from plain samples": plain.mean().item(), "from weighted samples": weighted.loss.item()}
+
+# %% [markdown]
+# The gradient by hand must be the one that autograd finds. And from the same four starts the fast form must reach what the loop reaches: a
+# loss that is as good as zero.
+
+# %%
+batch = computing.draw(computing.Config(5, 4), importance, 64, generator)
+free = Weights(*(t.clone().requires_grad_() for t in weights))
+by_autograd = torch.autograd.grad(computing.batch_loss(free, batch, p, importance)[0].sum(), free)
+by_hand = computing.gradient(weights, batch, p, importance)
+assert all(torch.allclose(a, c, rtol=1e-3, atol=1e-4) for a, c in zip(by_hand, by_autograd, strict=True))
+
+three, dense = computing.Config(3, 6), torch.ones(4)  # one density per model
+start = computing.initial(three, [run.generator(seed, "plain loop") for seed in range(4)])
+schedule = train.Schedule(1200, 64, 0.02)
+fast = computing.fit(three, start, dense, torch.ones(3), schedule, run.generator(0, "fast"))
+reached = computing.sampled_loss(three, fast, dense, torch.ones(3), run.generator(0, "test"), 8192).loss
+assert reached.min() < 1e-3
+{"loop": [trained[-1] for trained in runs], "fast": reached.tolist()}
+
+# %% [markdown]
+# <a id="pairs"></a>
+# ## 4 One feature, two neurons
+#
+# Weights of neurons are easier to read as *stacks* than as a table. A neuron is a column, and a weight is a rectangle of that height.
+# Negative weights hang below the axis. The three pictures show the same six numbers, three features in two neurons, which you will meet again
+# in section 7.
 
 # %%
 example = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0]]) * 0.8
 figure = plots.explainer(example)
-page.save_figure(figure, "F24_three_views", {"W": example})
-
+caption = (
+    "One matrix of weights in three forms. Look at neuron 0 in the middle: features 0 and 1 stand above"
+    " the axis and feature 2 hangs below it, because its weight is negative. Set by hand (n = 3"
+    " features, m = 2 neurons); the paper explains its stacks in the same way."
+)
+page.save_figure(figure, "F24_three_views", {"W": example}, caption)
 
 # %% [markdown]
-# ## The relu gives the neurons meaning
+# Now sixteen starts for each seed, to see how reliably training finds the pairs. For comparison, *six* features are trained in the same six
+# neurons, twice. If all are always present, there is room for three pairs and the other three features must be dropped. If only one in ten is
+# present, sharing the neurons may be better, and then the pairs should be gone.
+
+
+# %%
+def train_many(cfg, config, name, models, p, rate, importance):
+    """Models from random starts, `models` for each seed, and their losses on fresh samples."""
+    parts = []
+    for seed in range(cfg.seeds):
+        start = computing.initial(config, [run.generator(seed, name, k) for k in range(models)])
+        density, device = torch.full((models,), p), run.device()
+        schedule = train.Schedule(cfg.small_steps, 64, rate)
+        generator = run.generator(seed, name, device=device)
+        fitted = computing.fit(config, start, density, importance, schedule, generator)
+        test = run.generator(seed, "test", device=device)
+        loss = computing.sampled_loss(config, fitted, density, importance, test, 8192).loss
+        parts.append(computing.rescaled(fitted)._asdict() | {"loss": loss, "start": start.W1})
+    stacked = {key: torch.stack([part[key] for part in parts]) for key in parts[0]}  # (seeds, models, ...)
+    return {f"{name} {key}": values for key, values in stacked.items()}
+
+
+def train_small(cfg):
+    """Six neurons: three features, dense; six features of falling importance, dense and sparse."""
+    falling, six = 0.7 ** torch.arange(6.0), computing.Config(6, 6)
+    return (
+        train_many(cfg, computing.Config(3, 6), "dense", 16, 1.0, 0.02, torch.ones(3))
+        | train_many(cfg, six, "six dense", 16, 1.0, 0.02, falling)
+        | train_many(cfg, six, "six sparse", 16, 0.1, 0.02, falling)
+    )
+
+
+few = memo.memo(train_small, cfg)
+
+# %% [markdown]
+# The model of three features with the lowest loss of sixteen starts, its neurons sorted by feature. Every neuron should have one rectangle on
+# the left and one, of the same colour, on the right.
+
+# %%
+best = few["dense loss"][0].argmin()
+W1, W2 = few["dense W1"][0, best], few["dense W2"][0, best]
+order = torch.argsort(W1.abs().argmax(0) * 4 - W1.sum(0).sign())  # by feature, + before -
+W1, W2 = W1[:, order], W2[:, order]
+figure = plots.absolute_value(W1.numpy(), W2.numpy())
+caption = (
+    "Look at the left panel: each feature has one neuron above the axis and one below it, and the next"
+    f" panel adds both to its output. n = 3, m = 6, p = 1, batch 64, {cfg.small_steps:,} steps, lowest"
+    " loss of sixteen starts of one seed. The paper's figure shows the same six neurons."
+)
+numbers = {"W1": W1, "W2": W2, "losses": few["dense loss"][0].sort().values}
+page.save_figure(figure, "F26_absolute_value", numbers, caption)
+
+# %% [markdown]
+# How often does a start end like this? The share of sixteen starts is measured for each seed; most should. The check compares it with the
+# sparse models of six features. They too could have three pairs in their six neurons, and the dense ones among them often do.
+
+
+# %%
+def complete(W1):
+    """Share of models whose neurons come in pairs, one + and one - for a feature, others below .05."""
+    W1 = W1 / W1.abs().amax(-2, keepdim=True)
+    own = W1.abs() > 0.95
+    pairs = ((W1 > 0.95).sum(-1) == 1) & ((W1 < -0.95).sum(-1) == 1)  # (..., features)
+    alone = torch.where(own, 0.0, W1.abs()).amax((-2, -1)) < 0.05
+    return ((pairs.sum(-1) == W1.shape[-1] // 2) & alone).double().mean(-1)
+
+
+page.check(
+    "F26.found",
+    complete(few["dense W1"]),
+    control={"six features in the same six neurons, one in ten present": complete(few["six sparse W1"])},
+)
+{"three pairs in dense models of six features": complete(few["six dense W1"]).tolist()}
+
+# %% [markdown]
+# Most starts end with one positive and one negative neuron per feature; the others lack one half of one feature. Among sparse models of six
+# features none does. Next you see why dense models prefer complete pairs.
 #
-# A model without hidden relu can rotate its hidden space freely. With the relu some directions are special, the neurons themselves, and $W$ becomes
-# readable. Ten features of importance $0.75^i$ share five hidden dimensions; of many starts at each density the lowest loss is kept.
+# <a id="second"></a>
+# ## 5 The second neuron is worth four times the first
+#
+# With one neuron, $y' = \mathrm{relu}(a\,\mathrm{relu}(x) + b)$ must answer every negative $x$ with a constant. Its loss is a quadratic in
+# $a$ and $b$. With probability $p/2$ the feature is positive, with $p/2$ negative, and with $1 - p$ absent:
+#
+# $$L = \tfrac p2\Big[\tfrac{(a-1)^2}{3} + (a-1)b + b^2\Big] + \tfrac p2\Big[\tfrac13 - b + b^2\Big] + (1-p)\,b^2 .$$
+#
+# Its minimum stands between $V(p) = p/3 - p^2/4$ without a neuron and 0 with two. If the second neuron gains more than the first, a dense
+# network with forty neurons should serve twenty features completely, rather than forty features by half.
+
+
+# %%
+def one_neuron(p):
+    """Least loss of one feature with one neuron: the quadratic c - 2 g.z + z.H z in z = (a, b), minimised."""
+    H = np.array([[p / 6, p / 4], [p / 4, 1.0]])
+    g = np.array([p / 6, p / 2])
+    return float(p / 3 - g @ np.linalg.solve(H, g))
+
+
+half = Weights(torch.ones(1, 1, 1), torch.full((1, 1, 1), 0.4), torch.full((1, 1), 0.4))  # best a, b
+one, generator = torch.ones(1), run.generator(0, "half")
+sampled = computing.sampled_loss(computing.Config(1, 1), half, one, one, generator, 50_000)
+assert abs(sampled.loss[0] - one_neuron(1.0)) < 4 * sampled.error[0]
+
+without = 1 / 3 - 1 / 4  # V(1), the loss without a neuron
+gains = {"first neuron": without - one_neuron(1.0), "second neuron": one_neuron(1.0)}
+assert abs(gains["second neuron"] / gains["first neuron"] - 4) < 1e-9
+gains
+
+# %% [markdown]
+# <a id="basis"></a>
+# ## 6 Why neurons can be read
+#
+# Now a model that stores features, with one matrix for both layers and features between 0 and 1:
+#
+# $$x' = \mathrm{relu}(W\, \mathrm{relu}(W^\top x) + b) .$$
+#
+# Compare it with the model of [page 1](01_demonstrating_superposition.ipynb), which has no relu on the hidden layer. There the hidden space
+# can be rotated, $W \to WR$, and nothing changes in the output, so single hidden dimensions mean nothing. A relu acts on each dimension by
+# itself, and rotations do matter. The paper calls such a basis *privileged*. We expect features to line up with neurons.
+#
+# Ten features of importance $0.75^i$ share five hidden dimensions. Many starts are trained at each of six densities, and for each density and
+# seed the one of lowest loss is kept.
 
 
 # %%
 def train_tied(cfg):
-    """The best of many restarts for each density and seed, what it started from, and a relu-output model for each seed."""
+    """The best of many restarts for each density and seed, its start, and a relu-output model per seed."""
     config, importance = computing.Config(10, 5, tied=True), 0.75 ** torch.arange(10.0)
     p = torch.tensor(tied_densities).repeat(cfg.restarts)
     best, first = [], []
     for seed in range(cfg.seeds):
         start = computing.initial(config, [run.generator(seed, "tied", k) for k in range(cfg.restarts)])
         start = Weights(*(0.5 * t.repeat_interleave(len(tied_densities), 0) for t in start))
-        schedule = train.Schedule(cfg.tied_steps, 64, 0.02)
-        fitted = computing.fit(config, start, p, importance, schedule, run.generator(seed, "tied", device=run.device()))
-        loss = computing.sampled_loss(config, fitted, p, importance, run.generator(seed, "test", device=run.device()), cfg.samples // 4).loss
-        winner = loss.unflatten(0, (cfg.restarts, -1)).argmin(0) * len(tied_densities) + torch.arange(len(tied_densities))
+        schedule, device = train.Schedule(cfg.tied_steps, 64, 0.02), run.device()
+        generator = run.generator(seed, "tied", device=device)
+        fitted = computing.fit(config, start, p, importance, schedule, generator)
+        test = run.generator(seed, "test", device=device)
+        loss = computing.sampled_loss(config, fitted, p, importance, test, cfg.samples // 4).loss
+        densities = len(tied_densities)
+        winner = loss.view(cfg.restarts, densities).argmin(0) * densities + torch.arange(densities)
         best.append(fitted.at(winner))
         first.append(start.W1[winner])
     output = train.fit(
@@ -171,345 +375,349 @@ def train_tied(cfg):
 
 
 tied = memo.memo(train_tied, cfg)
-W = tied["W"]  # (seeds, densities, F, H)
+W = tied["W"]  # (seeds, densities, features, neurons)
 
 # %% [markdown]
-# First without sparsity. Both models keep the five most important features; only the one with hidden relu gives each of them a neuron.
+# First without sparsity. Both models should keep the five most important features. Only the one with the hidden relu should give each a
+# neuron.
 
 # %%
-figure = plots.weight_maps([("relu on the output", tied["output"][0].numpy()), ("relu on the hidden layer", W[0, 0].numpy())])
-page.save_figure(figure, "F23_privileged_basis", {"relu output": tied["output"][0], "relu hidden": W[0, 0]})
-
+output, hidden = tied["output"][0], W[0, 0]
+figure = plots.weight_maps([("relu on the output", output.numpy()), ("hidden relu", hidden.numpy())])
+caption = (
+    "Look at the upper five rows. Without a hidden relu (left) each of the five features is spread over"
+    " all dimensions; with it (right) each has one neuron. n = 10, m = 5, importance 0.75^i, p = 1,"
+    f" {cfg.tied_steps:,} steps (left half as many); right the best of {cfg.restarts} starts of one seed."
+    " The paper's figure shows the same contrast."
+)
+page.save_figure(figure, "F23_privileged_basis", {"relu output": output, "relu hidden": hidden}, caption)
 
 # %% [markdown]
-# How much of a feature lies on its main neuron, at the least aligned of the five, is one number per model.
+# One number per model says how well features line up: the largest weight of a feature as a share of its norm, for the worst of the five. It
+# is 1 if every feature has a neuron of its own. The comparison is the model without hidden relu.
 
 
 # %%
 def alignment(W):
-    """Largest weight of a feature as a share of its norm, for the least aligned of the five most important features."""
+    """Largest weight of a feature as a share of its norm, for the least aligned of the first five."""
     return (W.abs().amax(-1) / W.norm(dim=-1).clamp_min(1e-9))[..., :5].amin(-1)
 
 
-# %% [markdown]
-# The control is the same number where nothing ties a feature to the basis.
+page.check(
+    "F23.basis",
+    alignment(W[:, 0]),
+    control={"the same features in a model whose relu is on the output": alignment(tied["output"])},
+)
 
-# %%
-page.check("F23.basis", alignment(W[:, 0]), control={"the same features in a model whose relu is on the output": alignment(tied["output"])})
-
 # %% [markdown]
-# ## Six regimes
+# The hidden relu aligns features with neurons for every seed. From here on a single neuron can be looked at and named.
 #
-# As features become sparse, neurons stop being monosemantic, one after the other and not all at once. The colour of a rectangle is the interference
-# its feature suffers, $\sum_{j \ne i} (\hat W_i \cdot W_j)^2$, the tint behind a neuron whether it responds to one feature or to several.
+# <a id="regimes"></a>
+# ## 7 Six regimes
+#
+# What happens to the neurons as features become rare? A neuron that responds to one feature is called *monosemantic*, one that responds to
+# several *polysemantic*. We expect neurons to change from one to the other a few at a time. Two things are drawn beside the weights. The
+# colour of a rectangle is the interference that its feature suffers, $\sum_{j \ne i} (\hat W_i \cdot W_j)^2$, where $\hat W_i$ is row $i$
+# with length one. The tint behind a neuron says whether it is monosemantic: here, whether every other weight is below a tenth of its largest.
 
 
 # %%
-FAINT = 0.1  # a feature that is shorter is hardly there, and has no direction
-sharp = 0.1  # of a neuron's largest weight. A tied neuron can carry one of -3, which only silences it; against that one all others look small
-kinds = computing.neurons(W, sharp)
-mono = kinds.mono.sum(-1)  # (seeds, densities)
+FAINT = 0.1  # a feature with a shorter row is hardly there, and has no direction
+sharp = 0.1  # of a neuron's largest weight; a tied neuron may have one of -3, which only silences it
+tied_neurons = computing.neurons(W, sharp)
+mono = tied_neurons.mono.sum(-1)  # (seeds, densities)
 used = (W.norm(dim=-1) > 0.5).sum(-1)
 
 
 def stack_of(k):
-    title = f"p = {tied_densities[k]:g}\n{mono[0, k]} neurons with one feature\n{used[0, k]} features represented"
-    return plots.Stack(title, *(t[0, k].numpy() for t in (W, geometry.interference(W, dead=FAINT), kinds.mono, kinds.poly)))
+    title = f"p = {tied_densities[k]:g}\n{mono[0, k]} neurons with one feature"
+    title += f"\n{used[0, k]} features represented"
+    parts = (W, geometry.interference(W, dead=FAINT), *tied_neurons)
+    return plots.Stack(title, *(t[0, k].numpy() for t in parts))
 
 
-figure = plots.regimes([stack_of(k) for k in range(len(tied_densities))])
-page.save_figure(figure, "F25_six_regimes", {"densities": tied_densities, "W": W[0], "monosemantic": mono, "represented": used})
+figure = plots.regimes([stack_of(k) for k in (0, 1, 4)])
+caption = (
+    "Neurons of one feature (blue tint) give way to shared ones (red tint) as features become rarer."
+    " Above: the weights, a row per feature. Below: the same weights as stacks. n = 10, m = 5,"
+    f" importance 0.75^i, {cfg.tied_steps:,} steps of batch 64, the best of {cfg.restarts} starts of one"
+    " seed. Three of the paper's six regimes."
+)
+page.save_figure(figure, "F25_three_regimes", {"densities": [tied_densities[k] for k in (0, 1, 4)]}, caption)
 
 # %% [markdown]
-# From the left: five features in five neurons; then three of them as before and three features in the other two neurons, with the codes of the
-# stack plot above: two are antipodal and the third is orthogonal to both. Then more and more features in fewer and fewer neurons, until no neuron is
-# left to one feature. The paper's counts are of the best of a thousand runs. The checks below are of the best run of each of five seeds. The
-# second regime first: the code of the three features, by its cosines, in models in which exactly three neurons serve one feature.
+# Left, five neurons with one feature each. In the middle, two neurons have begun to share three features, and the other three are as before.
+# Right, no neuron is left to one feature. All six densities that the paper shows:
 
 # %%
-started = tied["start"]
-count = computing.neurons(started, sharp).mono.sum(-1)
+figure = plots.regimes([stack_of(k) for k in range(len(tied_densities))])
+caption = (
+    "Read from left to right: neurons become shared a few at a time. At p = 0.35 three features share"
+    " two neurons, with the code of the stack plot in section 4. Settings as in the figure above; the"
+    " paper takes the best of a thousand starts and finds the same six regimes. A feature counts as"
+    " represented if its row is longer than a half."
+)
+numbers = {"densities": tied_densities, "W": W[0], "monosemantic": mono, "represented": used}
+page.save_figure(figure, "F25_six_regimes", numbers, caption)
+
+# %% [markdown]
+# Two counts of the paper can be checked. At $p = 0.35$ it finds three neurons with a feature each, and three features in the two neurons that
+# are left, as $(1, 1)$, $(1, -1)$ and $(-1, 1)$. Two of these codes are opposite to each other and the third is at a right angle to both, so
+# their three cosines are $-1, 0, 0$. The first check measures how far the cosines of features 3 to 5 (counted from 0) are from that, in
+# models with exactly three monosemantic neurons. At $p = 0.15$ the paper counts two monosemantic neurons. Models with one more or one fewer
+# can have nearly the same loss, so with fewer starts than the paper's thousand a seed may end with another count.
 
 
+# %%
 def distance_from_code(W, mono):
-    """Largest deviation of the three sorted cosines from -1, 0, 0; 1 where another number of neurons than three is monosemantic."""
+    """Largest deviation of the three sorted cosines from -1, 0, 0; 1 where mono is not three."""
     codes = W[:, 3:6] / W[:, 3:6].norm(dim=-1, keepdim=True)
-    cosines = torch.stack([(codes[:, i] * codes[:, j]).sum(-1) for i, j in ((0, 1), (0, 2), (1, 2))], dim=-1).sort(-1).values
-    return torch.where(mono == 3, (cosines - torch.tensor([-1.0, 0, 0])).abs().amax(-1), 1.0)
+    cosines = torch.stack([(codes[:, i] * codes[:, j]).sum(-1) for i, j in ((0, 1), (0, 2), (1, 2))], dim=-1)
+    deviation = (cosines.sort(-1).values - torch.tensor([-1.0, 0, 0])).abs().amax(-1)
+    return torch.where(mono == 3, deviation, 1.0)
 
 
+started, three = tied["start"], torch.tensor(3)
+count = computing.neurons(started, sharp).mono.sum(-1)
 page.check(
     "F25.code",
     distance_from_code(W[:, 1], mono[:, 1]),
     control={
-        "the same features before training, whatever the count": distance_from_code(started[:, 1], torch.tensor(3)),
-        "the models of p = .06, whatever the count": distance_from_code(W[:, -2], torch.tensor(3)),
+        "the same features before training, whatever the count": distance_from_code(started[:, 1], three),
+        "the models of p = .06, whatever the count": distance_from_code(W[:, -2], three),
+    },
+)
+page.check(
+    "F25.two",
+    mono[:, 2],
+    control={
+        "the same models before training": count[:, 2],
+        "the count at p = .35": mono[:, 1],
+        "the count at p = .03": mono[:, -1],
     },
 )
 
 # %% [markdown]
-# At p = .15 the paper counts two. Models with one more or one fewer can have nearly the same loss, so a seed can end with another count.
-
-# %%
-page.check(
-    "F25.two",
-    mono[:, 2],
-    control={"the same models before training": count[:, 2], "the count at p = .35": mono[:, 1], "the count at p = .03": mono[:, -1]},
-)
-
-# %% [markdown]
-# At the sparse end no neuron is left to one feature, and nearly all features are represented. That is no claim: random directions with the trained
-# norms do the same.
-
-# %%
-{"monosemantic neurons at p = .06 and .03": mono[:, -2:].sum(-1).tolist(), "features at p = .03": (W[:, -1].norm(dim=-1) > 0.5).sum(-1).tolist()}
-
-
-# %% [markdown]
-# ## Computing the absolute value
+# The code is there, to within a tenth, for every seed. The count of two is there for most seeds, and not for all. That no neuron is left to
+# one feature at the sparse end, and that nearly all features are represented there, is drawn and not checked: weights drawn at random look
+# the same in both respects.
 #
-# $|x| = \mathrm{relu}(x) + \mathrm{relu}(-x)$ takes two neurons per feature. Three features and six neurons, without sparsity, so that nothing has
-# to be shared.
-
-
-# %%
-def train_many(cfg, config, name, models, p, rate, importance):
-    """Models from random starts, `models` for each seed, and their losses on fresh samples."""
-    parts = []
-    for seed in range(cfg.seeds):
-        start = computing.initial(config, [run.generator(seed, name, k) for k in range(models)])
-        density, device = torch.full((models,), p), run.device()
-        schedule = train.Schedule(cfg.small_steps, 64, rate)
-        fitted = computing.fit(config, start, density, importance, schedule, run.generator(seed, name, device=device))
-        loss = computing.sampled_loss(config, fitted, density, importance, run.generator(seed, "test", device=device), 8192).loss
-        parts.append(computing.rescaled(fitted)._asdict() | {"loss": loss, "start": start.W1})
-    return {f"{name} {key}": torch.stack([part[key] for part in parts]) for key in parts[0]}  # (seeds, models, ...)
-
-
-def train_small(cfg):
-    """Three features in six neurons, dense; and six features of falling importance in ten neurons, sparse."""
-    dense = train_many(cfg, computing.Config(3, 6), "dense", 16, 1.0, 0.02, torch.ones(3))
-    return dense | train_many(cfg, computing.Config(6, 10), "motif", cfg.models, 0.2, 0.01, 0.7 ** torch.arange(6.0))
-
-
-few = memo.memo(train_small, cfg)
-best = few["dense loss"][0].argmin()
-W1, W2 = few["dense W1"][0, best], few["dense W2"][0, best]
-order = torch.argsort(W1.abs().argmax(0) * 4 - W1.sum(0).sign())  # by feature, + before -
-W1, W2 = W1[:, order], W2[:, order]
-figure = plots.absolute_value(W1.numpy(), W2.numpy())
-page.save_figure(figure, "F26_absolute_value", {"W1": W1, "W2": W2, "losses": few["dense loss"][0].sort().values})
-
-# %% [markdown]
-# One positive and one negative neuron for each feature, and an output that adds them. Drawn is the lowest loss of sixteen starts. The check asks how
-# many of the sixteen starts of a seed end so.
-
-
-# %%
-def complete(W1):
-    """Share of the models in which every feature has one + and one - neuron, and every other weight is below .05 of its neuron's largest."""
-    W1 = W1 / W1.abs().amax(-2, keepdim=True)
-    own = W1.abs() > 0.95
-    pairs = ((W1 > 0.95).sum(-1) == 1).all(-1) & ((W1 < -0.95).sum(-1) == 1).all(-1)
-    return (pairs & (torch.where(own, 0.0, W1.abs()).amax((-2, -1)) < 0.05)).double().mean(-1)
-
-
-page.check("F26.found", complete(few["dense W1"]), control={"the same models before training": complete(few["dense start"])})
-
-
-# %% [markdown]
-# ### The second neuron is worth four times the first, when dense
+# <a id="hundred"></a>
+# ## 8 A hundred features in forty neurons
 #
-# With one neuron, $y' = \mathrm{relu}(a\,\mathrm{relu}(x) + b)$ must serve negative $x$ with a constant. Its loss is a quadratic in $a$ and $b$,
-#
-# $$L = \tfrac p2\Big[\tfrac{(a-1)^2}{3} + (a-1)b + b^2\Big] + \tfrac p2\Big[\tfrac13 - b + b^2\Big] + (1-p)\,b^2 ,$$
-#
-# and its minimum stands against $V(p) = p/3 - p^2/4$ without a neuron and $0$ with two. Increasing returns: a dense model with forty neurons serves
-# twenty features completely, rather than forty by half. That is the explicit model to beat below.
-
-
-# %%
-def one_neuron(p):
-    """Least loss of one feature with one neuron: c - g.g / H for the quadratic c - 2 g.z + z.H z in z = (a, b)."""
-    H = np.array([[p / 6, p / 4], [p / 4, 1.0]])
-    g = np.array([p / 6, p / 2])
-    return p / 3 - g @ np.linalg.solve(H, g)
-
-
-assert abs(one_neuron(1.0) - 1 / 15) < 1e-12
-assert abs(one_neuron(1e-6) / 1e-6 - 1 / 6) < 1e-3
-second = one_neuron(1.0) / (float(data.variance(torch.tensor(1.0, dtype=torch.float64))) - one_neuron(1.0))
-assert abs(second - 4) < 1e-9  # gain of the second neuron over that of the first
-half = Weights(torch.tensor([[[1.0]]]), torch.tensor([[[0.4]]]), torch.tensor([[0.4]]))
-sampled = computing.sampled_loss(computing.Config(1, 1), half, torch.ones(1), torch.ones(1), run.generator(0, "half"), 50_000)
-assert abs(sampled.loss[0] - 1 / 15) < 4 * sampled.error[0]
-
-# %% [markdown]
-# ## A hundred features in forty neurons
-#
-# Importance $0.8^i$, densities from one to one in a thousand. The model to compare with gives the twenty most important features two neurons each
-# and the mean to the rest. It uses no superposition, and costs
+# Back to $|x|$, now with a hundred features of importance $0.8^i$ at densities from one to one in a thousand. What should a network do if it
+# had no superposition? By section 5, give the twenty most important features two neurons each, and answer every other feature with its mean.
+# This network can be written down, and is called *the explicit model* below. Its loss is the variance of the features that it drops:
 #
 # $$L_{20} = V(p) \sum_{i \ge 20} 0.8^i .$$
 #
-# Every seed starts once at random, with $W_2 = |W_1|$, for all densities. As a reference, models are also trained from this explicit one with a
-# little noise. No claim about what training finds is measured on those. Both are trained in two rounds of equal length, and their losses are
-# measured on fresh samples.
+# A trained network that stays above $L_{20}$ has not finished, and says nothing about superposition. One that falls below $L_{20}$ has found
+# something that neurons with a feature each cannot do.
+#
+# Each seed is trained from one random start for all densities. As a reference, networks are also trained from the explicit model with a
+# little noise added. Both go through two rounds of equal length; the argument `revive` of the first is explained further down.
 
 
 # %%
 def two_rounds(cfg, start, p, seed, revive=1.0):
-    """Train with revival of dead outputs, then at half the rate without. Neurons with largest weight 1, losses before and after."""
+    """Train with revival of dead outputs, then at half the rate without; W1 and losses before and after."""
     config, importance = computing.Config(cfg.features, cfg.hidden), 0.8 ** torch.arange(cfg.features)
     weights = start
     for name, rate, share in (("first", 0.01, revive), ("second", 0.005, 0.0)):
-        stream = run.generator(seed, name, device=run.device())
-        weights = computing.fit(config, weights, p, importance, train.Schedule(cfg.steps, 128, rate), stream, revive=share)
-    before, after = (
-        computing.sampled_loss(config, each, p, importance, run.generator(seed, "report", device=run.device()), cfg.samples)
-        for each in (start, weights)
-    )
-    return {"W1": computing.rescaled(weights).W1, "start": start.W1, "before": before.loss, "loss": after.loss, "error": after.error}
+        generator = run.generator(seed, name, device=run.device())
+        schedule = train.Schedule(cfg.steps, 128, rate)
+        weights = computing.fit(config, weights, p, importance, schedule, generator, revive=share)
+    result = {"W1": computing.rescaled(weights).W1, "start": start.W1}
+    for name, each in (("before", start), ("loss", weights)):
+        report = run.generator(seed, "report", device=run.device())
+        measured = computing.sampled_loss(config, each, p, importance, report, cfg.samples)
+        result |= {name: measured.loss, "error": measured.error}
+    return result
 
 
 def near_explicit(cfg, p, seed):
     pairs = computing.dedicated(computing.Config(cfg.features, cfg.hidden), p, cfg.hidden // 2)
-    return pairs._replace(W1=pairs.W1 + 0.02 * torch.randn(pairs.W1.shape[1:], generator=run.generator(seed, "noise")))
+    noise = torch.randn(pairs.W1.shape[1:], generator=run.generator(seed, "noise"))
+    return pairs._replace(W1=pairs.W1 + 0.02 * noise)
 
 
 # %% [markdown]
-# Random starts at every density; the reference at every density for the first seed, and at the sparsest for all. Two seeds are trained once more
-# without revival at the two sparsest densities, on the same samples and for as long.
+# Random starts are trained at every density. The reference is trained at every density for the first seed, and at the sparsest density for
+# all seeds. Two seeds are trained once more at the two sparsest densities with nothing changed but the revival, which is left out.
 
 
 # %%
 def train_large(cfg):
-    """All models of the large figure; the entries of a kind run over seeds, then densities."""
+    """All models of the large figure; entries run over seeds, then densities."""
     config, p = computing.Config(cfg.features, cfg.hidden), torch.tensor(cfg.densities)
-    kinds = {"random": [], "explicit": [], "unrevived": []}
+    parts = {"random": [], "explicit": [], "unrevived": []}
     for seed in range(cfg.seeds):
         random = computing.initial(config, [run.generator(seed, "large")])
-        kinds["random"].append(two_rounds(cfg, random.at([0] * len(p)), p, seed))
+        parts["random"].append(two_rounds(cfg, random.at([0] * len(p)), p, seed))
         some = p if seed == 0 else p[-1:]
-        kinds["explicit"].append(two_rounds(cfg, near_explicit(cfg, some, seed), some, seed))
+        parts["explicit"].append(two_rounds(cfg, near_explicit(cfg, some, seed), some, seed))
         if seed < 2:
-            kinds["unrevived"].append(two_rounds(cfg, random.at([0, 0]), p[-2:], seed, revive=0.0))
-    return {f"{kind} {key}": torch.cat([part[key] for part in parts]) for kind, parts in kinds.items() for key in parts[0]}
+            parts["unrevived"].append(two_rounds(cfg, random.at([0, 0]), p[-2:], seed, revive=0.0))
+    joined = {}
+    for start, held in parts.items():
+        joined |= {f"{start} {key}": torch.cat([part[key] for part in held]) for key in held[0]}
+    return joined
 
 
 large = memo.memo(train_large, cfg)
 
-
 # %% [markdown]
 # ### Why replications fall short
 #
-# An output whose preactivation is negative for every sample has no gradient, and never comes back. When features are sparse most samples say of an
-# output that it should be 0, so while everything still interferes with everything the outputs are pushed down, and one after the other dies. The
-# remedy is to let the gradient of an output pass while its *own* feature is active. A finished model hardly has a sample where that makes a
-# difference, and the second round does without.
+# An output whose input to the relu is negative for every sample has no gradient, and never comes back. When features are rare, almost every
+# sample says of an output that it should be 0. While everything still interferes with everything, the outputs are therefore pushed down, and
+# one after the other dies. The remedy: let the gradient of an output pass while its *own* feature is present, even if the output is off. That
+# is `revive=1`. In a finished model such samples hardly occur, and the second round of training does without.
 #
-# One control leaves out the revival and nothing else. The other trains in the manner of existing replications: independent random $W_1, W_2$, AdamW
-# with weight decay a tenth, rate one hundredth, plain samples, 512 at a time.
+# For comparison, here is training as replications of the paper's figure do it: independent random $W_1$ and $W_2$, AdamW with weight decay
+# 0.1 and rate 0.01, 512 plain samples at a time. It gets as many steps as our two rounds together.
 
 
 # %%
 def train_plain(cfg):
-    """AdamW and autograd on plain samples at the two sparsest densities."""
+    """AdamW and autograd on plain samples at the two sparsest densities; losses (seeds, densities)."""
     config, importance = computing.Config(cfg.features, cfg.hidden), 0.8 ** torch.arange(cfg.features)
-    device = run.device()
-    p, stream = torch.tensor(cfg.densities[-2:], device=device), run.generator(0, "plain", device=device)
-    scale = (2 / (cfg.features + cfg.hidden)) ** 0.5
-    W = [scale * torch.randn(len(p), cfg.features, cfg.hidden, generator=stream, device=device) for _ in range(2)]
-    free = [t.requires_grad_() for t in (*W, torch.zeros(len(p), cfg.features, device=device))]
-    optimiser = torch.optim.AdamW(free, lr=0.01, weight_decay=0.1)
-    for _ in range(cfg.plain_steps):
-        size = data.plain(data.draw(cfg.features, 512, stream), p)
-        x = size * (2.0 * (torch.rand(size.shape[1:], generator=stream, device=device) < 0.5) - 1)
-        loss = ((computing.forward(Weights(*free), x) - size).square() * importance.to(device)).sum(-1).mean(-1)
-        optimiser.zero_grad()
-        loss.sum().backward()
-        optimiser.step()
-    weights = Weights(*(t.detach() for t in free))
-    return {"loss": computing.sampled_loss(config, weights, p, importance, run.generator(0, "report", device=run.device()), cfg.samples // 2).loss}
+    device, losses = run.device(), []
+    p, scale = torch.tensor(cfg.densities[-2:], device=device), (2 / (cfg.features + cfg.hidden)) ** 0.5
+    for seed in range(cfg.seeds):
+        generator = run.generator(seed, "plain", device=device)
+        shape = (len(p), cfg.features, cfg.hidden)
+        W = [scale * torch.randn(shape, generator=generator, device=device) for _ in range(2)]
+        free = [t.requires_grad_() for t in (*W, torch.zeros(shape[:2], device=device))]
+        optimiser = torch.optim.AdamW(free, lr=0.01, weight_decay=0.1)
+        for _ in range(2 * cfg.steps):
+            size = data.plain(data.draw(cfg.features, 512, generator), p)
+            x = size * (2.0 * (torch.rand(size.shape[1:], generator=generator, device=device) < 0.5) - 1)
+            error = (computing.forward(Weights(*free), x) - size).square()
+            loss = (error * importance.to(device)).sum(-1).mean(-1)
+            optimiser.zero_grad()
+            loss.sum().backward()
+            optimiser.step()
+        weights, test = Weights(*(t.detach() for t in free)), run.generator(seed, "report", device=device)
+        losses.append(computing.sampled_loss(config, weights, p, importance, test, cfg.samples // 2).loss)
+    return {"loss": torch.stack(losses)}
 
 
 plain = memo.memo(train_plain, cfg)
 
 # %% [markdown]
-# Now the losses, in units of the explicit model. Below one, a model has found something that the explicit one cannot do.
+# Now the losses, in units of $L_{20}$. If revival is what was missing, random starts with it must end below 1 at the sparse densities, and
+# both ways of training without it above. The check takes the larger of the two sparsest densities.
 
 # %%
 n, p = len(cfg.densities), torch.tensor(cfg.densities)
 L20 = data.variance(p) * (0.8 ** torch.arange(cfg.features))[cfg.hidden // 2 :].sum()
-ratio, before = (large[key].view(-1, n) / L20 for key in ("random loss", "random before"))  # (seeds, densities)
-explicit = large["explicit loss"][:n] / L20  # of the first seed
-explicit_last = large["explicit loss"][n - 1 :] / L20[-1]  # of all seeds, at the sparsest density
-unrevived = (large["unrevived loss"].view(-1, 2) / L20[-2:]).amax(1)
+ratio = large["random loss"].view(-1, n) / L20  # (seeds, densities)
+unrevived = large["unrevived loss"].view(-1, 2) / L20[-2:]
 page.check(
     "F27.revival",
     ratio[:, -2:].amax(1),
     control={
-        "the same starts, samples and steps without revival, two seeds": unrevived,
-        "training as in replications": (plain["loss"] / L20[-2:]).max(),
+        "the same starts, samples and steps without revival, two seeds": unrevived.amax(1),
+        "AdamW on plain samples as in replications, the same steps": (plain["loss"] / L20[-2:]).amax(1),
     },
 )
 
 # %% [markdown]
-# So at the sparse end superposition is not only what training finds but what is cheaper, by far. At the dense end it is the other way round:
-# random starts end above the explicit model, and that one is not improved by training. Upper row, for each density: the lowest loss of the random
-# starts. Lower row: the reference, trained from the explicit model. A neuron counts as monosemantic if no other weight is above three tenths of
-# its largest, here and in the checks; smaller weights on top of it are drawn as well. Colour is again interference, now of $|W_1|$: two features on
-# the same neurons interfere whatever their signs, because each neuron is rectified before it is read.
+# With revival the loss falls well below that of the explicit model. Without it, from the same starts, it stays many times above, and so does
+# training in the manner of replications. At the sparse end superposition is thus not only what training finds but what costs less.
+#
+# <a id="found"></a>
+# ## 9 What training finds
+#
+# The next figure shows three things of each network: its weights, which of its neurons are monosemantic, and its loss over $L_{20}$. From
+# here on a neuron counts as monosemantic if no other weight is above 0.3 of its largest, and only weights above that are drawn. A neuron with
+# a blue tint is therefore one rectangle, and what is drawn is what is counted. Interference is now that of $|W_1|$: two features on the same
+# neurons disturb each other whatever their signs, because each neuron is rectified before it is read.
 
 
 # %%
-def sorted_by_importance(W1):
-    """|W1| with its neurons by the index of their largest feature, which is the order of importance."""
-    size = W1.abs()
-    return size.gather(-1, size.argmax(-2).argsort(-1)[..., None, :].expand_as(size))
-
-
 def share(W1):
     """Share of the neurons that respond to one feature alone."""
-    kinds = computing.neurons(W1)
-    return kinds.mono.sum(-1).double() / (kinds.mono | kinds.poly).sum(-1)
+    mono, poly = computing.neurons(W1)
+    return mono.sum(-1).double() / (mono | poly).sum(-1)
 
 
-def panel(W1, k, loss, start):
-    title = f"p = {cfg.densities[k]:g}\nfrom {start}\nloss {loss:.2f} times the explicit one's\n{share(W1):.0%} monosemantic"
-    size = sorted_by_importance(W1)
-    return plots.Stack(title, *(t.numpy() for t in (size, geometry.interference(size, dead=FAINT), *computing.neurons(size))))
+def panel(W1, k, loss, start="random start"):
+    """One model for the figure: |W1| above .3, its neurons by the importance of their largest feature."""
+    size = W1.abs()[:, W1.abs().argmax(0).argsort()]  # features are in order of importance
+    title = f"p = {cfg.densities[k]:g}, {start}\nloss {loss:.2g} × explicit\n{share(W1):.0%} monosemantic"
+    drawn = size * (size > 0.3 * size.amax(0))
+    parts = (drawn, geometry.interference(size, dead=FAINT), *computing.neurons(size))
+    return plots.Stack(title, *(t.numpy() for t in parts))
 
+
+W = large["random W1"].unflatten(0, (-1, n))  # (seeds, densities, features, neurons)
+reference = large["explicit W1"]  # the first seed at all densities, then the other seeds at the sparsest
+explicit = large["explicit loss"][:n] / L20  # of the first seed
+lowest = ratio.argmin(0).tolist()
+panels = [panel(W[seed, k], k, ratio[seed, k]) for k, seed in enumerate(lowest)]
+panels += [panel(reference[k], k, explicit[k], "explicit start") for k in range(n)]
 
 # %% [markdown]
-# A panel per density, twice:
+# The paper's picture has two ends: neurons of one feature when dense, shared neurons when sparse. Compare the upper row with the lower one as
+# well. If the network trained from the explicit model has the lower loss, training from a random start has not found the best.
 
 # %%
-W, reference = large["random W1"].unflatten(0, (-1, n)), large["explicit W1"]  # (seeds, densities, F, H); densities, then the other seeds
-drawn = ratio.argmin(0).tolist()
-panels = [panel(W[seed, k], k, ratio[seed, k], "a random start") for k, seed in enumerate(drawn)]
-panels += [panel(reference[k], k, explicit[k], "the explicit model") for k in range(n)]
 figure = plots.neuron_stacks(panels, n)
-numbers = {"p": p, "L/L20 random": ratio, "L/L20 from the explicit model": explicit, "the same, all seeds, sparsest": explicit_last}
-numbers |= {"noise": large["random error"].view(-1, n)[0] / L20, "monosemantic random": share(W)}
-numbers |= {"monosemantic from the explicit model": share(reference[:n]), "seeds drawn": drawn}
-page.save_figure(figure, "F27_absolute_value_100", numbers)
+caption = (
+    "Follow the tint from left to right: neurons of one feature give way to shared ones. Upper row: the"
+    f" lowest loss of {cfg.seeds} random starts; lower row: the reference, started at the explicit model,"
+    f" which gives {cfg.hidden // 2} features two neurons each. Losses are in units of that model's;"
+    f" above 1 training has not finished, as at p = 1 from random starts ({ratio[lowest[0], 0]:.1f}). n ="
+    f" {cfg.features}, m = {cfg.hidden}, importance 0.8^i, two rounds of {cfg.steps:,} steps of batch"
+    " 128. Only weights above 0.3 of a neuron's largest are drawn. The paper shows one row, without"
+    " losses and with all weights."
+)
+numbers = {"p": p, "loss over L20, random starts": ratio, "loss over L20, explicit start": explicit}
+numbers |= {"noise of the loss": large["random error"].view(-1, n)[0] / L20, "seeds drawn": lowest}
+numbers |= {"monosemantic, random starts": share(W), "monosemantic, explicit start": share(reference[:n])}
+page.save_figure(figure, "F27_absolute_value_100", numbers, caption)
 
 # %% [markdown]
-# The paper's picture has two ends. When dense, nearly all neurons are monosemantic; in the paper's figure all are.
+# Any of these networks can be drawn large. Move the slider from 1 towards one in a thousand and watch the first neurons, which serve the most
+# important features: at which density do they take on a second one? Numbers are features by importance. (Without a running kernel you see one
+# density.)
+
+
+# %%
+def at_density(p):
+    """The random start of lowest loss at the trained density that is nearest to p on a log scale."""
+    k = int((torch.tensor(cfg.densities).log() - np.log(p)).abs().argmin())
+    one = panel(W[lowest[k], k], k, ratio[lowest[k], k])
+    return plots.mixed_neurons(one._replace(title=one.title.replace("\n", ", ")))
+
+
+widgets.live(at_density, p=widgets.Slider(min(cfg.densities), 1.0, 0.03, log=True))
+
+# %% [markdown]
+# Now the two ends as checks, over all seeds. When dense, all neurons are monosemantic in the paper's figure. The check takes the smaller
+# share of $p = 1$ and $p = 0.3$, and asks for all but two of forty. The network trained from the explicit model is the case in which it must
+# hold.
 
 # %%
 untrained = large["random start"].unflatten(0, (-1, n))
 page.check(
     "F27.dense",
     share(W)[:, p > 0.2].amin(1),
-    control={"the same starts before training": share(untrained)[:, 0], "the same starts at the sparsest density": share(W)[:, -1]},
+    control={
+        "the same starts before training": share(untrained)[:, 0],
+        "the same starts at the sparsest density": share(W)[:, -1],
+    },
     witness=share(reference[:n])[p > 0.2].min(),
 )
 
 # %% [markdown]
-# At the sparsest density all are polysemantic. So they are before training and in a model that has not finished, so a model counts only if it
-# costs less than the explicit one.
+# Nearly all neurons are monosemantic, though some seeds leave more than two of forty shared. The losses in the figure say why: dense random
+# starts end above $L_{20}$, so they have not found the best network.
+#
+# At the sparsest density all neurons are polysemantic in the paper's figure. So are those of a network before training, and of one full of
+# dead outputs, so a network counts here only if its loss is below $L_{20}$; otherwise its share is set to 1.
 
 
 # %%
@@ -518,197 +726,127 @@ def share_if_better(W1, loss):
     return torch.where(loss < 1, share(W1), 1)
 
 
+before = large["random before"].view(-1, n) / L20
+last = large["explicit loss"][n - 1 :] / L20[-1]  # of all seeds, at the sparsest density
 page.check(
     "F27.all_shared",
     share_if_better(W[:, -1], ratio[:, -1]),
     control={
         "the same starts before training": share_if_better(untrained[:, -1], before[:, -1]),
-        "two of them without revival": share_if_better(large["unrevived W1"][1::2], large["unrevived loss"][1::2] / L20[-1]),
-        "trained from the explicit model": share_if_better(reference[n - 1 :], explicit_last),
+        "two of them without revival": share_if_better(large["unrevived W1"][1::2], unrevived[:, 1]),
+        "trained from the explicit model": share_if_better(reference[n - 1 :], last),
     },
 )
 
 # %% [markdown]
-# ## One density, closely
+# Random starts end with hardly any monosemantic neuron, as in the paper. But the third comparison matters: networks trained from the explicit
+# model keep about half of their neurons for one feature each, and cost less than $L_{20}$ too. Which neurons are shared depends on where
+# training began.
 #
-# Again the lowest loss of the random starts. Numbers are features by importance, written where a weight is more than three tenths of its neuron's
-# largest. Mono- and polysemantic neurons live in one model.
-
-# %%
-k = cfg.densities.index(cfg.shown)
-one = panel(W[drawn[k], k], k, ratio[drawn[k], k], "a random start")
-figure = plots.mixed_neurons(one._replace(title=one.title.replace("\n", ", ")))
-page.save_figure(figure, "F28_mixed_neurons", {"p": cfg.shown, "size": one.W, "monosemantic": one.mono})
-
-# %% [markdown]
-# Both kinds are there in numbers.
-
-
-# %%
-def smaller_share(W1):
-    return torch.minimum(share(W1), 1 - share(W1))
-
-
-page.check(
-    "F28.both",
-    smaller_share(W[:, k]),
-    control={"the same starts without sparsity": smaller_share(W[:, 0]), "the same starts before training": smaller_share(untrained[:, k])},
-)
-
-# %% [markdown]
-# In the paper's figure it is the important features that have neurons of their own. The rank of a neuron is the index of its largest feature, so
-# polysemantic neurons should have larger ranks. Dealt out at random, the kinds give a difference of means of zero, with a variance known exactly
-# from the variance of the ranks. The reference has this order clearly. In models from random starts it is weak: some important features share
-# neurons, and some unimportant ones have their own.
-
-
-# %%
-def rank_gap(W1, mono):
-    """Mean rank of the other neurons minus that of the monosemantic ones, in standard deviations under shuffling; 0 if one kind is missing."""
-    rank, many = W1.abs().argmax(0).double(), mono.sum()
-    if many in (0, len(mono)):
-        return 0.0
-    return float((rank[~mono].mean() - rank[mono].mean()) / (rank.var() * (1 / many + 1 / (len(mono) - many))).sqrt())
-
-
-is_mono = computing.neurons(W[:, k]).mono
-shuffled = [m[torch.randperm(cfg.hidden, generator=run.generator(seed, "shuffle"))] for seed, m in enumerate(is_mono)]
-page.check(
-    "F28.rank",
-    [rank_gap(*one) for one in zip(W[:, k], is_mono, strict=True)],
-    control={"kinds shuffled over the neurons": [rank_gap(*one) for one in zip(W[:, k], shuffled, strict=True)]},
-    witness=rank_gap(reference[k], computing.neurons(reference[k]).mono),
-)
-
-# %% [markdown]
-# ## Asymmetric superposition
+# <a id="your-turn"></a>
+# ## 10 Your turn
 #
-# Six features in ten neurons, importance $0.7^i$, one in five active. Twelve neurons would be enough for two per feature. How can a big and a small
-# feature share a neuron? The paper found a motif: the big one enters with a large weight and leaves with a small one, the small one enters with a
-# small weight and leaves with a large one. Then the small feature hardly disturbs the big one; and where the big one disturbs the small, a companion
-# neuron that fires for the big feature takes it off again.
+# 1. *(5 minutes)* A neuron can be scaled by $c > 0$ if its outgoing weights are divided by $c$. In the network of section 2 do the same to neuron 0
+#    with $c = -1$. What does the network compute now, for positive and for negative $x$?
+#    <details><summary>Hint</summary>Write down what each of the two neurons listens to after the change, and with which sign it speaks.</details>
+#    <details><summary>Answer</summary>
 #
-# The detector asks for the three parts: incoming weights at least two to one, outgoing ones the other way round, and a companion that fires for the
-# same sign of the big feature and subtracts at least one.
-
-# %%
-sparse = Weights(*(few[f"motif {key}"].flatten(0, 1) for key in Weights._fields))  # seed by seed
-found = computing.motifs(sparse)
-
-
-def rates(found):
-    """Share of the models of a seed that have the motif; of its fifth of lowest loss; of its fifth of highest loss."""
-    hit = found.flatten(1).any(1).double().view(cfg.seeds, -1)
-    ordered = hit.gather(1, few["motif loss"].argsort(1))
-    return hit.mean(1), ordered[:, : cfg.models // 5].mean(1), ordered[:, -(cfg.models // 5) :].mean(1)
-
-
-rate, among_best, among_worst = rates(found)
-
-
-def companion_of(i, a, big, little):
-    """The neuron that fires with a on the big feature and takes most off the little one; and how purely it listens to the big one."""
-    W1, W2 = sparse.W1[i], sparse.W2[i]
-    taken = torch.where(W1[big].sign() == W1[big, a].sign(), W1[big].abs() * W2[little], 0.0)
-    return int(taken.argmin()), float(W1[big, taken.argmin()].abs())
-
-
-best_fifth = set(few["motif loss"][0].argsort()[: cfg.models // 5].tolist())
-index, neuron, big, little = max(found.nonzero().tolist(), key=lambda one: (one[0] in best_fifth, companion_of(*one)[1]))
-W1, W2 = sparse.W1[index], sparse.W2[index]
-figure = plots.motif(W1.numpy(), W2.numpy(), neuron, companion_of(index, neuron, big, little)[0], big, little)
-page.save_figure(figure, "F29_asymmetric_motif", {"W1": W1, "W2": W2, "neuron": neuron, "big": big, "small": little, "hit rate": rate})
-
-# %% [markdown]
-# The model drawn is, among the first seed's fifth of lowest loss, the one whose companion listens most purely to the big feature. One model proves
-# little, so here is how often the motif occurs, and in which models. The controls keep every weight and exchange outputs, or what neurons send out.
-
-# %%
-exchanged = {
-    "the same models, outputs exchanged": rates(computing.motifs(sparse._replace(W2=sparse.W2.roll(1, 1))))[0],
-    "the same models, outgoing weights of the neurons exchanged": rates(computing.motifs(sparse._replace(W2=sparse.W2.roll(1, 2))))[0],
-}
-page.check("F29.rate", rate, control=exchanged)
-
-# %% [markdown]
-# More telling than the rate is where it occurs.
-
-# %%
-page.check(
-    "F29.good",
-    among_best,
-    control={"all models of all seeds": rate.mean(), "the fifths of the highest loss, all seeds": among_worst.mean()},
-)
-
-# %% [markdown]
-# This is the paper's picture of what an *observed model* may be: one that simulates a larger, sparse one. On the left the model it stands for, two
-# neurons per feature; on the right the same trained model as above.
-
-# %%
-figure = plots.observed_model(W1.numpy(), W2.numpy())
-page.save_figure(figure, "C8_observed_model", {"W1": W1, "W2": W2})
-
-# %% [markdown]
-# ## Nonlinear compression
+#    ```python
+#    incoming, outgoing = torch.tensor([[-1.0, -1.0]]), torch.tensor([[-1.0, 1.0]])
+#    x = torch.linspace(-1, 1, 9)[:, None]
+#    assert torch.equal(forward(incoming, outgoing, torch.zeros(1), x), torch.zeros(9, 1))
+#    assert torch.equal(forward(3 * pair, pair.abs() / 3, torch.zeros(1), x).round(decimals=5), x.abs())
+#    ```
 #
-# Superposition is not the only way to put two numbers into one. If both are dense, $x, y \in [0, 1]$, a nonlinear code can write $x$ in coarse steps
-# and $y$ into the room between the steps:
+#    Both neurons now listen to $-x$, with opposite outgoing signs, so the output is always 0. Only positive factors pass through a relu.
+#    </details>
+# 2. *(5 minutes)* Rotate the hidden space of both models of section 6, $W \to WR$ with an orthogonal $R$. Whose outputs change?
+#    <details><summary>Hint</summary>$R R^\top = 1$ can only cancel if nothing stands between $R$ and $R^\top$.</details>
+#    <details><summary>Answer</summary>
 #
-# $$t = \frac{\lfloor Z x \rfloor + y}{Z}, \qquad y' = Z t - \lfloor Z t \rfloor, \qquad x' = \frac{\lfloor Z t \rfloor + 1/2}{Z} .$$
+#    ```python
+#    generator = run.generator(0, "rotation")
+#    R = torch.linalg.qr(torch.randn(5, 5, generator=generator)).Q
+#    x = sample(4096, 10, 1.0, generator, signed=False)
+#    without_relu, with_relu = tied["output"][0], tied["W"][0, 0]
+#    assert torch.allclose(x @ (without_relu @ R) @ (without_relu @ R).T, x @ without_relu @ without_relu.T, atol=1e-4)
+#    turned = torch.relu(x @ (with_relu @ R)) @ (with_relu @ R).T
+#    assert (turned - torch.relu(x @ with_relu) @ with_relu.T).abs().mean() > 0.05
+#    ```
 #
-# With a true staircase $y$ is exact, and $x$ is off by a uniform error of one step. Relu neurons make a staircase of ramps, each of two neurons, and
-# on a ramp everything is lost. The best linear code keeps one of two directions.
-
-
-# %%
-def staircase(u, Z, width, shift=1.0):
-    """floor(u) on [0, Z] by relus: Z - 1 ramps, each from k - shift * width to the height of the next step."""
-    starts = np.arange(1, Z) - shift * width
-    return sum((np.maximum(u - s, 0) - np.maximum(u - s - width, 0)) / width for s in starts)
-
-
-x, y = torch.quasirandom.SobolEngine(2, scramble=True, seed=0).draw(2**16).double().numpy().T
-
-
-def compression_error(Z, width, shift=1.0):
-    """Mean of (x - x')^2 + (y - y')^2 over evenly spread points."""
-    t = (staircase(Z * x, Z, width, shift) + y) / Z
-    step = staircase(Z * t, Z, width, shift)
-    return float((((step + 0.5) / Z - x) ** 2 + (Z * t - step - y) ** 2).mean())
-
-
-# %% [markdown]
-# Over a range of ramps and of numbers of steps:
-
-# %%
-width = np.array([0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5])
-errors = {f"Z = {Z}": np.array([compression_error(Z, w) for w in width]) for Z in (2, 3, 5, 10)}
-errors["Z = 3, ramps centred"] = np.array([compression_error(3, w, 0.5) for w in width])
-at = np.linspace(0, 1, 301)
-stairs = {"ramps before the step": staircase(3 * at, 3, 0.1), "centred": staircase(3 * at, 3, 0.1, 0.5)}
-linear = 1 / 12  # of two uniform numbers, one direction is lost
-assert abs(compression_error(3, 1e-9) / (linear / 9) - 1) < 0.02  # a true staircase only rounds x
-figure = toy.compression(width, errors, linear, at, stairs)
-page.save_figure(figure, "F31_nonlinear_compression", {"width": width, "linear": linear} | errors)
-
-# %% [markdown]
-# Ramps of a tenth of a step and three steps beat every linear code. Where the ramps stand matters as well as how wide they are: centred on the
-# steps they cost less in the picture, since what a ramp shifts is then shifted to both sides.
-
-# %%
-page.check("F31.beats", compression_error(3, 0.1) * 12, control={"ramps as wide as a step: no steps are left": compression_error(3, 1.0) * 12})
-
-# %% [markdown]
-# ## Limits
+#    Without a hidden relu every rotated model is as good; with it the basis is privileged.
+#    </details>
+# 3. *(10 minutes)* Train three features in *five* neurons, all features present. Predict the loss of the best of sixteen starts from section 5.
+#    <details><summary>Hint</summary>Two features get two neurons each. What does a feature with one neuron cost?</details>
+#    <details><summary>Answer</summary>
 #
-# - The losses are upper bounds of the optimum, and these models are still improving at the sparse end, from either kind of start. At the sparsest
-#   density the reference ends below the random starts with every seed of this record and with all but one of another run, so it is the better start
-# here, and neither is shown to be the best there is. In the reference
-#   many neurons still have one weight far larger than the others; random starts may take on such neurons when trained for longer.
-# - When dense, the explicit model seems to be the optimum; that is supported by every model of the figure ending at it or above it, and not proved.
-# - A neuron counts as monosemantic by a threshold on its incoming weights, three tenths of its largest. By a tenth fewer count as monosemantic, and
-#   of the reference at the sparsest density hardly any, since many small weights lie on top of its large ones.
-# - Importances fall by a fixed factor in every model here. Equal ones would leave no feature that deserves a neuron of its own.
+#    ```python
+#    five = computing.Config(3, 5)
+#    start = computing.initial(five, [run.generator(k, "five neurons") for k in range(16)])
+#    schedule = train.Schedule(1000, 64, 0.02)
+#    fitted = computing.fit(five, start, torch.ones(16), torch.ones(3), schedule, run.generator(0, "five neurons"))
+#    losses = computing.sampled_loss(five, fitted, torch.ones(16), torch.ones(3), run.generator(0, "test"), 8192).loss
+#    assert 0.85 < losses.min() / one_neuron(1.0) < 1.1
+#    ```
+#
+#    The best network serves two features completely and one with a single neuron.
+#    </details>
+# 4. *(10 minutes)* At which density does superposition begin to pay? Train six features of importance $0.7^i$ in six neurons at
+#    $p = 1$, $0.3$ and $0.1$, and divide the loss of the best start by that of three pairs. First guess at which density the ratio is below 0.8.
+#    <details><summary>Hint</summary>One call of <code>computing.fit</code> trains several densities at once: one density per model.</details>
+#    <details><summary>Answer</summary>
+#
+#    ```python
+#    six, importance = computing.Config(6, 6), 0.7 ** torch.arange(6)
+#    density = torch.tensor([1.0, 0.3, 0.1]).repeat(12)
+#    start = computing.initial(six, [run.generator(k, "when") for k in range(12)])
+#    start = start.at(torch.arange(12).repeat_interleave(3))
+#    fitted = computing.fit(six, start, density, importance, train.Schedule(1000, 64, 0.02), run.generator(0, "when"))
+#    losses = computing.sampled_loss(six, fitted, density, importance, run.generator(0, "test"), 8192).loss
+#    pays = (losses / (data.variance(density) * importance[3:].sum())).view(12, 3).amin(0)
+#    assert pays[0] > 0.95 and pays[1] > 0.85 and pays[2] < 0.8
+#    ```
+#
+#    With one feature in ten present, shared neurons are far cheaper. With three in ten or more there is hardly any gain.
+#    </details>
+# 5. *(10 minutes)* Train thirty features in twelve neurons at one in three hundred, once with `revive=0.0` and once with `revive=1.0`. How
+#    many of the thirty outputs still answer when only their own feature is present?
+#    <details><summary>Hint</summary>Feed in the rows of an identity matrix, and their negatives; look at the diagonal of the output.</details>
+#    <details><summary>Answer</summary>
+#
+#    ```python
+#    config, importance, density = computing.Config(30, 12), 0.8 ** torch.arange(30), torch.tensor([1 / 300])
+#    alive = {}
+#    for revive in (0.0, 1.0):
+#        start = computing.initial(config, [run.generator(0, "revive")])
+#        schedule = train.Schedule(400, 128, 0.01)
+#        fitted = computing.fit(config, start, density, importance, schedule, run.generator(0, "revive"), revive=revive)
+#        answers = [forward(fitted.W1[0], fitted.W2[0], fitted.b[0], sign * torch.eye(30)).diagonal() for sign in (1, -1)]
+#        alive[revive] = int((torch.maximum(*answers) > 0).sum())
+#    assert alive[1.0] > alive[0.0] + 2
+#    ```
+#
+#    Without revival several outputs have died for good; with it all, or all but a few, still answer.
+#    </details>
+#
+# <a id="limits"></a>
+# ## 11 Limits
+#
+# - The losses are upper bounds of what is possible, and these networks are still improving at the sparse end from either start. At the
+#   sparsest density the reference ended below the random starts with every seed of this run and with all but one of another, so it is the
+#   better start there. Neither is shown to be the best there is.
+# - In the sparse reference many neurons still have one weight far larger than the others. Random starts might come to such neurons if trained
+#   for longer.
+# - When dense, the explicit model seems to be the best. Every network of the figure ends at its loss or above it, which supports this and
+#   does not prove it.
+# - Whether a neuron counts as monosemantic depends on a threshold, 0.3 of its largest weight for the large networks. With 0.1 fewer neurons
+#   count as monosemantic, and hardly any of the sparsest reference, because many small weights lie on top of its large ones.
+# - Importances fall by a fixed factor in most models here. With equal ones no feature would deserve a neuron of its own.
+#
+# How one neuron can serve two features, which this page leaves open, is the subject of [the next page](06b_asymmetric_motif.ipynb).
+#
+# <a id="checked"></a>
+# ## 12 What was checked
 
 # %%
 page.close()

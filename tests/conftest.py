@@ -1,4 +1,4 @@
-"""One small subject model for every test that needs one."""
+"""What several tests need: one small subject model, a cache and a project of their own."""
 
 from pathlib import Path
 
@@ -25,3 +25,16 @@ def tiny(tiny_home):
 def own_cache(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("COMPANION_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, own_cache) -> Path:
+    """An empty project with claims files of its own, in which pages run at the laptop profile."""
+    from companion.claims import registry
+
+    for name in ("notebooks", "companion", "figures", "registry"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(registry, "FOLDER", tmp_path / "registry")
+    monkeypatch.setenv("COMPANION_PROFILE", "laptop")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -1,22 +1,18 @@
 """One change at a time: what a result depends on must give another key, what it does not depend on must not."""
 
-import dataclasses
-import functools
 import importlib.metadata
-import linecache
 import sys
 import types
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
 import torch
-from nbclient import NotebookClient
 
 from companion import fingerprint, render, run, source
 
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 PAGE = """
 import functools
 from dataclasses import dataclass
@@ -27,7 +23,11 @@ table = {"a": 1.0, "b": [1, 2]}
 grid = torch.tensor([1.0, 2.0])
 RATE = 0.1
 
-class Kind:
+class Meta(type):
+    def __call__(cls):
+        return super().__call__()
+
+class Kind(metaclass=Meta):
     scale = 2.0
 
     @staticmethod
@@ -37,6 +37,10 @@ class Kind:
     @property
     def twice(self):
         return 2
+
+    @twice.setter
+    def twice(self, value):
+        self.half = value / 2
 
     def build(self, x):
         return inner(x) + self.scale
@@ -61,15 +65,33 @@ def helper(x):
     return x - 1
 
 def stop(x, least=0):
-    return max(x, least)
+    return max(x, default=least)
 
 def outer(factor):
     def scaled(x):
         return factor * x
     return scaled
 
+def repeated(times):
+    def decorate(function):
+        @functools.wraps(function)
+        def again(x):
+            return times * function(x)
+        return again
+    return decorate
+
+@repeated(times=4)
+def decorated(x):
+    return x * decorated.power
+
+decorated.power = 5
+
+@functools.cache
+def cached(n):
+    return n - 7
+
 triple = outer(3)
-tripled = functools.partial(stop, least=3)
+tripled = functools.update_wrapper(functools.partial(stop, least=3), stop)
 
 def draw(x):  # never called by make
     return x
@@ -77,8 +99,8 @@ def draw(x):  # never called by make
 def make(config):
     "What it does."
     import companion.toy.schedule
-    made = config.kind().build(config.n) + Kind.shift(1) + Square.apply(grid) + table["a"] * RATE
-    return {"x": stop(triple(tripled(made)))}
+    made = config.kind().build(cached(config.n)) + Kind.shift(1) + Square.apply(grid) + table["a"] * RATE
+    return {"x": stop(triple(tripled(decorated(made))))}
 """
 
 CHANGES = {
@@ -87,7 +109,14 @@ CHANGES = {
     "what an autograd function calls": ("return x * x", "return x * x * x"),
     "a class attribute": ("scale = 2.0", "scale = 3.0"),
     "a property": ("return 2\n", "return 3\n"),
+    "what sets a property": ("value / 2", "value / 3"),
+    "what is cached": ("n - 7", "n - 8"),
+    "a metaclass": ("super().__call__()", "None"),
+    "a decorator": ("times * function(x)", "times + function(x)"),
+    "an argument of a decorator": ("times=4", "times=3"),
+    "an attribute of a function": ("power = 5", "power = 6"),
     "a default of a function": ("least=0", "least=1"),
+    "the name of an argument": ("max(x, default=least)", "max(x, key=least)"),
     "a default of a field": ("n: int = 3", "n: int = 4"),
     "what a function closes over": ("outer(3)", "outer(4)"),
     "an argument of a partial": ("least=3)", "least=4)"),
@@ -104,28 +133,25 @@ HARMLESS = {
 }
 
 
-def key_of_page(text: str) -> dict:
-    """The fingerprint of `make` on a page with this source, as in a notebook: module __main__, the source in linecache."""
+def page(*cells: str) -> dict:
+    """The names of a page with these cells, as in a notebook: module __main__."""
     space = {"__name__": "__main__"}
-    name = f"/tmp/ipykernel_1/{hash(text)}.py"
-    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-    exec(compile(text, name, "exec"), space)
+    for cell in cells:
+        exec(compile(cell, "/tmp/ipykernel_1/1.py", "exec"), space)
+    return space
+
+
+def key_of_page(text: str) -> dict:
+    space = page(text)
     return fingerprint.of(space["make"], space["Config"]())
 
 
-@pytest.mark.parametrize("change", CHANGES)
-def test_another_key(change):
-    before, after = CHANGES[change]
+@pytest.mark.parametrize("change", [*CHANGES, *HARMLESS])
+def test_a_change_of_the_page(change):
+    before, after = (CHANGES | HARMLESS)[change]
     assert PAGE.count(before) == 1
     assert key_of_page(PAGE) == key_of_page(PAGE)
-    assert key_of_page(PAGE) != key_of_page(PAGE.replace(before, after))
-
-
-@pytest.mark.parametrize("change", HARMLESS)
-def test_the_same_key(change):
-    before, after = HARMLESS[change]
-    assert PAGE.count(before) == 1
-    assert key_of_page(PAGE) == key_of_page(PAGE.replace(before, after))
+    assert (key_of_page(PAGE) == key_of_page(PAGE.replace(before, after))) == (change in HARMLESS)
 
 
 @dataclass(frozen=True)
@@ -171,35 +197,41 @@ def importing(config):
     return {"x": torch.zeros(1)}
 
 
-class Opaque:
-    pass
+def scaled(factor):
+    return lambda x: factor * x
 
 
-held = Opaque()
+def test_what_a_function_of_the_package_closes_over_belongs_to_the_key(monkeypatch):
+    monkeypatch.setattr(source, "is_own", lambda module: False)
+    assert fingerprint.of(make, scaled(2)) != fingerprint.of(make, scaled(3))
 
 
-def reads_opaque(config):
-    return {"x": held}
+def test_a_global_that_cannot_be_hashed_is_an_error_that_says_what_to_do():
+    lock = "import threading\nheld = threading.Lock()\ndef make(config):\n    return {'x': held}\n"
+    with pytest.raises(fingerprint.UnhashableError, match=r"the global 'held', read by \S+.*cannot be hashed.*through the configuration"):
+        fingerprint.of(page(lock)["make"], None)
 
 
-state = object()
+def test_a_value_that_holds_itself_is_an_error():
+    held = []
+    held.append(held)
+    with pytest.raises(fingerprint.UnhashableError, match="holds itself and cannot be hashed"):
+        fingerprint.of(make, held)
 
 
-def reads_an_object(config):
-    return {"x": state}
-
-
-@pytest.mark.parametrize("function", [reads_opaque, reads_an_object])
-def test_a_global_that_cannot_be_hashed_is_an_error_that_says_what_to_do(function):
-    with pytest.raises(fingerprint.UnhashableError, match=r"the global '\w+', read by \w+.*cannot be hashed.*through the configuration"):
-        fingerprint.of(function, None)
-
-
-def test_functions_that_call_each_other_come_to_an_end():
-    text = (
-        "def a(n):\n    return b(n)\n\ndef b(n):\n    return a(n - 1) if n else 0\n\ndef make(config):\n    return {'x': a(config)}\nConfig = int\n"
-    )
-    assert key_of_page(text) == key_of_page(text) != key_of_page(text.replace("else 0", "else 1"))
+@pytest.mark.parametrize(
+    "text", ["import own\ndef make(config):\n    return own.f()\n", "def make(config):\n    from own import f\n    return f()\n"]
+)
+def test_what_is_used_of_a_module_of_one_s_own_must_be_seen(tmp_path, monkeypatch, text):
+    (tmp_path / "own.py").write_text("def f():\n    return {'x': 1}\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(fingerprint.UnhashableError, match=r"your own module 'own.*' cannot be seen.*Write `from own"):
+        fingerprint.of(page(text)["make"], None)
+    function = page("from own import f")["f"]
+    before = fingerprint.of(function, None)
+    monkeypatch.setattr(function, "__code__", (lambda: {"x": 2}).__code__)  # as after an edit and a reload
+    assert fingerprint.of(function, None) != before
+    del sys.modules["own"]
 
 
 # --- the package's own modules ---
@@ -226,30 +258,25 @@ def key_of_module() -> dict[str, str]:
     return {name: source.module_hash(name) for name in source.closure({"companion.a"})}
 
 
-def edit(package: Path, name: str, before: str, after: str) -> dict[str, str]:
-    path = package / f"{name}.py"
-    assert before in path.read_text(encoding="utf-8")
-    path.write_text(path.read_text(encoding="utf-8").replace(before, after), encoding="utf-8")
-    return key_of_module()
-
-
 @pytest.mark.parametrize(
-    ("name", "before", "after"),
-    [("a", "width = 2", "width = 3"), ("a", "SIZE = 3", "SIZE = 4"), ("b", "return far(x)", "return far(x) + 1"), ("c", "return x ", "return -x ")],
+    ("name", "before", "after", "same"),
+    [
+        ("a", "width = 2", "width = 3", False),
+        ("a", "SIZE = 3", "SIZE = 4", False),
+        ("b", "return far(x)", "return far(x) + 1", False),
+        ("c", "return x ", "return -x ", False),
+        ("a", "Docstring.", "Another.", True),
+        ("c", "as it is", "unchanged", True),
+        ("plots", "return x", "return 2 * x", True),
+        ("claims", "BAND = 1", "BAND = 2", True),
+    ],
 )
-def test_any_edit_in_the_import_closure_is_another_key(package, name, before, after):
-    key = key_of_module()
+def test_an_edit_in_the_import_closure_is_another_key_but_for_prose_plots_and_claims(package, name, before, after, same):
+    key, path = key_of_module(), package / f"{name}.py"
     assert set(key) == {"companion.a", "companion.b", "companion.c"}
-    assert edit(package, name, before, after) != key
-
-
-@pytest.mark.parametrize(
-    ("name", "before", "after"),
-    [("a", "Docstring.", "Another."), ("c", "as it is", "unchanged"), ("plots", "return x", "return 2 * x"), ("claims", "BAND = 1", "BAND = 2")],
-)
-def test_prose_plots_and_claims_are_not(package, name, before, after):
-    key = key_of_module()
-    assert edit(package, name, before, after) == key
+    assert before in MODULES[name]
+    path.write_text(MODULES[name].replace(before, after), encoding="utf-8")
+    assert (key_of_module() == key) == same
 
 
 def test_of_run_only_the_random_generators_count(tmp_path, monkeypatch):
@@ -263,25 +290,24 @@ def test_of_run_only_the_random_generators_count(tmp_path, monkeypatch):
     assert hashes[0] == hashes[1] != hashes[2]
 
 
-@pytest.mark.parametrize("change", ["edited", "replaced", "constant"])
-def test_code_that_is_not_the_file_s_is_refused(package, change):
+HELD = "SIZES = {'a': 3}\n\ndef far(x):\n    return x\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [(HELD.replace("return x", "return -x"), {}), (HELD.replace("3", "4"), {}), (HELD, {"far": lambda x: -x}), (HELD, {"SIZES": {"a": 4}})],
+    ids=["function edited", "literal edited", "function replaced", "literal replaced"],
+)
+def test_code_that_is_not_the_file_s_is_refused(package, monkeypatch, text, given):
     module = types.ModuleType("companion.c")
-    module.__file__ = str(package / "c.py")
-    (package / "c.py").write_text("SIZE = 3\n\ndef far(x):\n    return x\n", encoding="utf-8")
-    exec(compile((package / "c.py").read_text(encoding="utf-8"), module.__file__, "exec"), vars(module))
-    sys.modules["companion.c"] = module
-    try:
+    exec(HELD, vars(module))
+    monkeypatch.setitem(sys.modules, "companion.c", module)
+    (package / "c.py").write_text(HELD, encoding="utf-8")
+    key_of_module()
+    (package / "c.py").write_text(text, encoding="utf-8")
+    vars(module).update(given)
+    with pytest.raises(run.SetupError, match=r"companion\.c\.(far|SIZES) is not what .*Restart the kernel"):
         key_of_module()
-        if change == "edited":
-            (package / "c.py").write_text("SIZE = 3\n\ndef far(x):\n    return -x\n", encoding="utf-8")
-        elif change == "replaced":
-            module.far = lambda x: -x
-        else:
-            module.SIZE = 4
-        with pytest.raises(run.SetupError, match=r"companion\.c\.(far|SIZE) is not what .*Restart the kernel"):
-            key_of_module()
-    finally:
-        del sys.modules["companion.c"]
 
 
 def test_every_module_of_the_package_is_what_its_file_holds():
@@ -293,30 +319,15 @@ def test_every_module_of_the_package_is_what_its_file_holds():
     assert all(len(source.module_hash(name)) == 64 for name in modules)
 
 
-def test_edit_run_again_it_changes_on_a_real_page():
-    """Notebook 02 up to its phase diagram, run in a kernel, then with one number of CANDIDATES changed in the same session."""
-    page = render.notebook_of(Path(__file__).parents[1] / "notebooks" / "02_phase_change.py")
-    kept = [cell for cell in page.cells if cell.cell_type == "code" and "skip-execution" not in cell.metadata.get("tags", [])]
-    last = next(index for index, cell in enumerate(kept) if "memo.memo(optima" in cell.source)
-    candidates = next(cell for cell in kept if cell.source.startswith("CANDIDATES = "))
-    changed = candidates.source.replace("[[1, 0], [0, 1], [1, -1]]", "[[1, 0], [0, 1], [2, -1]]")
-    assert changed != candidates.source
-    show = "from companion import fingerprint\nprint(fingerprint.of(optima, cfg)['reached'].keys())"
-    cells = [*[cell.source.replace("memo.memo(optima, cfg)", "{}") for cell in kept[: last + 1]], show, show, changed, show]
-    cells[last] = cells[last].split("\nfound = ")[0]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells], metadata=page.metadata)
-    where = {"metadata": {"path": Path(__file__).parents[1] / "notebooks"}}
-    NotebookClient(notebook, timeout=600, startup_timeout=300, kernel_name="python3", resources=where).execute()
-    first, again, after = (notebook.cells[index].outputs[0].text for index in (-4, -3, -1))
-    assert first == again != after
-
-
-def test_wrapped_cached_and_generated_functions_are_described():
-    @functools.cache
-    def cached(x):
-        return x
-
-    def make(config):
-        return {"x": cached(dataclasses.replace(One(), n=2).n)}
-
-    assert fingerprint.of(make, None)["reached"]
+def test_edit_run_again_it_changes_on_a_real_page(monkeypatch):
+    """Notebook 02 up to its phase diagram, then with one number of CANDIDATES changed in the same session."""
+    monkeypatch.chdir(NOTEBOOKS)
+    cells = [cell for cell in render.notebook_of(NOTEBOOKS / "02_phase_change.py").cells if cell.cell_type == "code"]
+    texts = [cell.source for cell in cells if "skip-execution" not in cell.metadata.get("tags", [])]
+    last = next(index for index, text in enumerate(texts) if "memo.memo(optima" in text)
+    space = page(*texts[:last], texts[last].split("\nfound = ")[0])
+    before = fingerprint.of(space["optima"], space["cfg"])
+    candidates = next(text for text in texts if text.startswith("CANDIDATES = "))
+    for text, same in ((candidates, True), (candidates.replace("[[1, 0], [0, 1], [1, -1]]", "[[1, 0], [0, 1], [2, -1]]"), False)):
+        exec(text, space)
+        assert (fingerprint.of(space["optima"], space["cfg"]) == before) == same

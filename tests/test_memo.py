@@ -102,7 +102,12 @@ def damage_half(folder: Path) -> None:
     (folder / "values.json").unlink()
 
 
-@pytest.mark.parametrize("damage", [damage_truncate, damage_foreign, damage_half])
+def damage_stray(folder: Path) -> None:
+    files.remove(folder)
+    folder.write_text("a file in the entry's place", encoding="utf-8")
+
+
+@pytest.mark.parametrize("damage", [damage_truncate, damage_foreign, damage_half, damage_stray])
 def test_a_damaged_entry_is_rebuilt_said_in_one_line_and_nothing_else_is_lost(damage, own_cache, caplog):
     memo.memo(make, Config())
     damaged = entry(own_cache)
@@ -127,15 +132,6 @@ def test_checksums_are_compared_once_per_process(own_cache, monkeypatch):
     assert len(read) == 1
 
 
-def test_a_stray_file_in_the_entry_s_place_is_replaced(own_cache):
-    memo.memo(make, Config())
-    path = entry(own_cache)
-    files.remove(path)
-    path.write_text("a file", encoding="utf-8")
-    memo.memo(make, Config())
-    assert path.is_dir()
-
-
 def interrupted(config: Config) -> dict:
     if not calls():
         note(config)
@@ -153,13 +149,16 @@ def test_ctrl_c_leaves_nothing_and_the_next_run_starts_cleanly(own_cache):
 # --- storage and its errors ---
 
 
-def full_disk(config: Config) -> dict:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def failing(error: Exception):
+    def make(config):
+        raise error
+
+    return make
 
 
 def test_a_full_disk_is_one_clear_error(own_cache):
     with pytest.raises(run.SetupError, match=r"cannot write to the cache folder .*No space left.*COMPANION_CACHE"):
-        memo.memo(full_disk, Config())
+        memo.memo(failing(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))), Config())
     assert not list(own_cache.glob(".*.partial"))
 
 
@@ -183,18 +182,10 @@ def test_a_cache_path_that_is_a_file(tmp_path, monkeypatch):
         memo.memo(make, Config())
 
 
-def missing_input(config: Config) -> dict:
-    raise FileNotFoundError(errno.ENOENT, "no such corpus", "/corpus")
-
-
-def forbidden_input(config: Config) -> dict:
-    raise PermissionError(errno.EACCES, "not yours", "/corpus")
-
-
-@pytest.mark.parametrize("function", [missing_input, forbidden_input])
-def test_an_error_of_the_work_itself_is_not_blamed_on_the_cache(function):
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES])
+def test_an_error_of_the_work_itself_is_not_blamed_on_the_cache(number):
     with pytest.raises(OSError, match="/corpus"):
-        memo.memo(function, Config())
+        memo.memo(failing(OSError(number, os.strerror(number), "/corpus")), Config())
 
 
 # --- the size of the cache ---
@@ -209,7 +200,7 @@ def used(own_cache: Path, hours_ago: float, **config) -> Path:
 
 def test_the_entries_used_longest_ago_are_removed_first(own_cache, caplog):
     oldest, older, recent = used(own_cache, 9, n=1000), used(own_cache, 8, n=1001), used(own_cache, 0.1, n=1002)
-    each = memo._size(oldest)
+    each = sum(file.stat().st_size for file in oldest.iterdir())
     assert memo.evict(2.5 * each) == [oldest.name]
     assert "removed 1 entries" in caplog.text
     assert memo.evict(0.0) == [older.name]  # the recent one may be in use
@@ -232,16 +223,16 @@ def test_an_entry_that_is_being_built_is_not_evicted(own_cache):
     assert path.is_dir()
 
 
-def start(*lines: str) -> subprocess.Popen:
-    """A second process; its code is a module of the reader's own."""
-    return subprocess.Popen([sys.executable, "-c", "\n".join(lines)], env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+def run_twice_at_once(*arguments: str) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(memo.__file__).parents[1])}
+    processes = [subprocess.Popen([sys.executable, *arguments], env=environment) for _ in range(2)]
+    assert [process.wait(300) for process in processes] == [0, 0]
 
 
 def test_two_processes_evict_at_once(own_cache):
     for n in range(12):
         used(own_cache, 9, n=n + 1)
-    processes = [start("from companion import memo", "memo.evict(0.0)") for _ in range(2)]
-    assert [process.wait(300) for process in processes] == [0, 0]
+    run_twice_at_once("-c", "from companion import memo; memo.evict(0.0)")
     assert not [path for path in own_cache.iterdir() if path.is_dir()]
 
 
@@ -261,10 +252,7 @@ memo.memo_folder(slow, {"log": sys.argv[1]})
 
 def test_two_processes_that_ask_for_one_thing_make_it_once(tmp_path):
     (tmp_path / "slow.py").write_text(SLOW, encoding="utf-8")
-    command = [sys.executable, str(tmp_path / "slow.py"), str(tmp_path / "log")]
-    environment = os.environ | {"PYTHONPATH": str(Path(memo.__file__).parents[1])}
-    processes = [subprocess.Popen(command, env=environment) for _ in range(2)]
-    assert [process.wait(300) for process in processes] == [0, 0]
+    run_twice_at_once(str(tmp_path / "slow.py"), str(tmp_path / "log"))
     assert (tmp_path / "log").read_text(encoding="utf-8") == "made\n"
 
 

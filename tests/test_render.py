@@ -1,15 +1,10 @@
-import base64
-import io
 import os
 
 import jupytext
-import matplotlib.pyplot as plt
 import nbformat
-import numpy as np
 import pytest
-from PIL import Image
 
-from companion import claims, render
+from companion import render, tables
 from companion.claims import record, registry
 
 PAGE = """# %% [markdown]
@@ -44,23 +39,18 @@ band_from = "theory"
 why = "arithmetic"
 control = ["zero"]
 """
-README = f"# Name\n[![Open In Colab](https://old/notebooks/01_page.ipynb)\n{render.BEGIN}\n{render.END}\nThe end.\n"
+LINK = "https://colab.research.google.com/github/old/old/blob/main/notebooks/01_page.ipynb"
+README = f"# Name\n[![Open In Colab]({LINK})\n<!-- claims -->\n<!-- end of claims -->\nThe end.\n"
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch, own_cache):
-    for name in ("notebooks", "companion", "figures", "registry"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "README.md").write_text(README, encoding="utf-8")
-    (tmp_path / "registry" / "01.toml").write_text(TOML, encoding="utf-8")
-    (tmp_path / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/me/mine"\n', encoding="utf-8")
-    write_page(tmp_path, "1.0")
-    monkeypatch.setattr(registry, "FOLDER", tmp_path / "registry")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COMPANION_PROFILE", "laptop")
+@pytest.fixture(autouse=True)
+def _written(project, monkeypatch):
+    (project / "README.md").write_text(README, encoding="utf-8")
+    (project / "registry" / "01.toml").write_text(TOML, encoding="utf-8")
+    (project / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/me/mine"\n', encoding="utf-8")
+    write_page(project, "1.0")
     monkeypatch.setenv("COMPANION_OUTPUT", "here")  # main sets it; undone afterwards
     monkeypatch.setenv("COMPANION_SEED", "0")
-    return tmp_path
 
 
 def write_page(project, value: str) -> None:
@@ -100,7 +90,7 @@ def test_a_verdict_never_fails_a_run_but_is_counted_and_compared(project, capsys
     assert out.splitlines()[-1] == "1 pages, 1 MISSED"
     assert recorded(project)[0]["values"] == [1.0]
     assert "`01_page` has changed since" in record.as_markdown(
-        recorded(project), registry.all_pages(), render.changed_pages(project, recorded(project))
+        recorded(project), registry.all_pages(), tables.changed_pages(project, recorded(project))
     )
 
 
@@ -142,43 +132,19 @@ def test_the_address_is_written_everywhere_from_its_one_home(project):
     assert render.main(["--tables"]) == 0
     first, second = jupytext.read(project / "notebooks" / "01_page.py").cells[:2]
     assert "colab.research.google.com/github/me/mine/blob/main/notebooks/01_page.ipynb" in first.source
-    assert second.source == render.install_cell("https://github.com/me/mine")
+    assert second.source == tables.install_cell("https://github.com/me/mine")
     assert "github/me/mine/blob/main/notebooks/01_page.ipynb" in (project / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_code_of_a_page_is_hashed_without_its_prose(project):
     page = project / "notebooks" / "01_page.py"
-    before = render.code_hash(page)
+    before = tables.code_hash(page)
     page.write_text(page.read_text(encoding="utf-8").replace("Text.", "Other text."), encoding="utf-8")
-    assert render.code_hash(page) == before
+    assert tables.code_hash(page) == before
     write_page(project, "2.0")
-    assert render.code_hash(page) != before
+    assert tables.code_hash(page) != before
 
 
 def test_cell_ids_depend_on_position_alone(project):
     ids = [cell["id"] for cell in render.notebook_of(project / "notebooks" / "01_page.py").cells]
     assert ids == [f"cell-{i:02d}" for i in range(4)]
-
-
-def test_pictures_are_kept_small_and_look_the_same():
-    figure, axes = plt.subplots()
-    axes.imshow(np.random.default_rng(0).random((40, 40)), cmap="viridis")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    plt.close(figure)
-    output = nbformat.v4.new_output("display_data", data={"image/png": base64.b64encode(buffer.getvalue()).decode()})
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("", outputs=[output])])
-    render.tidy(notebook)
-    small = base64.b64decode(notebook.cells[0].outputs[0].data["image/png"])
-    assert len(small) < len(buffer.getvalue())
-    full, kept = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), dtype=float) for data in (buffer.getvalue(), small))
-    assert np.abs(full - kept).mean() < 3  # of 255
-
-
-def test_a_page_in_a_folder_of_its_own_still_finds_its_claims(tmp_path, monkeypatch, own_cache):
-    """As in Colab: no checkout around it, the claims come with the package."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COMPANION_PROFILE", "laptop")
-    one = claims.Page("02_phase_change")
-    assert one.registry.claims
-    assert one._figures == tmp_path / "figures"

@@ -23,9 +23,9 @@ import numpy as np
 
 from companion import files, memo, run
 from companion.claims import card, picture, record, registry, verdicts
-from companion.claims.registry import RegistryError
+from companion.claims.registry import ClaimError
 
-__all__ = ["ClaimError", "Page", "RegistryError", "opening"]
+__all__ = ["ClaimError", "Page", "opening", "shipped"]
 
 log = logging.getLogger("companion")
 Numbers = float | Sequence[float]
@@ -33,10 +33,6 @@ MOST = 30_000
 """Bytes of a figure's JSON."""
 OPENING = "opening"
 """Name under which a notebook finds its opening picture again."""
-
-
-class ClaimError(ValueError):
-    """A measurement that cannot be judged: nothing, or numbers that are not finite."""
 
 
 class Page:
@@ -47,7 +43,7 @@ class Page:
         config: the row of the parameter table in force. A laptop run with another one than the record's is NOT JUDGED.
 
     Raises:
-        RegistryError: the notebook has no claims file, or a faulty one.
+        ClaimError: the notebook has no claims file, or a faulty one.
     """
 
     def __init__(self, notebook: str, config: Any = None):
@@ -57,8 +53,8 @@ class Page:
         self.rows: dict[str, dict[str, Any]] = {}
         self._start, self._writable = time.monotonic(), True
         self._figures = run.project_root() / "figures"
-        recorded = record.config_hash(record.read(self._figures / "claims.json"), notebook)
-        self._same_config = self.output in ("record", "again") or self.profile != "laptop" or recorded in ("", self.config_hash)
+        recorded = {row["config"] for row in record.read(self._figures / "claims.json") if row["notebook"] == notebook}
+        self._same_config = self.output in ("record", "again") or self.profile != "laptop" or recorded <= {self.config_hash}
 
     def check(self, id: str, values: Numbers, *, control: dict[str, Numbers], witness: Numbers | None = None) -> None:
         """Judge one claim of the page's file and show its card; checked again, the earlier row is replaced.
@@ -69,15 +65,14 @@ class Page:
             witness: the measurement on a case for which the sentence holds, where the file names one.
 
         Raises:
-            RegistryError: no such claim, or other names than the file's.
-            ClaimError: no numbers, or some that are not finite.
+            ClaimError: no such claim, other names than the file's, no numbers, or some that are not finite.
         """
         from IPython.display import display
 
         claim = self._claim(id, set(control), witness is not None)
         measured = _finite(values, f"{id}: values")
         if len(measured) > 1 and not claim.over:
-            raise RegistryError(f"claim {id!r}: {len(measured)} values, and the file does not say what they run over")
+            raise ClaimError(f"claim {id!r}: {len(measured)} values, and the file does not say what they run over")
         controls = {name: _finite(control[name], f"{id}: control {name!r}") for name in claim.control}
         witnessed = [] if witness is None else _finite(witness, f"{id}: witness")
         verdict = verdicts.judge(claim, measured, [v for held in controls.values() for v in held], witnessed)
@@ -88,18 +83,17 @@ class Page:
         self.rows[id] = dict(id=id, notebook=self.notebook, values=measured, control=controls, witness=witnessed) | dict(
             verdict=verdict.name, reason=verdict.reason, judge=claim.judge_hash, config=self.config_hash, profile=self.profile
         )
-        display(card.bundle(claim, self.rows[id]), raw=True)
+        display({"text/html": card.as_html(claim, self.rows[id]), "text/plain": card.as_text(claim, self.rows[id])}, raw=True)
 
     def _claim(self, id: str, names: set[str], witnessed: bool) -> registry.Claim:
         file = registry.path_of(self.notebook).name
         if (claim := self.registry.claims.get(id)) is None:
-            raise RegistryError(f"{id!r} is no claim of {file}; there are {', '.join(self.registry.claims)}")
+            raise ClaimError(f"{id!r} is no claim of {file}; there are {', '.join(self.registry.claims)}")
         if names != set(claim.control):
-            raise RegistryError(f"claim {id!r}: the controls measured are {sorted(names)}, those in {file} are {sorted(claim.control)}")
+            raise ClaimError(f"claim {id!r}: the controls measured are {sorted(names)}, those in {file} are {sorted(claim.control)}")
         if witnessed != bool(claim.witness):
-            raise RegistryError(
-                f"claim {id!r}: {file} names {'a' if claim.witness else 'no'} witness, and the page measures {'one' if witnessed else 'none'}"
-            )
+            names, measures = ("a", "none") if claim.witness else ("no", "one")
+            raise ClaimError(f"claim {id!r}: {file} names {names} witness, and the page measures {measures}")
         return claim
 
     def save_figure(self, figure, name: str, numbers: dict[str, Any], caption: str = "") -> None:
@@ -130,12 +124,12 @@ class Page:
         """Show the page's claims as a table, and note them for `make figures` and `make record`.
 
         Raises:
-            RegistryError: a claim of the file was not checked.
+            ClaimError: a claim of the file was not checked.
         """
         from IPython.display import HTML, display
 
         if missing := [id for id in self.registry.claims if id not in self.rows]:
-            raise RegistryError(f"{registry.path_of(self.notebook).name} holds claims that the page does not check: {', '.join(missing)}")
+            raise ClaimError(f"{registry.path_of(self.notebook).name} holds claims that the page does not check: {', '.join(missing)}")
         display(HTML(card.table([(claim, self.rows[id]) for id, claim in self.registry.claims.items()])))
         if self.profile == "quick":
             return
@@ -166,6 +160,11 @@ def opening(notebook: str) -> None:
 
     if png := picture.opening(notebook):
         display(_image(png), display_id=OPENING)
+
+
+def shipped(name: str) -> dict[str, Any]:
+    """What one page keeps with the package for others to show: companion/openings/<name>.json."""
+    return json.loads((picture.OPENINGS / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def _image(png: bytes):
@@ -199,43 +198,11 @@ def _trained_with() -> list[dict[str, Any]]:
     return [entry for index, entry in enumerate(made) if entry not in made[:index]]
 
 
-# --- a figure's numbers ------------------------------------------------------------------------------------------
-
-
 def numbers_as_json(name: str, numbers: dict[str, Any], about: dict[str, str]) -> str:
     """A figure's arrays with four significant digits, one name a line; long arrays thinned until the whole is below `MOST`."""
-    plain = {key: _plain(value) for key, value in numbers.items()}
-    longest = 2**14
-    while len(text := _lines({"figure": name} | about | plain)) > MOST and longest > 8:
-        longest //= 2
-        plain = {key: _thin(_plain(value), longest) for key, value in numbers.items()}
+    for longest in (None, *(2**power for power in range(13, 2, -1))):
+        held = {"figure": name} | about | record.plain(numbers, 4, longest)
+        text = "{\n" + ",\n".join(f" {json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in held.items()) + "\n}\n"
+        if len(text) <= MOST:
+            break
     return text
-
-
-def _lines(held: dict[str, Any]) -> str:
-    return "{\n" + ",\n".join(f" {json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}" for key, value in held.items()) + "\n}\n"
-
-
-def _plain(value: Any) -> Any:
-    """Arrays and tensors as lists of numbers with four significant digits."""
-    if isinstance(value, dict):
-        return {str(key): _plain(held) for key, held in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(held) for held in value]
-    if isinstance(value, (str, bool, int)) or value is None:
-        return value
-    numbers = np.asarray(value)
-    if numbers.dtype.kind == "f":
-        return np.vectorize(lambda x: float(f"{x:.4g}") if np.isfinite(x) else None, otypes=[object])(numbers).tolist() if numbers.size else []
-    return numbers.tolist()
-
-
-def _thin(held: Any, longest: int) -> Any:
-    """Lists of more than `longest` entries as every n-th of them, and said so."""
-    if isinstance(held, dict):
-        return {key: _thin(value, longest) for key, value in held.items()}
-    if not isinstance(held, list):
-        return held
-    every = -(-len(held) // longest)
-    kept = [_thin(value, longest) for value in held[::every]]
-    return {"every": every, "of": len(held), "kept": kept} if every > 1 else kept

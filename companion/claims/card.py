@@ -9,8 +9,8 @@ from typing import Any
 from companion.claims import verdicts
 from companion.claims.registry import Claim
 
-COLOURS = dict.fromkeys((verdicts.MISSED, verdicts.VACUOUS), "#b00020") | {verdicts.CONFIRMED: "#2e7d32", verdicts.MIXED: "#b26a00"}
-COLOURS |= {verdicts.NOT_HERE: "#b26a00", verdicts.REFUTED: "#8e24aa", verdicts.DEFERRED: "#666666", verdicts.NOT_JUDGED: "#666666"}
+COLOURS = dict.fromkeys((verdicts.MISSED, verdicts.VACUOUS), "#b00020") | dict.fromkeys((verdicts.MIXED, verdicts.NOT_HERE), "#b26a00")
+COLOURS |= dict.fromkeys((verdicts.DEFERRED, verdicts.NOT_JUDGED), "#666666") | {verdicts.CONFIRMED: "#2e7d32", verdicts.REFUTED: "#8e24aa"}
 MARKS = {verdicts.CONFIRMED: "✔", verdicts.MIXED: "~", verdicts.DEFERRED: "·", verdicts.NOT_JUDGED: "·"}
 WIDTH = 320
 """Pixels of the strip."""
@@ -18,12 +18,8 @@ WIDTH = 320
 
 def show_values(values: Sequence[float], over: str = "") -> str:
     """Three significant digits; of several the median, the range and what they run over."""
-    if not values:
-        return ""
     middle = f"{statistics.median(values):.3g}"
-    if len(values) == 1:
-        return middle
-    return f"{middle} ({min(values):.3g} to {max(values):.3g}, {len(values)} {over or 'values'})"
+    return middle if len(values) == 1 else f"{middle} ({min(values):.3g} to {max(values):.3g}, {len(values)} {over or 'values'})"
 
 
 def show_band(band: Sequence[float]) -> str:
@@ -47,11 +43,6 @@ def sentence(claim: Claim, row: dict[str, Any]) -> list[str]:
 
 
 HEADER = ["claim", "what is said — what is measured", "measured", "band", "control", "verdict"]
-
-
-def bundle(claim: Claim, row: dict[str, Any]) -> dict[str, str]:
-    """The card of one claim in both forms, as IPython displays them."""
-    return {"text/html": as_html(claim, row), "text/plain": as_text(claim, row)}
 
 
 def as_html(claim: Claim, row: dict[str, Any]) -> str:

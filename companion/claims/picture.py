@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from PIL import Image, PngImagePlugin
@@ -37,7 +38,7 @@ def description(png: bytes) -> str:
 
 def as_dark_png(figure: Figure, caption: str = "") -> bytes:
     """The same picture for a dark page: ground and ink change places, colours that mean something stay. The figure is changed."""
-    for artist in figure.findobj(lambda artist: hasattr(artist, "set_color") or hasattr(artist, "set_facecolor")):
+    for artist in figure.findobj(lambda artist: not isinstance(artist, (Axes, Figure))):  # their grounds are patches, found by themselves
         _exchange(artist)
     figure.patch.set_facecolor(DARK)
     return as_png(figure, caption, facecolor=DARK)

@@ -1,11 +1,12 @@
 """The committed record, figures/claims.json: what was measured for each claim, and under which hashes."""
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from companion import files
 from companion.claims import card, registry, verdicts
 
 Row = dict[str, Any]
@@ -16,27 +17,26 @@ def read(path: Path) -> list[Row]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
-def write(path: Path, rows: list[Row]) -> None:
-    """Put a record in its place."""
-    files.write(path, as_json(rows))
-
-
 def as_json(rows: list[Row]) -> str:
     """One row a line, numbers with six significant digits."""
-    return "[\n" + ",\n".join(json.dumps(_short(row), ensure_ascii=False) for row in rows) + "\n]\n"
+    return "[\n" + ",\n".join(json.dumps(plain(row, 6), ensure_ascii=False) for row in rows) + "\n]\n"
 
 
-def _short(held: Any) -> Any:
+def plain(held: Any, digits: int, longest: int | None = None) -> Any:
+    """Numbers, arrays and what holds them as JSON knows them, with so many significant digits; what is not finite is null.
+
+    Of lists of more than `longest` entries every n-th is kept, and the list says so.
+    """
     if isinstance(held, dict):
-        return {key: _short(value) for key, value in held.items()}
-    if isinstance(held, list):
-        return [_short(value) for value in held]
-    return float(f"{held:.6g}") if isinstance(held, float) else held
-
-
-def config_hash(rows: list[Row], notebook: str) -> str:
-    """Hash of the parameters under which a page was recorded; "" if it was not."""
-    return next((row["config"] for row in rows if row["notebook"] == notebook), "")
+        return {str(name): plain(value, digits, longest) for name, value in held.items()}
+    held = held.tolist() if hasattr(held, "tolist") else held
+    if isinstance(held, float):
+        return float(f"{held:.{digits}g}") if math.isfinite(held) else None
+    if not isinstance(held, (list, tuple)):
+        return held
+    every = -(-len(held) // longest) if longest and held else 1
+    kept = [plain(value, digits, longest) for value in held[::every]]
+    return kept if every == 1 else {"every": every, "of": len(held), "kept": kept}
 
 
 def merge(rows: list[Row], new: list[Row]) -> list[Row]:
@@ -50,8 +50,7 @@ def differences(recorded: list[Row], rows: list[Row]) -> list[str]:
     old = {row["id"]: row for row in recorded}
     lines = []
     for row in rows:
-        before = old.get(row["id"])
-        if before is None:
+        if (before := old.get(row["id"])) is None:
             lines.append(f"{row['id']}: not in the record; {row['verdict']} here")
         elif before["verdict"] != row["verdict"]:
             values = f"{card.show_values(before['values'])} -> {card.show_values(row['values'])}"
@@ -60,15 +59,11 @@ def differences(recorded: list[Row], rows: list[Row]) -> list[str]:
 
 
 def moved(recorded: list[Row], rows: list[Row]) -> list[str]:
-    """Values that changed by more than a tenth of their own size, of claims whose verdict did not; one line each."""
-    old = {row["id"]: card.show_values(row["values"]) for row in recorded}
-    medians = {row["id"]: sorted(row["values"])[len(row["values"]) // 2] for row in recorded}
-    far = [row for row in rows if row["id"] in old and _differ(medians[row["id"]], sorted(row["values"])[len(row["values"]) // 2])]
-    return [f"{row['id']}: {old[row['id']]} -> {card.show_values(row['values'])}" for row in far]
-
-
-def _differ(a: float, b: float) -> bool:
-    return abs(a - b) > 0.1 * max(abs(a), abs(b))
+    """Claims whose median changed by more than a tenth of its own size, whatever the verdict; one line each."""
+    old = {row["id"]: row["values"] for row in recorded}
+    pairs = [(row["id"], old[row["id"]], row["values"]) for row in rows if row["id"] in old]
+    far = [pair for pair in pairs if not math.isclose(median(pair[1]), median(pair[2]), rel_tol=0.1)]
+    return [f"{id}: {card.show_values(before)} -> {card.show_values(now)}" for id, before, now in far]
 
 
 def counts(rows: list[Row]) -> str:

@@ -36,8 +36,8 @@ JUDGING = ("measure", "band", "control", "over", "witness", "needs", "setting", 
 """Fields that decide a verdict: the record keeps their hash."""
 
 
-class RegistryError(ValueError):
-    """An entry of a claims file that cannot judge anything, or a check that does not fit its entry."""
+class ClaimError(ValueError):
+    """An entry of a claims file that cannot judge, a check that does not fit its entry, or numbers that cannot be judged."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,14 @@ class Claim:
 
     def __post_init__(self) -> None:
         if not all((self.paper, self.measure, self.why)):
-            raise RegistryError(f"claim {self.id!r} needs `paper`, `measure` and `why`")
+            raise ClaimError(f"claim {self.id!r} needs `paper`, `measure` and `why`")
         if len(self.band) != 2 or any(math.isnan(end) for end in self.band) or not self.band[0] <= self.band[1]:
-            raise RegistryError(f"claim {self.id!r}: {list(self.band)} is no band; give the lower end first")
+            raise ClaimError(f"claim {self.id!r}: {list(self.band)} is no band; give the lower end first")
         if not self.control or not all(self.control) or len(set(self.control)) < len(self.control):
-            raise RegistryError(f"claim {self.id!r} needs at least one named control, each name once")
+            raise ClaimError(f"claim {self.id!r} needs at least one named control, each name once")
         for field, known in {"band_from": SOURCES, "setting": ("paper", "here"), "needs": ("quick", "laptop")}.items():
             if getattr(self, field) not in known:
-                raise RegistryError(f"claim {self.id!r}: {field} is {getattr(self, field)!r}, not one of {', '.join(known)}")
+                raise ClaimError(f"claim {self.id!r}: {field} is {getattr(self, field)!r}, not one of {', '.join(known)}")
 
     @property
     def judge_hash(self) -> str:
@@ -98,45 +98,37 @@ def load(notebook: str) -> Registry:
     """The claims of a notebook.
 
     Raises:
-        RegistryError: no file, an entry that cannot judge, an id that is there twice, an unknown field.
+        ClaimError: no file, an entry that cannot judge, an id that is there twice, an unknown field.
     """
     path = path_of(notebook)
     if not path.is_file():
-        raise RegistryError(f"notebook {notebook!r} has no claims file {path.name} in companion/claims")
-    return read(path)
-
-
-def read(path: Path) -> Registry:
-    """One claims file; errors as in `load`."""
+        raise ClaimError(f"there is no claims file {path.name} in companion/claims")
     try:
         held = tomllib.loads(path.read_text(encoding="utf-8"))
         claims = [_claim(entry) for entry in held["claim"]]
         registry = Registry(held["notebook"], held["paper"], {claim.id: claim for claim in claims}, held.get("opening", ""), held.get("question", ""))
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise RegistryError(f"{path.name}: {error!r}") from error
-    if len(registry.claims) < len(claims):
-        ids = [claim.id for claim in claims]
-        raise RegistryError(f"{path.name}: {sorted({id for id in ids if ids.count(id) > 1})} stand there twice")
+        raise ClaimError(f"{path.name}: {error!r}") from error
+    _refuse_twice([claim.id for claim in claims], path.name)
     return registry
+
+
+def _refuse_twice(ids: list[str], where: str) -> None:
+    if twice := sorted({id for id in ids if ids.count(id) > 1}):
+        raise ClaimError(f"{where}: {twice} stand there twice")
 
 
 def _claim(entry: dict) -> Claim:
     unknown = entry.keys() - {field.name for field in dataclasses.fields(Claim)}
     if unknown:
-        raise RegistryError(f"claim {entry.get('id')!r}: unknown fields {sorted(unknown)}")
+        raise ClaimError(f"claim {entry.get('id')!r}: unknown fields {sorted(unknown)}")
     if not isinstance(entry.get("control"), list):
-        raise RegistryError(f"claim {entry.get('id')!r} needs `control`, a list of names")
+        raise ClaimError(f"claim {entry.get('id')!r} needs `control`, a list of names")
     return Claim(**entry | {"band": tuple(map(float, entry["band"])), "control": tuple(entry["control"])})
 
 
 def all_pages() -> list[Registry]:
-    """Every claims file, in the order of the pages.
-
-    Raises:
-        RegistryError: as in `load`, or an id that two pages share.
-    """
-    pages = [read(path) for path in sorted(FOLDER.glob("*.toml"))]
-    ids = [id for page in pages for id in page.claims]
-    if twice := sorted({id for id in ids if ids.count(id) > 1}):
-        raise RegistryError(f"{twice} stand in the claims files of two pages")
+    """Every claims file, in the order of the pages; errors as in `load`, and where two pages share an id."""
+    pages = [load(path.stem) for path in sorted(FOLDER.glob("*.toml"))]
+    _refuse_twice([id for page in pages for id in page.claims], "claims files")
     return pages

@@ -32,7 +32,8 @@ def matrices(M: Sequence[Float[ndarray, "F F"]], titles: Sequence[str]) -> Figur
     """Heat maps of W W^T on one diverging scale."""
     figure, axes = panels(1, len(M), size=(3.4, 3.1))
     for panel, product, title in zip(axes, M, titles, strict=True):
-        image = heat(panel, product, title=title, xlabel="feature", ylabel="feature")
+        ticks = range(0, len(product), max(1, len(product) // 4))
+        image = heat(panel, product, title=title, xlabel="feature", ylabel="feature", xticks=ticks, yticks=ticks)
     figure.colorbar(image, ax=axes, label="overlap W_i . W_j", shrink=0.85)
     return figure
 

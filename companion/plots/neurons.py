@@ -18,11 +18,11 @@ from matplotlib.patches import Patch
 from numpy import ndarray
 
 from companion.plots.heatmaps import heat
-from companion.plots.style import CATEGORIES, CONTROL, INTERFERENCE, MONO, NEGATIVE, PAGE, POLY, POSITIVE, THEORY, Matrix, note, panels, sheet, styled
+from companion.plots.style import CATEGORIES, CONTROL, INTERFERENCE, MONO, PAGE, POLY, THEORY, Matrix, note, panels, sheet, styled
 
 COLOURS = to_rgba_array(CATEGORIES)
 """One per feature, where there are few."""
-GRAPH = "as a graph (red positive, blue negative)"
+GRAPH = "as a graph (dashed: negative)"
 BEHIND = dict(fc=PAGE, ec="none", pad=1)
 """The box of a text that stands on lines."""
 
@@ -53,8 +53,8 @@ def _stack(axes: Axes, W: Matrix, colours: Float[ndarray, "F 4"], *, edge: float
 
 
 def _tint(axes: Axes, neurons: Iterable[int], colour: str) -> None:
-    for a in neurons:
-        axes.axvspan(a - 0.5, a + 0.5, color=colour, lw=0, zorder=0)
+    columns = [(a - 0.5, 1) for a in neurons]
+    axes.broken_barh(columns, (0, 1), color=colour, lw=0, zorder=0, transform=axes.get_xaxis_transform())
 
 
 def _computing(axes: Axes, model: Stack, **look) -> None:
@@ -82,7 +82,7 @@ def _by_feature(axes: Axes, W: Matrix, **settings) -> None:
 
 def _feature_legend(axes: Axes, features: int) -> None:
     handles = [Patch(color=CATEGORIES[i], label=f"feature {i}") for i in range(features)]
-    axes.legend(handles=handles, fontsize=7.5, ncols=3, loc="upper center")
+    axes.legend(handles=handles, fontsize=7.5, ncols=3, loc="upper center", handlelength=1, columnspacing=1)
 
 
 def _heat(axes: Axes, W: Matrix, **settings) -> AxesImage:
@@ -93,21 +93,21 @@ def _heat(axes: Axes, W: Matrix, **settings) -> AxesImage:
 def _graph(
     axes: Axes, W1: Matrix, W2: Matrix, title: str = GRAPH, *, outputs: str = "y'", features: Sequence[int] = (), neurons: Sequence[str] = ()
 ) -> None:
-    """Inputs at the bottom, neurons, outputs at the top; a line is as wide as its weight, red if positive and blue if negative.
+    """Inputs at the bottom, neurons, outputs at the top; a line is as wide as its weight, in its feature's colour, dashed if negative.
 
     features: their numbers, if not all are drawn. Where neurons have names, the weights are written on the lines.
     """
     margin = 0.15 if neurons else 0
     ends, middle = np.linspace(0.08, 0.92, len(W1)), np.linspace(margin, 1 - margin, W1.shape[1])
-    features = features or range(len(W1))
+    features = list(features or range(len(W1)))
     for W, y, name, offset, side in ((W1, 0, "x", -9, "top"), (W2, 1, outputs, 8, "bottom")):
         size = np.abs(W) / np.abs(W).max()
         for i, a in np.argwhere(size > (0.02 if neurons else 0.1)):
-            colour = POSITIVE if W[i, a] > 0 else NEGATIVE
-            axes.plot([ends[i], middle[a]], [y, 0.5], color=colour, lw=0.4 + 2.2 * size[i, a], alpha=0.85, zorder=1)
+            look = dict(color=COLOURS[features[i]], ls="-" if W[i, a] > 0 else (0, (3, 1.5)), lw=0.4 + 2.2 * size[i, a])
+            axes.plot([ends[i], middle[a]], [y, 0.5], alpha=0.85, zorder=1, **look)
             if neurons:
                 axes.text(0.6 * ends[i] + 0.4 * middle[a], 0.6 * y + 0.2, f"{W[i, a]:.2g}", ha="center", va="center", bbox=BEHIND)
-        axes.scatter(ends, np.full(len(W), y), s=60, color=COLOURS[list(features)], zorder=3)
+        axes.scatter(ends, np.full(len(W), y), s=60, color=COLOURS[features], zorder=3)
         for x, i in zip(ends, features, strict=True):
             note(axes, f"${name}_{{{i}}}$", (x, y), (0, offset), ha="center", va=side, fontsize=9)
     axes.scatter(middle, np.full(len(middle), 0.5), s=60, color=PAGE, edgecolors=THEORY, zorder=3)
@@ -197,9 +197,10 @@ def observed_model(W1: Matrix, W2: Matrix) -> Figure:
 def neuron_stacks(models: Sequence[Stack], columns: int) -> Figure:
     """F27: |W1| as stacks over the neurons, one panel per model, `columns` to a row; titles say what each model is."""
     figure, axes = sheet(len(models), columns, (2.3, 2.75))
+    highest = max(np.abs(model.W).sum(0).max() for model in models)
     for panel, model in zip(axes, models, strict=True):
         _computing(panel, model, edge=0, least=0.02)
-        panel.set_ylim(bottom=0)
+        panel.set_ylim(0, 1.03 * highest)
         panel.set_title(model.title, fontsize=8)
     for panel in axes[-columns:]:
         panel.set_xlabel("neuron, sorted by the\nimportance of its largest feature", fontsize=8)
@@ -218,7 +219,7 @@ def mixed_neurons(model: Stack) -> Figure:
     middle = size.cumsum(0) - size / 2
     for i, a in np.argwhere(size > 0.3 * size.max(0)):
         colour = PAGE if model.interference[i] < 0.7 else THEORY
-        axes.text(a, middle[i, a], str(i), ha="center", va="center", fontsize=6.5, color=colour)
+        axes.text(a, middle[i, a], str(i), ha="center", va="center", fontsize=6.5, color=colour, in_layout=False)
     axes.set(title=model.title, xlabel="neuron, sorted by the importance of its largest feature", ylabel="|W1|, stacked (largest of a neuron: 1)")
     _legends(figure, [axes])
     return figure
@@ -238,5 +239,5 @@ def motif(W1: Matrix, W2: Matrix, neuron: int, companion: int, big: int, small: 
             note(panel, text, (a, 0.02), zorder=4, bbox=BEHIND, **place)
     paths = np.ix_([big, small], list(names))
     of_two = [f"{text}\n{a}" for a, text in names.items()]
-    _graph(graph, W1[paths], W2[paths], "the motif (red positive, blue negative)", features=(big, small), neurons=of_two)
+    _graph(graph, W1[paths], W2[paths], "the motif (dashed: negative)", features=(big, small), neurons=of_two)
     return figure

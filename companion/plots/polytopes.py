@@ -45,11 +45,12 @@ def polytope_and_matrix(W_by_name: Mapping[str, Matrix]) -> Figure:
 @styled
 def tegum_products(W_by_name: Mapping[str, Float[ndarray, "F 3"]], D_by_name: Mapping[str, Float[ndarray, " F"]]) -> Figure:
     """C5: polytopes put into orthogonal subspaces of three dimensions; a corner's colour and label is its dimensionality D_i, as given."""
-    figure = Figure(figsize=(3.5 * len(W_by_name), 4.1), layout="constrained")
+    down, across = -(-len(W_by_name) // 3), min(3, len(W_by_name))
+    figure = Figure(figsize=(2.9 * across, 3.4 * down), layout="constrained")
     shades = {D: CATEGORIES[i % 10] for i, D in enumerate(sorted({round(float(d), 6) for D in D_by_name.values() for d in D}, reverse=True))}
     for at, (name, W) in enumerate(W_by_name.items(), 1):
         values = [round(float(d), 6) for d in D_by_name[name]]
-        axes = figure.add_subplot(1, len(W_by_name), at, projection="3d")
+        axes = figure.add_subplot(down, across, at, projection="3d")
         split = " + ".join(f"{count} × {Fraction(D).limit_denominator(20)}" for D, count in Counter(values).items())
         _solid(axes, W, [shades[D] for D in values], f"{name}\nD: {split}")
         for corner, D in zip(W, values, strict=True):
@@ -71,7 +72,7 @@ def _solid(axes: Axes, W: Float[ndarray, "F 3"], colours: Sequence[str], title: 
     """Convex hull of the rows, its edges (those behind it dashed), and a spoke to every corner."""
     hull = ConvexHull(W)
     axes.add_collection3d(Poly3DCollection(W[hull.simplices], facecolor=PALE, alpha=0.1, edgecolor="none"))
-    for edge, in_front in _edges(hull).items():
+    for edge, in_front in edges(hull).items():
         style = {"color": THEORY, "lw": 1.2} if in_front else {"color": CONTROL, "lw": 0.9, "ls": (0, (3, 3))}
         axes.plot(*W[list(edge)].T, **style)
     axes.add_collection3d(Line3DCollection([(0 * corner, corner) for corner in W], colors=colours, lw=1.6))
@@ -81,11 +82,15 @@ def _solid(axes: Axes, W: Float[ndarray, "F 3"], colours: Sequence[str], title: 
     axes.set_axis_off()
 
 
-def _edges(hull: ConvexHull) -> dict[tuple[int, int], bool]:
-    """Edges between two faces that are not in one plane (qhull cuts faces into triangles, and the cuts are no edges): is it in front?"""
+def to_viewer() -> Float[ndarray, " 3"]:
+    """Unit vector towards the viewer, from `VIEW`."""
     up, around = np.deg2rad([VIEW["elev"], VIEW["azim"]])
-    to_viewer = np.array([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)])
-    seen, found = hull.equations[:, :3] @ to_viewer > 0, {}
+    return np.array([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)])
+
+
+def edges(hull: ConvexHull) -> dict[tuple[int, int], bool]:
+    """Edges between two faces that are not in one plane (qhull cuts faces into triangles, and the cuts are no edges): is it in front?"""
+    seen, found = hull.equations[:, :3] @ to_viewer() > 0, {}
     for face, corners in enumerate(hull.simplices):
         for opposite, neighbour in enumerate(hull.neighbors[face]):
             if not np.allclose(hull.equations[face], hull.equations[neighbour]):

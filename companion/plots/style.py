@@ -29,7 +29,7 @@ CONTROLS, REST = ("#555555", "#888888", "#bbbbbb"), ("#dcdcdc", "#ececec")
 PAGE, QUIET, SHADED, INSIDE = "#ffffff", "#777777", "#f2f2f2", "#eef3f9"
 """The page, also in the gaps between shapes; remarks; a range that is set apart; the inside of a sketched shape."""
 POSITIVE, NEGATIVE = "#b2182b", "#2166ac"
-"""Signs of weights, near the ends of `DIVERGING`; red and blue, as in the papers."""
+"""The two ends of what has signs or sides, near the ends of `DIVERGING`; red and blue, as in the papers."""
 MONO, POLY = "#cfe3f7", "#fbdccd"
 """Faint tint behind a neuron of one feature, and of several."""
 FATES = {"not learned": PAGE, "superposed": POSITIVE, "dedicated": NEGATIVE}

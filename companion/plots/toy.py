@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from companion.plots.lines import DENSITY, DOTTED, LOOKS, Log, Panel, by_sparsity, columns, draw, frame, level, lines, seeds, solid
-from companion.plots.style import CATEGORIES, CONTROL, FATES, MARKED, OURS, PAPER, SECOND, THEORY, Row, Rows, note, panels, styled
+from companion.plots.style import CATEGORIES, CONTROL, FATES, OURS, PAPER, SECOND, THEORY, Row, Rows, note, panels, styled
 
 SPARSER = Log("density p = 1 - S  (log, sparser to the right)")
 LINES = {"tetrahedron": 3 / 4, "triangle": 2 / 3, "digon": 1 / 2, "pentagon": 2 / 5, "square antiprism": 3 / 8}
@@ -68,7 +68,8 @@ def two_branches(ratio: Row, runs: Mapping[str, Sequence[tuple[float, float]]], 
     """F13: loss of every run against the density ratio, coloured by geometry, with the exact branches."""
     curves = {f"runs: {name}": [np.transpose(points)] if len(points) else [] for name, points in runs.items()}
     curves |= {f"exact: {name}": [(ratio, loss)] for name, loss in branches.items()}
-    dots = [dict(color=colour, marker="o", ls="", ms=4, alpha=0.6, mew=0) for colour in (OURS, SECOND, MARKED, CONTROL)[: len(runs)]]
+    looks = ((OURS, "o"), (SECOND, "s"), (CONTROL, "^"))  # told apart without colour too
+    dots = [dict(color=colour, marker=marker, ls="", ms=5, mfc="none") for colour, marker in looks[: len(runs)]]
     exact = [dict(color=THEORY, lw=1.2, ls=dash) for dash in ("--", ":")]
     across = Log("density of the varied feature / that of the others  (log)")
     return lines(Panel(None, curves, across, Log("expected loss  (log)"), [*dots, *exact]), size=(5.8, 3.8))
@@ -169,15 +170,28 @@ def dimension_budget(inverse: Row, share: Rows, control: Rows, gap: Rows) -> Fig
 
 
 @styled
-def clean_shares(D: Mapping[int, Row], shares: Mapping[int, Sequence[float]]) -> Figure:
-    """F32: D_i of the represented features, jittered sideways within each number of features, and the share that lies on one of the LINES."""
-    figure, (axes, right) = panels(1, 2, size=(3.9, 3.6), width_ratios=(1.7, 1))
-    _guides(axes, len(D) - 0.5)
-    columns(axes, D, 0.7, color=OURS, ms=2, alpha=0.4)
-    frame(axes, "features n  (dimensions fixed)", "D of each represented feature", ylim=(0, 1.02))
-    for n, values in shares.items():
-        right.plot([n] * len(values), values, "o", color=OURS, ms=4, alpha=0.6)
-    frame(right, "features n", "share on a line, less beside it")
+def clean_shares(D: Mapping[int, Mapping[float, Row]], shares: Mapping[int, Sequence[float]]) -> Figure:
+    """F32: D_i of the represented features at each 1/(1-S), a panel per number of features; and the share that lies on one of the LINES."""
+    figure, axes = panels(1, len(D) + 1, size=(2.8, 3.7))
+    for panel, (n, by_level) in zip(axes[:-1], D.items(), strict=True):
+        columns(panel, {f"{level:g}": values for level, values in by_level.items()}, 0.7, color=OURS, ms=2, alpha=0.4)
+        frame(panel, "1 / (1 - S)", "D of each stored feature" if panel is axes[0] else "", title=f"n = {n}", ylim=(0, 0.8))
+        for fraction in LINES.values():
+            level(panel, fraction, alpha=0.8)
+    _guides(axes[-2], len(by_level) - 0.5)
+    columns(axes[-1], {str(n): np.sort(values) for n, values in shares.items()}, 0.5, color=OURS, ms=7, alpha=0.7)
+    frame(axes[-1], "features n", title="share on a line,\nless beside it")
+    return figure
+
+
+@styled
+def shapes_of_features(points: Mapping[str, tuple[Row, Row]], inverse: Row) -> Figure:
+    """F9: D_i of the represented features against 1/(1-S), coloured by the polytope that the feature belongs to."""
+    figure, (axes,) = panels(size=(8.2, 4.2))
+    _guides(axes, inverse.max() * 1.12)
+    for (name, place), colour in zip(points.items(), CATEGORIES, strict=False):
+        axes.plot(*place, "o", ms=3.5, mew=0, alpha=0.7, color=colour, label=name)
+    frame(axes, by_sparsity(inverse), "feature dimensionality D", "upper right", xlim=(inverse.min() / 1.07, inverse.max() * 1.1), ylim=(0.1, 1.02))
     return figure
 
 

@@ -7,27 +7,35 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import LogNorm, Normalize, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy import ndarray
 
 from companion.plots.heatmaps import heat
-from companion.plots.style import CONTROL, DIVERGING, ORDERED, OURS, PAGE, RATIO, THEORY, Matrix, Row, panels, sheet, styled
+from companion.plots.style import CATEGORIES, CONTROL, DIVERGING, ORDERED, OURS, PAGE, RATIO, THEORY, Matrix, Row, note, panels, sheet, styled
 
 
 @styled
 def feature_vectors(
     models: Sequence[Matrix], titles: Sequence[str], value: Row, value_is: str, under: Sequence[Matrix] = (), *, circles: Sequence[float] = (1.0,)
 ) -> Figure:
-    """Rows W_i as arrows in the plane, one panel per model, coloured by `value`; dashed under them the same rows of `under`."""
+    """Rows W_i as arrows in the plane, one panel per model, coloured by `value`; dashed under them the same rows of `under`.
+
+    Whole numbers are sets, which have no order: they get a legend instead of a scale.
+    """
     figure, axes = sheet(len(models), 5, (2.5, 2.7))
-    shade = _shade(value)
+    shade, sets = _shade(value), np.unique(value) if value.dtype.kind == "i" else ()
+    colours = [CATEGORIES[each] for each in value] if len(sets) else shade.to_rgba(value)
     for i, (panel, W, title) in enumerate(zip(axes, models, titles, strict=False)):
         for row in under[i] if len(under) else ():
             panel.plot([0, row[0]], [0, row[1]], color=THEORY, lw=1, ls=(0, (3, 2)), zorder=3)
-        _arrows(panel, W, shade.to_rgba(value), circles)
+        _arrows(panel, W, colours[: len(W)], circles)
         panel.set_title(title, fontsize=8.5)
-    if value.min() < value.max():
+    if len(sets) > 1:
+        handles = [Line2D([], [], color=CATEGORIES[each], lw=2.2, label=f"{value_is} {each + 1}") for each in sets]
+        figure.legend(handles=handles, loc="outside right center")
+    elif value.min() < value.max():
         figure.colorbar(shade, ax=axes, label=value_is, shrink=0.7)
     return figure
 
@@ -37,7 +45,7 @@ def _shade(value: Row) -> ScalarMappable:
     return ScalarMappable(Normalize(value.min() - alike, value.max() + 1e-9), f"{ORDERED}_r")
 
 
-def _arrows(axes: Axes, W: Float[ndarray, "F 2"], colours: Float[ndarray, "F 4"], circles: Sequence[float] = (1.0,)) -> None:
+def _arrows(axes: Axes, W: Float[ndarray, "F 2"], colours: Sequence, circles: Sequence[float] = (1.0,)) -> None:
     for row, colour in zip(W, colours, strict=True):
         axes.plot([0, row[0]], [0, row[1]], color=colour, lw=2.2, solid_capstyle="round")
         axes.plot(*row, "o", color=colour, ms=5)
@@ -82,6 +90,24 @@ def small_model(W: Matrix, M: Float[ndarray, "F F"], optimum: Float[ndarray, "F 
     drawn = bars.bar(list(losses), list(losses.values()), color=[OURS, THEORY, CONTROL][: len(losses)])
     bars.bar_label(drawn, fmt="%.3g", fontsize=7)
     bars.set(title="exact loss / V(p)")
+    return figure
+
+
+@styled
+def stored_and_read(x: Row, W: Float[ndarray, "F 2"], read: Row) -> Figure:
+    """One input of a model with two hidden dimensions: the point h = W^T x among the features' directions; what went in and came out."""
+    figure, (plane, bars) = panels(1, 2, size=(3.6, 3.1))
+    _arrows(plane, W, np.tile(to_rgba(CONTROL), (len(W), 1)))
+    for i, row in enumerate(W):
+        note(plane, str(i), 1.17 * row, ha="center", va="center", fontsize=9)
+    plane.plot(*(x @ W), "D", color=OURS, ms=9, zorder=4)
+    reach = max(1.45, 1.1 * float(np.abs(x @ W).max()))
+    plane.set(title="stored: one point in the plane", xlim=(-reach, reach), ylim=(-reach, reach))
+    at = np.arange(len(x))
+    bars.bar(at - 0.2, x, 0.38, color=CONTROL, label="went in: x")
+    bars.bar(at + 0.2, read, 0.38, color=OURS, label="read out: x'")
+    bars.set(title="the features", xlabel="feature", xticks=at, ylim=(0, 2))
+    bars.legend(loc="upper right")
     return figure
 
 

@@ -17,10 +17,12 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from companion.plots.style import FATES, OURS, THEORY
+from companion.plots import polytopes
+from companion.plots.style import CATEGORIES, FATES, OURS, THEORY, Row
 
 SHARP = 192
 """Dots per inch of pictures, which are shown at 96."""
+MARGIN = dict(l=60, r=10, t=40, b=50)
 WRAPPED = {"display": "flex", "flex_flow": "row wrap"}
 
 
@@ -108,20 +110,39 @@ def hoverable_phases(
     return turnable(figure, static)
 
 
-def feature_vectors_3d(W: dict[str, Float[ndarray, "F 3"]], static: Figure) -> dict[str, Any]:
-    """Show features in three dimensions, to be turned by hand, one set of rows at a time; returns what plotly drew."""
+def solids(W: dict[str, Float[ndarray, "F 3"]], static: Figure) -> dict[str, Any]:
+    """Show polytopes to be turned by hand, three to a row, from the view and at the size of the static picture; returns what plotly drew."""
+    from plotly.subplots import make_subplots
+    from scipy.spatial import ConvexHull
+
+    down, across = -(-len(W) // 3), min(3, len(W))
+    figure = make_subplots(down, across, specs=[[{"type": "scene"}] * across] * down, subplot_titles=list(W))
+    for at, rows in enumerate(W.values()):
+        joined = [(rows[i], rows[j]) for i, j in polytopes.edges(ConvexHull(rows))]
+        for ends, colour, width in ((joined, THEORY, 2), ([(0 * row, row) for row in rows], OURS, 5)):
+            x, y, z = zip(*(place for a, b in ends for place in (a.round(4).tolist(), b.round(4).tolist(), [None] * 3)), strict=True)
+            look = dict(mode="lines", line={"width": width, "color": colour}, hoverinfo="skip", showlegend=False)
+            figure.add_scatter3d(x=x, y=y, z=z, row=at // 3 + 1, col=at % 3 + 1, **look)
+    hidden = dict(visible=False, range=[-1.05, 1.05])
+    eye = dict(zip("xyz", 1.5 * polytopes.to_viewer(), strict=True))
+    figure.update_scenes(xaxis=hidden, yaxis=hidden, zaxis=hidden, aspectmode="cube", camera={"eye": eye})
+    figure.update_layout(margin=MARGIN)
+    return turnable(figure, static)
+
+
+def hoverable_points(points: dict[str, tuple[Row, Row]], texts: dict[str, list[str]], static: Figure) -> dict[str, Any]:
+    """Show named groups of points with a text under the pointer, on the axes of the static picture; returns what plotly drew."""
     import plotly.graph_objects as go
 
-    figure = go.Figure()
-    for i, (name, rows) in enumerate(W.items()):
-        spokes = [value for row in rows for value in ([0, 0, 0], row.round(4).tolist(), [None] * 3)]
-        x, y, z = zip(*spokes, strict=True)
-        figure.add_scatter3d(x=x, y=y, z=z, mode="lines+markers", marker={"size": 4}, line={"width": 5, "color": OURS}, name=name, visible=i == 0)
-    buttons = [dict(label=name, method="update", args=[{"visible": [other == name for other in W]}]) for name in W]
-    axis = dict(range=[-1.3, 1.3], color=THEORY)
-    figure.update_layout(
-        width=560, height=480, updatemenus=[dict(buttons=buttons, x=0, y=1.1)], scene=dict(xaxis=axis, yaxis=axis, zaxis=axis, aspectmode="cube")
-    )
+    axes, figure = static.axes[0], go.Figure()
+    for (name, (x, y)), colour in zip(points.items(), CATEGORIES, strict=False):
+        marker = dict(size=5, color=colour, opacity=0.7)
+        figure.add_scatter(
+            x=x.round(3), y=y.round(3), text=texts[name], name=name, mode="markers", marker=marker, hovertemplate="D = %{y}<br>%{text}"
+        )
+    figure.update_xaxes(type="log", range=np.log10(axes.get_xlim()).tolist(), title=axes.get_xlabel(), tickvals=axes.get_xticks().tolist())
+    figure.update_yaxes(range=list(axes.get_ylim()), title=axes.get_ylabel())
+    figure.update_layout(margin=MARGIN)
     return turnable(figure, static)
 
 

@@ -3,7 +3,7 @@
 How many latents fire is not known beforehand, so these are trained with dense products.
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -22,27 +22,24 @@ def from_dense(z: Float[Tensor, "B L"]) -> Code:
 class Dense(Autoencoder):
     """What the penalised models share: dense latents, and a reconstruction from them."""
 
+    decisive: ClassVar[str] = "b_enc"
+    """The bias of the pre-activation that must be positive for a latent to fire."""
+
     def latents(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B L"]:
         """Activations of all latents."""
         raise NotImplementedError
 
     def encode(self, x: Float[Tensor, "B D"]) -> Code:
-        """The latents that are not zero, padded to the busiest token's number."""
         return from_dense(self.latents(x))
 
     def dead_code(self, x: Float[Tensor, "B D"], dead: Int[Tensor, " dead"], k: int) -> Float[Tensor, "B D"]:
         """What the `k` largest of the dead latents make of x, by the pre-activations that decide whether they fire."""
         rows = dead if len(dead) else dead.new_zeros(1)  # the dead are in other shards: one that cannot win keeps the graph the same
-        p = self._seen(x) @ self.W_enc[rows].T + self._decisive[rows]
+        p = self._seen(x) @ self.W_enc[rows].T + getattr(self, self.decisive)[rows]
         values, at = p.topk(min(k, len(rows)), dim=1)
         offered = values.detach() if len(dead) else torch.full_like(values, -torch.inf)
         chosen = torch.isfinite(self.mesh.rivals(offered, k))
         return self._gathered(torch.relu(values) * chosen, self._by(rows[at]))
-
-    @property
-    def _decisive(self) -> Tensor:
-        """The bias of the pre-activation that must be positive for a latent to fire."""
-        return self.b_enc
 
     def _seen(self, x: Tensor) -> Tensor:
         return x - self.mesh.shared(self.b_pre) if self.centred else x
@@ -64,17 +61,14 @@ class ReLU(Dense):
     kind = "relu"
 
     def latents(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B L"]:
-        """relu of the pre-activations."""
         return torch.relu(self._projected(x) + self.b_enc)
 
     def terms(self, x: Float[Tensor, "B D"]) -> Terms:
-        """Squared error and penalty."""
         z = self.latents(x)
         return self._terms(x, z, self._penalties(z).sum())
 
     @torch.no_grad()
     def losses(self, x: Float[Tensor, "B D"], penalty: float) -> Float[Tensor, " B"]:
-        """Squared error and penalty of each token."""
         z = self.latents(x)
         return (self._decoded(z) - x).square().sum(dim=1) + penalty * self._penalties(z)
 
@@ -109,25 +103,20 @@ class Gated(Dense):
 
     kind = "gated"
     betas = (0.0, 0.999)
+    decisive = "b_gate"
 
     def __init__(self, W_enc: Tensor, W_dec: Tensor, b_enc: Tensor, b_pre: Tensor, k: int | None = None):
         super().__init__(W_enc, W_dec, b_enc, b_pre, k)
         self.r_mag, self.b_gate = (nn.Parameter(torch.zeros_like(b_enc)) for _ in range(2))
 
     def latents(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B L"]:
-        """Magnitudes of the latents whose gate is open."""
         return self._gates_and_latents(x)[1]
 
     def terms(self, x: Float[Tensor, "B D"]) -> Terms:
-        """Both squared errors and the sum of the gates' pre-activations."""
         gates, z = self._gates_and_latents(x)
         by_gates = self.mesh.summed(gates @ self.W_dec.detach()) + self.b_pre.detach()
         terms = self._terms(x, z, gates.sum())
         return terms._replace(error=terms.error + (by_gates - x).square().sum())
-
-    @property
-    def _decisive(self) -> Tensor:
-        return self.b_gate
 
     def _gates_and_latents(self, x: Tensor) -> tuple[Tensor, Tensor]:
         p = self._projected(x)
@@ -157,53 +146,33 @@ class JumpReLU(Dense):
         super().__init__(W_enc, W_dec, b_enc, b_pre, k)
         self.threshold = nn.Parameter(torch.full_like(b_enc, self.START * self.d**0.5))
 
-    @property
-    def bandwidth(self) -> float:
-        """Width of the kernel, in the units of pre-activations."""
-        return self.BANDWIDTH * self.d**0.5
-
     def latents(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B L"]:
-        """Pre-activations above their threshold, which is never below zero."""
-        return _Jump.apply(torch.relu(self._projected(x) + self.b_enc), self.threshold, self.bandwidth)
+        return self._latents_and_active(x)[0]
 
     def terms(self, x: Float[Tensor, "B D"]) -> Terms:
-        """Squared error and the number of active latents."""
-        p = torch.relu(self._projected(x) + self.b_enc)
-        z = _Jump.apply(p, self.threshold, self.bandwidth)
-        return self._terms(x, z, _Step.apply(p, self.threshold, self.bandwidth).sum())
+        z, active = self._latents_and_active(x)
+        return self._terms(x, z, active.sum())
 
-
-def _near(p: Tensor, threshold: Tensor, bandwidth: float) -> Tensor:
-    """1 where a positive pre-activation lies within the kernel around its threshold."""
-    return (((p - threshold).abs() < bandwidth / 2) & (p > 0)).to(p.dtype)
+    def _latents_and_active(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The relu stands for a threshold that is never below zero."""
+        return _Jump.apply(torch.relu(self._projected(x) + self.b_enc), self.threshold, self.BANDWIDTH * self.d**0.5)
 
 
 class _Jump(torch.autograd.Function):
+    """p 1[p > threshold] and 1[p > threshold], both for p > 0; p is not negative."""
+
     @staticmethod
     def forward(ctx, p, threshold, bandwidth):
         ctx.save_for_backward(p, threshold)
         ctx.bandwidth = bandwidth
-        return p * (p > threshold)
+        return p * (p > threshold), ((p > threshold) & (p > 0)).to(p.dtype)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx, grad_z, grad_active):
         p, threshold = ctx.saved_tensors
-        near = _near(p, threshold, ctx.bandwidth)
-        return grad * (p > threshold), -(grad * near).sum(dim=0) * threshold / ctx.bandwidth, None
-
-
-class _Step(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, p, threshold, bandwidth):
-        ctx.save_for_backward(p, threshold)
-        ctx.bandwidth = bandwidth
-        return ((p > threshold) & (p > 0)).to(p.dtype)
-
-    @staticmethod
-    def backward(ctx, grad):
-        p, threshold = ctx.saved_tensors
-        near = _near(p, threshold, ctx.bandwidth)
-        return None, -(grad * near).sum(dim=0) / ctx.bandwidth, None
+        near = (((p - threshold).abs() < ctx.bandwidth / 2) & (p > 0)).to(p.dtype)
+        by_z, by_active = (-(grad * near).sum(dim=0) for grad in (grad_z, grad_active))
+        return grad_z * (p > threshold), by_z * threshold / ctx.bandwidth + by_active / ctx.bandwidth, None
 
 
 # --- three ways to write the same L1 loss -------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from companion.sae.mesh import SINGLE
+from companion.sae.mesh import Mesh
 from companion.sae.models import Autoencoder
 from companion.sae.recipe import TrainConfig
 
@@ -90,8 +90,8 @@ class Axis:
         return slice(self.rank * part, (self.rank + 1) * part)
 
 
-class Distributed:
-    """The answers of a `mesh.Mesh` of several processes. Each must be asked by all of them."""
+class Distributed(Mesh):
+    """The answers of several processes."""
 
     def __init__(self, data: Axis, latent: Axis, everyone: Axis):
         self.data, self.latent, self.everyone = data, latent, everyone
@@ -111,21 +111,16 @@ class Distributed:
             raise ValueError("resampling needs all latents in one place: use a mesh with latent=1, or resample_at=()")
 
     def shared(self, t: Tensor) -> Tensor:
-        """A tensor that every shard reads: its gradient is the sum of theirs."""
         return _Shared.apply(t, self.latent)
 
     def summed(self, t: Tensor) -> Tensor:
-        """The sum of the shards' parts; each part gets the whole gradient."""
         return _Summed.apply(t, self.latent)
 
     def rivals(self, values: Float[Tensor, "B K"], k: int) -> Float[Tensor, "B K"]:
-        """`values` where they are among the row's k largest of all shards, elsewhere -inf.
-
-        Exact: the k largest of the union lie in the union of the shards' k largest. Of equal values at the boundary those of
-        the first shards are taken or not by the same choice on every shard, so that k remain, not more.
-        """
+        """Exact: the k largest of the union lie in the union of the shards' k largest. Of equal values at the boundary those of
+        the first shards are taken or not by the same choice on every shard, so that k remain, not more."""
         if self.shards == 1:
-            return SINGLE.rivals(values, k)
+            return super().rivals(values, k)
         top = values.topk(min(k, values.shape[1]), dim=1, sorted=False)
         offered = self.latent.joined(F.pad(top.values, (0, k - top.values.shape[1]), value=-torch.inf), dim=1)
         won = torch.zeros_like(offered, dtype=torch.bool).scatter_(1, offered.topk(k, dim=1, sorted=False).indices, True)
@@ -133,11 +128,8 @@ class Distributed:
         return torch.full_like(values, -torch.inf).scatter(1, top.indices, top.values.where(won, -torch.inf))
 
     def largest(self, values: Float[Tensor, "B K"], per_token: int) -> Float[Tensor, ""]:
-        """The (tokens * per_token)-th largest value of the whole batch and all shards.
-
-        Found byte by byte: 256 bounds, how many values reach each of them, and again between two of them. As many messages of
-        256 counts as a value has bytes, where the candidates themselves would be B * k numbers from every process.
-        """
+        """Found byte by byte: 256 bounds, how many values reach each of them, and again between two of them. As many messages of
+        256 counts as a value has bytes, where the candidates themselves would be B * k numbers from every process."""
         integer = torch.int64 if values.dtype == torch.float64 else torch.int32
         keys = _ordered(values.flatten().view(integer)).sort().values.long()
         wanted, bound = len(values) * self.data.size * per_token, torch.tensor(torch.iinfo(integer).min, device=values.device)
@@ -148,24 +140,19 @@ class Distributed:
         return _ordered(bound.to(integer)).view(values.dtype)
 
     def batch_total(self, t: Tensor) -> Tensor:
-        """The sum over the parts of the batch that other processes hold, without gradient."""
         return self.data.total(t)
 
     def latent_total(self, t: Tensor) -> Tensor:
-        """The sum over the shards, without gradient."""
         return self.latent.total(t)
 
     def rows(self, batch: Tensor) -> Tensor:
-        """This process's part of a batch."""
         return batch[self.data.slice(len(batch))]
 
     def fired(self, latents: Int[Tensor, " P"], n: int) -> Int[Tensor, " P"]:
-        """Those of this shard's n latents that fired anywhere in the batch."""
         mask = torch.zeros(n, dtype=torch.uint8, device=latents.device).index_fill_(0, latents, 1)
         return self.data.total(mask, dist.ReduceOp.MAX).nonzero()[:, 0]
 
     def sum_gradients(self, sae: nn.Module) -> None:
-        """Add up the gradients of the parts of the batch."""
         if self.data.size > 1:
             with _contact():
                 sums = [dist.all_reduce(p.grad, group=self.data.group, async_op=True) for p in sae.parameters()]
@@ -173,7 +160,6 @@ class Distributed:
                     one.wait()
 
     def norm_of_gradients(self, sae: nn.Module) -> Float[Tensor, ""]:
-        """Length of the whole model's gradient."""
         squares = {name: p.grad.square().sum() for name, p in sae.named_parameters()}
         everywhere = squares.pop("b_pre")
         return (self.latent_total(torch.stack(list(squares.values())).sum()) + everywhere).sqrt()
@@ -192,15 +178,12 @@ class Distributed:
         return part
 
     def whole(self, t: Tensor, name: str) -> Tensor:
-        """A tensor of the whole model from the shards' parts; `name` ends in the parameter it belongs to."""
         return self.latent.joined(t, dim=0) if _split(t, name) else t
 
     def own(self, t: Tensor, name: str) -> Tensor:
-        """This shard's part of a tensor of the whole model."""
         return t[self.latent.slice(len(t))] if _split(t, name) else t
 
     def close(self) -> None:
-        """Take leave of the other processes."""
         dist.destroy_process_group()
 
 

@@ -10,8 +10,6 @@ of what may be imported. A file that asks for anything else is refused before an
 """
 
 import re
-import shutil
-import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,63 +25,13 @@ from companion.sae.recipe import model_class
 STAMP = "companion"
 """Our entry in the JSON file of another library."""
 
-# --- OpenAI's published autoencoders of GPT-2 small ---
-
-SITES = {
-    "resid_delta_attn": "hook_attn_out",
-    "resid_delta_mlp": "hook_mlp_out",
-    "resid_post_attn": "hook_resid_mid",
-    "resid_post_mlp": "hook_resid_post",
-    "mlp_post_act": "mlp.hook_post",
-}
-RELEASES = {
-    "v5_32k": ("_v5_32k", tuple(SITES)[:4]),
-    "v5_128k": ("_v5_128k", tuple(SITES)[:4]),
-    "v4": ("_v4", ("mlp_post_act", "resid_delta_mlp")),
-    "v1": ("", ("mlp_post_act", "resid_delta_mlp")),
-}
-PUBLISHED_AT = "https://openaipublic.blob.core.windows.net/sparse-autoencoder/gpt2-small"
-STATISTICS = ("stats_last_nonzero", "latents_activation_frequency", "latents_mean_square", "activation.k", "activation.postact_fn")
-"""Entries of a .pt file that its formula does not use."""
 LINEAR = dict(W_enc="encoder.weight", W_dec="decoder.weight", b_enc="encoder.bias", b_pre="b_dec")
 """Our names, and those of two nn.Linear."""
 
+# --- OpenAI's published autoencoders of GPT-2 small ---
 
-class Published(NamedTuple):
-    url: str
-    hook_name: str
-    """The site, by TransformerLens' name."""
-
-
-def openai_published(location: str, layer: int, release: str = "v5_32k") -> Published:
-    """Where OpenAI published the autoencoder of a site of GPT-2 small (papers' code, paths.py).
-
-    Args:
-        location: resid_post_mlp, resid_post_attn, resid_delta_mlp or resid_delta_attn; mlp_post_act in v1 and v4.
-        layer: 0 to 11.
-        release: v5_32k or v5_128k (TopK, 2^15 or 2^17 latents, layer norm); v1 or v4 (ReLU, 2^15, raw activations).
-
-    Raises:
-        ValueError: none was published there.
-    """
-    if release not in RELEASES or location not in RELEASES[release][1] or layer not in range(12):
-        offered = "; ".join(f"{name}: {', '.join(locations)}" for name, (_, locations) in RELEASES.items())
-        raise ValueError(f"nothing was published for {location!r}, layer {layer}, release {release!r}. Layers 0 to 11 of {offered}")
-    return Published(f"{PUBLISHED_AT}/{location}{RELEASES[release][0]}/autoencoders/{layer}.pt", f"blocks.{layer}.{SITES[location]}")
-
-
-def download(url: str, path: Path | str, sha256: str) -> None:
-    """Fetch a file whose checksum is known; all or nothing.
-
-    Raises:
-        OSError: the address does not answer.
-        FormatError: it is another file.
-    """
-    with files.opened(Path(path)) as sink:
-        with urllib.request.urlopen(url, timeout=60) as source:
-            shutil.copyfileobj(source, sink)
-        sink.flush()
-        formats.require(url, "sha256", formats.sha256(Path(sink.name)), [sha256])
+STATISTICS = ("stats_last_nonzero", "latents_activation_frequency", "latents_mean_square", "activation.k", "activation.postact_fn")
+"""Entries of a .pt file that its formula does not use."""
 
 
 def read_openai(path: Path | str) -> Autoencoder | Raw:
@@ -91,6 +39,11 @@ def read_openai(path: Path | str) -> Autoencoder | Raw:
 
     The formula of both is the published code's: activation(encoder (x - pre_bias) + latent_bias), decoder without a bias
     of its own. Layer norm goes with TopK.
+
+    They are at https://openaipublic.blob.core.windows.net/sparse-autoencoder/gpt2-small/SITE_RELEASE/autoencoders/LAYER.pt with release
+    v5_32k or v5_128k, and site (by TransformerLens' name) resid_delta_attn (hook_attn_out), resid_delta_mlp (hook_mlp_out),
+    resid_post_attn (hook_resid_mid) or resid_post_mlp (hook_resid_post). v4, and v1, which has no _RELEASE in its address, are of
+    resid_delta_mlp and mlp_post_act (mlp.hook_post).
 
     Raises:
         FormatError: no such file, a damaged one, one that would run code, or one with other tensors or another activation.

@@ -29,8 +29,8 @@ class Normalised(NamedTuple):
 def normalise(acts: Float[Tensor, "... D"]) -> Normalised:
     """Layer norm without parameters, token by token: x = (a - mean) / (std + 1e-5), std unbiased over D.
 
-    This is the space of the published weights (the paper's text has unit norm, a factor sqrt(D - 1) away). Loading,
-    b_pre, every metric and every patch go through here and through `denormalise`.
+    This is the space of the published weights (the paper's text has unit norm, a factor sqrt(D - 1) away). Loading, b_pre, every
+    metric and every patch go through here. The way back is x * std + mean, as the published code has it (without the 1e-5).
 
     Raises:
         ValueError: an activation is NaN or infinite.
@@ -44,16 +44,6 @@ def normalise(acts: Float[Tensor, "... D"]) -> Normalised:
             f"{bad} of {std.numel()} activation vectors hold NaN, infinite or overflowing values: look for them in the model that made them"
         )
     return Normalised(centred / (std + EPSILON), mean, std)
-
-
-def denormalise(x: Float[Tensor, "... D"], mean: Float[Tensor, "... 1"], std: Float[Tensor, "... 1"]) -> Float[Tensor, "... D"]:
-    """Back to the units of the model: x * std + mean, as the published code has it (without the 1e-5)."""
-    return x * std + mean
-
-
-def squares(e: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
-    """The sum of the squares of all entries, in one pass."""
-    return torch.dot(e.reshape(-1), e.reshape(-1))
 
 
 class Code(NamedTuple):
@@ -186,7 +176,7 @@ class Autoencoder(nn.Module):
         """Reconstruction of raw activations, in the model's units, whatever the leading dimensions."""
         normalised = normalise(acts)
         x_hat = self(normalised.x.reshape(-1, self.d)).reshape(acts.shape)
-        return denormalise(x_hat, normalised.mean, normalised.std)
+        return x_hat * normalised.std + normalised.mean
 
     def _by(self, indices: Int[Tensor, "B K"]) -> kernels.ByLatent:
         return kernels.ByLatent(indices, self.n)
@@ -208,25 +198,25 @@ class TopK(Autoencoder):
 
     kind = "topk"
 
-    def __init__(self, W_enc: Float[Tensor, "L D"], W_dec: Float[Tensor, "L D"], b_enc: Float[Tensor, " L"], b_pre: Float[Tensor, " D"], k: int):
-        super().__init__(W_enc, W_dec, b_enc, b_pre, k)
-
     def encode(self, x: Float[Tensor, "B D"]) -> Code:
-        """The code of normalised activations; its values carry gradients."""
-        by, values = self._select(x, self.k)
-        return Code(by.indices, self._kept(x, by, values))
+        by, kept = self._trained_code(x)
+        return Code(by.indices, kept)
 
     def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
         """decode(encode(x)), sorting the code once for both gradients."""
-        by, values = self._select(x, self.k)
-        return self._gathered(self._kept(x, by, values), by) + self.b_pre
+        by, kept = self._trained_code(x)
+        return self._gathered(kept, by) + self.b_pre
 
     def terms(self, x: Float[Tensor, "B D"]) -> Terms:
-        """The squared error of the reconstruction; no penalty."""
-        by, values = self._select(x, self.k)
-        kept = self._kept(x, by, values)
+        by, kept = self._trained_code(x)
         x_hat = self._gathered(kept, by) + self.b_pre
-        return Terms(x_hat, squares(x_hat - x), x.new_zeros(()), by.indices[kept > FIRED])
+        e = (x_hat - x).reshape(-1)
+        return Terms(x_hat, torch.dot(e, e), x.new_zeros(()), by.indices[kept > FIRED])  # the squares are added in one pass
+
+    def _trained_code(self, x: Tensor) -> tuple[kernels.ByLatent, Tensor]:
+        """The code that training computes: the pairs, and their activations."""
+        by, values = self._select(x, self.k)
+        return by, self._kept(x, by, values)
 
     def _select(self, x: Tensor, k: int) -> tuple[kernels.ByLatent, Tensor]:
         """The pairs kept, ready to be sorted by latent once for everything that follows, and their pre-activations."""

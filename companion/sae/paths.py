@@ -162,6 +162,6 @@ def _triton() -> ComputePath:
 
 
 def _triton_low() -> ComputePath:
-    from companion.sae import triton_kernels as gpu
+    from companion.sae.triton_kernels import select_low
 
-    return _triton()._replace(select=gpu.select_low)
+    return _triton()._replace(select=select_low)

@@ -13,9 +13,11 @@ from companion.sae.dense import Gated, JumpReLU, ReLU, ReLUNorm
 from companion.sae.models import Autoencoder, TopK
 from companion.sae.sparse import BatchTopK, MatryoshkaBatchTopK, MultiTopK
 
-PAPER_BATCH = 2**17
 AUX_WEIGHT = 1 / 32
 """What AuxK counts for beside the loss (Gao et al. 2024)."""
+
+
+KINDS = {c.kind: c for c in (TopK, MultiTopK, BatchTopK, MatryoshkaBatchTopK, ReLU, ReLUNorm, Gated, JumpReLU)}
 
 
 def model_class(kind: str) -> type[Autoencoder]:
@@ -24,10 +26,9 @@ def model_class(kind: str) -> type[Autoencoder]:
     Raises:
         ValueError: no such kind.
     """
-    kinds = {c.kind: c for c in (TopK, MultiTopK, BatchTopK, MatryoshkaBatchTopK, ReLU, ReLUNorm, Gated, JumpReLU)}
-    if kind not in kinds:
-        raise ValueError(f"no autoencoder of kind {kind!r}; there are {', '.join(kinds)}")
-    return kinds[kind]
+    if kind not in KINDS:
+        raise ValueError(f"no autoencoder of kind {kind!r}; there are {', '.join(KINDS)}")
+    return KINDS[kind]
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def learning_rate(n: int, batch: int) -> float:
     3e-4 to 3e-2): the held-out error is lowest between 5e-3 and 1e-2, an interior optimum, but there latents die faster
     than AuxK revives them. At the rates of this rule the error is a tenth higher and a third as many are dead.
     """
-    return 2e-4 * math.sqrt(2**14 / n) * (PAPER_BATCH / batch) ** (1 / 3)
+    return 2e-4 * math.sqrt(2**14 / n) * (2**17 / batch) ** (1 / 3)
 
 
 def warmup_steps(share: float, steps: int, floor: int = 100) -> int:
@@ -157,7 +158,7 @@ def rate_factor(step: int, config: TrainConfig) -> float:
     """Share of the learning rate at a step: (step + 1) / warmup at first, 1, then linear to 0 at the last step."""
     falling = round(config.decay * config.steps)
     left = min(1.0, (config.steps - 1 - step) / falling) if falling else 1.0
-    return min(left, min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0)
+    return min(left, rising(step + 1, config.warmup))
 
 
 def geometric_median(points: Float[Tensor, "N D"], steps: int = 100, tolerance: float = 1e-6) -> Float[Tensor, " D"]:
@@ -231,12 +232,7 @@ def constrain_decoder(sae: Autoencoder) -> None:
 
 @torch.no_grad()
 def resample(
-    sae: Autoencoder,
-    adam: torch.optim.Adam,
-    x: Float[Tensor, "S D"],
-    dead: Int[Tensor, " dead"],
-    generator: torch.Generator,
-    penalty: float = 0.0,
+    sae: Autoencoder, adam: torch.optim.Adam, x: Float[Tensor, "S D"], dead: Int[Tensor, " dead"], generator: torch.Generator, penalty: float = 0.0
 ) -> Int[Tensor, " dead"]:
     """Dead latents restart on inputs the model is bad at (Towards Monosemanticity, appendix on resampling).
 
@@ -269,15 +265,14 @@ class Average:
     def __init__(self, sae: Autoencoder, decay: float):
         self.decay, self.weight = decay, 1.0
         self.parameters = list(sae.parameters())
-        self.means = [torch.zeros_like(p) for p in self.parameters]
+        self.means = {name: torch.zeros_like(p) for name, p in sae.named_parameters()}
 
     @torch.no_grad()
     def update(self) -> None:
         """Count the parameters as they are now."""
-        torch._foreach_lerp_(self.means, self.parameters, 1 - self.decay)
+        torch._foreach_lerp_(list(self.means.values()), self.parameters, 1 - self.decay)
         self.weight *= self.decay
 
     def value(self, sae: Autoencoder) -> dict[str, Tensor]:
         """The tensors of `sae` with the mean in place of every parameter."""
-        means = {name: mean / (1 - self.weight) for (name, _), mean in zip(sae.named_parameters(), self.means, strict=True)}
-        return sae.tensors() | means
+        return sae.tensors() | {name: mean / (1 - self.weight) for name, mean in self.means.items()}

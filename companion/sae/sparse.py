@@ -19,7 +19,6 @@ class MultiTopK(TopK):
     FACTOR, WEIGHT = 4, 1 / 8
 
     def terms(self, x: Float[Tensor, "B D"]) -> Terms:
-        """Both squared errors; what fired and the reconstruction are those of k."""
         by, wide = self._select(x, self.FACTOR * self.k)
         values = self._kept(x, by, wide)
         narrow = values * torch.isfinite(self.mesh.rivals(wide, self.k))
@@ -49,7 +48,6 @@ class BatchTopK(TopK):
         return from_dense(pre * (pre > self.threshold))
 
     def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-        """decode(encode(x)), by the threshold."""
         return self.decode(self.encode(x))
 
     @torch.no_grad()
@@ -94,9 +92,7 @@ class MatryoshkaBatchTopK(BatchTopK):
         return sorted({max(1, round(share * n)) for share in self.SHARES})
 
     def terms(self, x: Float[Tensor, "B D"]) -> Terms:
-        """The mean squared error over the prefixes; the reconstruction is that of all latents."""
-        by, values = self._select(x, self.k)
-        kept = self._kept(x, by, values)
+        by, kept = self._trained_code(x)
         sizes, first = self.prefixes(self.n * self.mesh.shards), self.n * self.mesh.shard
         x_hat, error, begin = self.b_pre, x.new_zeros(()), 0
         for size in sizes:

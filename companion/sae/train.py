@@ -215,8 +215,7 @@ class Training:
                 self.adam.state[parameter] = moments | {"step": torch.zeros((), device=parameter.device)}
             found |= {f"adam.{moment}.{name}": t for moment, t in self.adam.state[parameter].items()}
         if self.average:
-            names = [name for name, _ in self.sae.named_parameters()]
-            found |= {f"mean.{name}": t for name, t in zip(names, self.average.means, strict=True)}
+            found |= {f"mean.{name}": t for name, t in self.average.means.items()}
         return found
 
     def _normalised(self, acts: Tensor) -> Tensor:
@@ -227,7 +226,7 @@ class Training:
             raise ValueError(f"step {self.step}: every activation of the batch is zero or constant: nothing can be learned from it")
         return x
 
-    def _backward(self, x: Tensor) -> tuple[Terms, Tensor]:
+    def _backward(self, x: Tensor) -> Terms:
         config, sae = self.config, self.sae
         sae.zero_grad(set_to_none=True)
         terms = sae.terms(x)

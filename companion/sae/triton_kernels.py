@@ -2,7 +2,7 @@
 
 Inputs are float32, float16 or bfloat16; every number is widened to float32 when it is read, and every sum is float32. Nothing is added by
 floating-point atomics, so each function returns the same bits for the same input. Indices are trusted to lie in [0, L): looking at them
-would make the host wait for the GPU. An entry that is NaN has no place in an order: rows of `top_k` and `select` must hold none.
+would make the host wait for the GPU. An entry that is NaN has no place in an order: rows of `select` must hold none.
 
 Importing this module needs triton; it is imported only where this path is chosen. With TRITON_INTERPRET=1 set before triton's
 own first import the kernels run on the CPU, slowly, in float32 and float16 (the interpreter's bfloat16 is wrong without a word).
@@ -79,7 +79,10 @@ def _choose(x, b, winners, values, indices, L, K, BRANCH: tl.constexpr, WIDTH: t
 
 
 def _tournament(x: Tensor, b: Tensor | None, k: int) -> Selected:
-    """The k largest of each row of x + b, reading x once and the members of k groups again; x is contiguous."""
+    """The k largest of each row of x + b, exactly, reading x once and the members of k groups again; x is contiguous.
+
+    The k groups of neighbours with the largest maxima hold the k largest entries (`selection`).
+    About 2*B*L comparisons for the maxima and 33*B*(L / BRANCH + BRANCH*k) for the choices; reads B*L*s bytes once."""
     (rows, length), winners, width = x.shape, None, triton.next_power_of_2(x.shape[1])
     if length > WIDEST:
         groups, width = triton.cdiv(length, BRANCH), triton.next_power_of_2(k) * BRANCH
@@ -95,18 +98,6 @@ def _tournament(x: Tensor, b: Tensor | None, k: int) -> Selected:
 
 
 @torch.no_grad()
-def top_k(x: Float[Tensor, "B L"], k: int) -> Selected:
-    """Values and indices of the k largest entries of each row, exactly, in no particular order.
-
-    The k groups of neighbours with the largest maxima hold the k largest entries (`kernels.top_k`). No gradient; ValueError for k > L.
-
-    About 2*B*L comparisons for the maxima and 33*B*(L / BRANCH + BRANCH*k) for the choices; reads B*L*s bytes once."""
-    _check(x)
-    _check_kept(k, *x.shape)
-    return _tournament(x.contiguous(), None, k)
-
-
-@torch.no_grad()
 def select(x: Float[Tensor, "B D"], W: Float[Tensor, "L D"], b: Float[Tensor, " L"], k: int) -> Selected:
     """Values and indices of the k largest entries of each row of x Wᵀ + b, never holding (B, L): CELLS entries at a time. No gradient.
 
@@ -117,7 +108,7 @@ def select(x: Float[Tensor, "B D"], W: Float[Tensor, "L D"], b: Float[Tensor, " 
     _check(x, W, b)
     _require(x.shape[1:] == W.shape[1:] and b.shape == W.shape[:1], f"x {tuple(x.shape)}, W {tuple(W.shape)}, b {tuple(b.shape)} do not fit")
     _require(x.dtype == W.dtype, f"x is {x.dtype}, W is {W.dtype}: one dtype is needed")
-    _check_kept(k, len(x), len(W))
+    _require(1 <= k <= len(W) and len(x) * k < 2**31, f"k = {k} of {len(W)} entries in {len(x)} rows: 1 <= k <= {len(W)}, B*K < 2**31 are needed")
     rows, b = max(1, CELLS // len(W)), b.contiguous()
     block = x.new_empty(min(rows, len(x)), len(W))
     parts = [_tournament(torch.mm(part, W.T, out=block[: len(part)]), b, k) for part in x.split(rows)]
@@ -279,10 +270,6 @@ def _check(*tensors: Tensor) -> None:
 def _pairs(code: Tensor) -> torch.Size:
     _require(code.dim() == 2 and code.numel() < 2**31, f"a code of shape {tuple(code.shape)}: (B, K) with B*K < 2**31 is needed")
     return code.shape
-
-
-def _check_kept(k: int, rows: int, length: int) -> None:
-    _require(1 <= k <= length and rows * k < 2**31, f"k = {k} of {length} entries in {rows} rows: 1 <= k <= {length}, B*K < 2**31 are needed")
 
 
 def _empty(shape: tuple[int, int], a: Tensor, b: Tensor) -> Tensor:

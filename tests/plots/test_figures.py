@@ -101,7 +101,8 @@ FIGURES = {
     toy.gain_per_dimension: lambda f: f(LEVELS, SEEDS, LEVELS, {"digon": UP}),
     toy.feature_dimensionality: lambda f: f(LEVELS, np.full((3, 6), 0.5), np.array([1.0, 0.5, 0.4])),
     toy.dimension_budget: lambda f: f(LEVELS, SEEDS, SEEDS, SEEDS),
-    toy.clean_shares: lambda f: f({60: UP, 120: UP}, {60: [0.5, 0.6], 120: [0.7, 0.8]}),
+    toy.clean_shares: lambda f: f({60: {1: UP, 3: UP}, 120: {1: UP, 3: UP}}, {60: [0.5, 0.6], 120: [0.7, 0.8]}),
+    toy.shapes_of_features: lambda f: f({"digon": (LEVELS, UP), "other": (LEVELS, UP)}, LEVELS),
     toy.vulnerability: lambda f: f(LEVELS, 2 * SEEDS, {"all": SEEDS, "not zero": SEEDS}, UP, {"pairs": 2.0}),
     toy.against_features: lambda f: f(SEEDS, SEEDS, LEVELS, {"digon": (2.0, 2.0), "pentagon": (2.5, 3.27)}),
     toy.attack_and_chance: lambda f: f({"one": tuple(np.ones((3, 4)))}),
@@ -110,6 +111,7 @@ FIGURES = {
     vectors.feature_vectors: lambda f: f([SQUARE, SQUARE / 2], ["a", "b"], np.arange(4.0), "importance", [SQUARE, SQUARE]),
     vectors.moving_feature: lambda f: f([np.stack([SQUARE] * 3)], [np.array([0.1, 2.0, 10.0])], ["square"]),
     vectors.small_model: lambda f: f(SQUARE, SQUARE @ SQUARE.T, np.eye(4), {"this run": 1.0, "optimum": 0.5}, np.ones(4)),
+    vectors.stored_and_read: lambda f: f(np.array([1.0, 0, 0.5, 0]), SQUARE, np.array([0.9, 0, 0.4, 0])),
     vectors.feature_graphs: lambda f: f([("pair", np.array([[1.0, -1], [-1, 1]]), [[0, 1]])]),
 }
 
@@ -172,7 +174,7 @@ def test_sparsity_runs_along_x_and_dimensions_along_y():
 def test_runs_keep_the_look_of_their_geometry_where_another_has_none():
     (axes,) = toy.two_branches(LEVELS, {"pentagon": [], "square": [(1.0, 2.0)]}, {"pentagon": LEVELS, "square": 2 * LEVELS}).axes
     assert legend_of(axes) == ["runs: square", "exact: pentagon", "exact: square"]
-    assert axes.lines[0].get_color() == style.SECOND
+    assert (axes.lines[0].get_color(), axes.lines[0].get_marker()) == (style.SECOND, "s")
     assert np.array_equal(axes.lines[2].get_ydata(), 2 * LEVELS)
 
 
@@ -273,3 +275,13 @@ def test_colours_of_densities_above_one_differ():
     """A published figure colours by the raw ratio under a logarithmic bar, so that everything denser looks alike."""
     dots = [line.get_color() for line in drawn(vectors.moving_feature).axes[0].lines if line.get_marker() == "o"]
     assert len({tuple(colour) for colour in dots}) == 3
+
+
+def test_sets_of_features_have_a_legend_and_importances_a_scale():
+    by_set = vectors.feature_vectors([SQUARE, SQUARE[:2]], ["four", "two"], np.array([0, 0, 1, 1]), "set")
+    assert [text.get_text() for text in by_set.legends[0].get_texts()] == ["set 1", "set 2"]
+    assert len(by_set.axes) == 2
+    by_importance = vectors.feature_vectors([SQUARE], ["four"], np.arange(4.0), "importance")
+    assert not by_importance.legends
+    assert len(by_importance.axes) == 2  # the scale has axes of its own
+    assert not vectors.feature_vectors([SQUARE], ["four"], np.zeros(4, int), "set").legends

@@ -87,12 +87,25 @@ def test_a_value_that_makes_no_sense_shows_why_and_keeps_the_picture(shown, made
     assert message.value == ""
 
 
-def test_features_to_turn_have_a_picture_beside_them(shown):
-    W = np.eye(3)
-    data = widgets.feature_vectors_3d({"axes": W, "other": -W}, figure(2))
-    assert [trace["name"] for trace in data["data"]] == ["axes", "other"]
-    assert data["data"][0]["x"] == [0, 1, None, 0, 0, None, 0, 0, None]
+def test_solids_to_turn_have_their_edges_and_spokes_and_a_picture_of_the_same_size(shown):
+    octahedron = np.concatenate([np.eye(3), -np.eye(3)])
+    static = figure(2)
+    data = widgets.solids({"octahedron": octahedron, "other": -octahedron}, static)
+    edges, spokes = data["data"][:2]
+    assert edges["x"].count(None) == 12  # one gap after each edge
+    assert spokes["x"][:6] == [0, 1, None, 0, 0, None]
+    assert {trace["scene"] for trace in data["data"]} == {"scene", "scene2"}
+    assert [data["layout"][side] for side in ("width", "height")] == (96 * static.get_size_inches()).astype(int).tolist()
     assert set(shown[0]) == {"application/vnd.plotly.v1+json", "image/png", "text/plain"}
+
+
+def test_points_have_their_text_on_the_axes_of_the_picture(shown):
+    static = figure(2)
+    static.axes[0].set(xscale="log", xlim=(1, 10), ylim=(0, 1))
+    data = widgets.hoverable_points({"pair": (np.array([2.0]), np.array([0.5]))}, {"pair": ["feature 3 of 3, 7"]}, static)
+    assert data["data"][0]["text"] == ["feature 3 of 3, 7"]
+    assert data["layout"]["xaxis"]["range"] == [0, 1]
+    assert "image/png" in shown[0]
 
 
 def test_the_map_says_under_the_pointer_what_each_fate_costs(shown):

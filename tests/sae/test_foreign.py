@@ -26,16 +26,6 @@ def stream(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def random_sae(kind):
-    made = model_class(kind).random(D, L, K, stream())
-    for name, tensor in made.tensors().items():
-        if name != "W_dec":
-            tensor.copy_(
-                0.2 + 0.2 * torch.rand(tensor.shape, generator=stream(1)) if name == "threshold" else torch.randn(tensor.shape, generator=stream(2))
-            )
-    return made
-
-
 @pytest.fixture
 def acts():
     return 2 + torch.randn(30, D, generator=stream(3))
@@ -148,18 +138,12 @@ def test_code_in_a_pickle_is_refused_and_does_not_run(which, form, published, tm
         torch.save(state, path, _use_new_zipfile_serialization=form == "zip")
     (tmp_path / "config.json").write_text(json.dumps({"trainer": {"dict_class": "AutoEncoder"}}), encoding="utf-8")
     for read in (lambda: foreign.read_openai(path), lambda: foreign.read_dictionary_learning(tmp_path)):
-        with pytest.raises(FormatError, match=r"is refused, and nothing in it was run") as refusal:
+        with pytest.raises(FormatError, match=r"is refused, and nothing in it was run: its pickle asks for (posix.system|io.open)") as refusal:
             read()
         assert "weights_only" not in str(refusal.value)  # torch's own advice is to run the file
         assert not canary.exists()
     _ = pickle.loads(path.read_bytes()) if form == "bare" else torch.load(path, weights_only=False)
     assert canary.exists()  # the same file, trusted: the canary is alive
-
-
-def test_a_refusal_names_what_the_pickle_asked_for(tmp_path):
-    torch.save({"x": Shell(tmp_path / "canary")}, tmp_path / "8.pt")
-    with pytest.raises(FormatError, match=r"asks for posix\.system"):
-        foreign.read_openai(tmp_path / "8.pt")
 
 
 def test_a_pickle_cut_short_absent_or_of_something_else_is_refused(published, tmp_path):
@@ -174,34 +158,6 @@ def test_a_pickle_cut_short_absent_or_of_something_else_is_refused(published, tm
         torch.save(other, tmp_path / "8.pt")
         with pytest.raises(FormatError, match="holds no dictionary of names and tensors"):
             foreign.read_openai(tmp_path / "8.pt")
-
-
-def test_published_paths():
-    at = "https://openaipublic.blob.core.windows.net/sparse-autoencoder/gpt2-small"
-    assert foreign.openai_published("resid_post_mlp", 8) == (f"{at}/resid_post_mlp_v5_32k/autoencoders/8.pt", "blocks.8.hook_resid_post")
-    assert foreign.openai_published("resid_delta_attn", 0, "v5_128k").url == f"{at}/resid_delta_attn_v5_128k/autoencoders/0.pt"
-    assert foreign.openai_published("mlp_post_act", 3, "v1") == (f"{at}/mlp_post_act/autoencoders/3.pt", "blocks.3.mlp.hook_post")
-
-
-@pytest.mark.parametrize(
-    "asked", [("resid_pre", 8), ("resid_post_mlp", 12), ("resid_post_mlp", -1), ("mlp_post_act", 8), ("resid_post_mlp", 8, "v4")]
-)
-def test_what_was_not_published_is_refused(asked):
-    with pytest.raises(ValueError, match=r"nothing was published for .* v5_32k: resid_delta_attn, .* v4: mlp_post_act"):
-        foreign.openai_published(*asked)
-
-
-def test_a_download_is_the_file_that_was_asked_for_or_nothing(tmp_path):
-    (tmp_path / "there").write_bytes(b"weights")
-    address, here = (tmp_path / "there").as_uri(), tmp_path / "here"
-    with pytest.raises(FormatError, match=r"sha256 is .* is wanted"):
-        foreign.download(address, here, "0" * 64)
-    assert [path.name for path in tmp_path.iterdir()] == ["there"]
-    foreign.download(address, here, formats.sha256(tmp_path / "there"))
-    assert here.read_bytes() == b"weights"
-    with pytest.raises(OSError, match="No such file"):
-        foreign.download(address + "x", here, "0" * 64)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "there"]
 
 
 # --- both libraries ---
@@ -223,7 +179,7 @@ def unstamp(folder, config, **changes):
 
 @pytest.mark.parametrize(("library", "kind"), HELD)
 @pytest.mark.parametrize("raw", [False, True])
-def test_round_trip_gives_the_same_model(library, kind, raw, acts, tmp_path):
+def test_round_trip_gives_the_same_model(library, kind, raw, acts, random_sae, tmp_path):
     write, read, config, _ = WRITERS[library]
     sae = random_sae(kind)
     write(made := Raw(sae) if raw else sae, tmp_path / "sae", ORIGIN)
@@ -238,7 +194,7 @@ def test_round_trip_gives_the_same_model(library, kind, raw, acts, tmp_path):
 
 
 @each_library
-def test_a_file_without_our_entry_works_on_activations_as_they_are(library, acts, tmp_path):
+def test_a_file_without_our_entry_works_on_activations_as_they_are(library, acts, random_sae, tmp_path):
     write, read, config, _ = WRITERS[library]
     write(made := random_sae("multi_topk"), tmp_path, ORIGIN)
     unstamp(tmp_path, config)
@@ -249,24 +205,8 @@ def test_a_file_without_our_entry_works_on_activations_as_they_are(library, acts
 
 
 @each_library
-@pytest.mark.parametrize("spoiled", ["nan", "half", "zero row"])
-def test_weights_that_make_no_sense_are_not_written(library, spoiled, tmp_path):
-    sae = random_sae("topk")
-    if spoiled == "half":
-        sae.half()
-    else:
-        sae.W_dec.data[3] = torch.nan if spoiled == "nan" else 0
-    with pytest.raises(FormatError, match=r"NaN or infinite|type of the tensors is|1 of 20 decoder rows are zero"):
-        WRITERS[library][0](sae, tmp_path / "sae", ORIGIN)
-    assert not list(tmp_path.iterdir())
-
-
-@each_library
-def test_provenance_must_be_complete_and_a_failure_leaves_the_former_folder(library, tmp_path, monkeypatch):
+def test_a_failure_leaves_the_former_folder(library, random_sae, tmp_path, monkeypatch):
     write, read, *_ = WRITERS[library]
-    with pytest.raises(ValueError, match="lacks model_name and hook_name: say which"):
-        write(random_sae("topk"), tmp_path / "sae", {name: ORIGIN[name] for name in ORIGIN if name not in ("model_name", "hook_name")})
-    assert not list(tmp_path.iterdir())
     write(random_sae("topk"), tmp_path / "sae", ORIGIN)
 
     def full(*_, **__):
@@ -280,7 +220,7 @@ def test_provenance_must_be_complete_and_a_failure_leaves_the_former_folder(libr
 
 
 @each_library
-def test_changed_missing_and_unreadable_files_are_refused(library, tmp_path):
+def test_changed_missing_and_unreadable_files_are_refused(library, random_sae, tmp_path):
     write, read, config, weights = WRITERS[library]
     write(random_sae("topk"), tmp_path, ORIGIN)
     data = (tmp_path / weights).read_bytes()
@@ -302,27 +242,20 @@ def test_changed_missing_and_unreadable_files_are_refused(library, tmp_path):
 
 
 @each_library
-@pytest.mark.parametrize("change", ["missing", "extra", "misshapen", "overflowed", "bfloat16", "zero row"])
-def test_tensors_that_are_not_the_format_s_are_refused(library, change, tmp_path):
+@pytest.mark.parametrize("change", ["missing", "extra", "misshapen"])
+def test_tensors_that_are_not_the_format_s_are_refused(library, change, random_sae, tmp_path):
+    """What their entries may be is asked of OpenAI's files above."""
     write, read, config, weights = WRITERS[library]
     write(random_sae("topk"), tmp_path, ORIGIN)
     unstamp(tmp_path, config)
-    state = torch.load(tmp_path / weights) if library == "dictionary_learning" else load_file(tmp_path / weights)
-    if change == "zero row":
-        (state["W_dec"] if library == "sparsify" else state["decoder.weight"].T)[2:4] = 0
-    state |= {
-        "missing": {},
-        "extra": dict(W_skip=torch.zeros(D, D)),
-        "misshapen": {"encoder.weight": state["encoder.weight"].T.contiguous()},
-        "overflowed": dict(b_dec=torch.full((D,), 1e5).half()),
-        "bfloat16": {name: tensor.bfloat16() for name, tensor in state.items() if tensor.ndim},
-        "zero row": {},
-    }[change]
+    load, save = (torch.load, torch.save) if library == "dictionary_learning" else (load_file, save_file)
+    state = load(tmp_path / weights)
     if change == "missing":
         del state["b_dec"]
-    (torch.save if library == "dictionary_learning" else save_file)(state, tmp_path / weights)
-    wanted = {"overflowed": r"b_pre \(torch.float16\) are NaN or infinite", "bfloat16": "type of the tensors is", "zero row": "2 of 20 decoder rows"}
-    with pytest.raises(FormatError, match=wanted.get(change, r"tensors is .* is wanted")):
+    else:
+        state["W_skip" if change == "extra" else "encoder.weight"] = torch.zeros(D, D)
+    save(state, tmp_path / weights)
+    with pytest.raises(FormatError, match=r"tensors is .* is wanted"):
         read(tmp_path)
 
 
@@ -392,13 +325,13 @@ def test_a_class_that_is_no_model_of_ours_is_refused(dict_class, tmp_path):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in formats.KINDS["topk"]])
-def test_sparsify_holds_topk_models_only(kind, tmp_path):
+def test_sparsify_holds_topk_models_only(kind, random_sae, tmp_path):
     with pytest.raises(FormatError, match=f"sparsify cannot hold .*: kind is {kind}, but topk or multi_topk is wanted"):
         foreign.write_sparsify(random_sae(kind), tmp_path / "sae", ORIGIN)
     assert not list(tmp_path.iterdir())
 
 
-def test_the_formula_of_sparsify_gives_our_output(acts, tmp_path):
+def test_the_formula_of_sparsify_gives_our_output(acts, random_sae, tmp_path):
     foreign.write_sparsify(made := random_sae("multi_topk"), tmp_path, ORIGIN)
     w, config, x = load_file(tmp_path / "sae.safetensors"), json.loads((tmp_path / "cfg.json").read_text(encoding="utf-8")), normalise(acts).x
     z = keep(((x - w["b_dec"]) @ w["encoder.weight"].T + w["encoder.bias"]).relu(), config["k"])
@@ -428,7 +361,7 @@ def test_a_file_of_sparsify_itself_opens_as_the_model_it_is(changes, kind, tmp_p
         (dict(num_latents=24), r"tensors is .*\(20, 6\).*\(24, 6\).* is wanted"),
     ],
 )
-def test_what_is_no_topk_autoencoder_is_refused(changes, message, tmp_path):
+def test_what_is_no_topk_autoencoder_is_refused(changes, message, random_sae, tmp_path):
     foreign.write_sparsify(random_sae("topk"), tmp_path, ORIGIN)
     unstamp(tmp_path, "cfg.json", **changes)
     with pytest.raises(FormatError, match=message):

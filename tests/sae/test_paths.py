@@ -52,25 +52,6 @@ def test_gradient_of_a_kept_but_negative_value_is_zero():
     assert (W.grad == 0).all()
 
 
-def test_a_latent_that_nobody_keeps_gets_a_gradient_of_zero(generator):
-    inputs = _inputs(generator)
-    _, W_enc, b_enc, _, W_dec = inputs
-    b_enc.data[5] = -1e3
-    grads = torch.autograd.grad(_run(*FAST, inputs)[1].square().sum(), (W_enc, b_enc, W_dec))
-    assert all((g[5] == 0).all() and g.any() for g in grads)
-
-
-def test_low_selection_leaves_the_gradient_exact(generator):
-    """Whatever was kept, its values and gradients are those of full precision."""
-    x, W = torch.randn(B, D, generator=generator), torch.randn(N, D, generator=generator).requires_grad_()
-    zeros = torch.zeros(N), torch.zeros(D)
-    values, indices = paths.LOW.select(x, W, zeros[0], K)
-    by = kernels.ByLatent(indices, N)
-    outputs = [f(x, W, *zeros, by, values, paths.LOW) for f in (paths.kept_values, paths.kept_values_reference)]
-    torch.testing.assert_close(*outputs)
-    torch.testing.assert_close(*(torch.autograd.grad(o.square().sum(), W)[0] for o in outputs))
-
-
 # --- the choice --------------------------------------------------------------------------------------------------
 
 

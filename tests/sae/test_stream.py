@@ -82,13 +82,6 @@ def test_skipping_makes_no_block_but_those_of_the_buffer_it_lands_in():
     assert len(made) == 2
 
 
-def test_a_stream_can_be_taken_back():
-    batches = _stream()
-    first = _take(batches, 9)
-    batches.skip(1)
-    assert all(torch.equal(a, b) for a, b in zip(first[1:], _take(batches, 8), strict=True))
-
-
 def test_seeds_differ_and_agree_with_themselves():
     a, b, c = (torch.cat(_take(_stream(seed=seed), 6)) for seed in (1, 1, 2))
     assert torch.equal(a, b)
@@ -119,10 +112,6 @@ def test_memory_is_the_buffer_that_was_asked_for_and_one_block():
     assert batches.buffer.numel() == 3 * TOKENS * 2 <= 20 * 2  # three whole blocks of two floats in room for 20 tokens
     assert len(most) == 3 * 60 // (3 * TOKENS // 4)
     assert max(most) == 0
-
-
-def test_a_buffer_never_holds_more_than_there_is():
-    assert len(_stream(blocks=3, buffer_tokens=10**9).buffer) == 3 * TOKENS
 
 
 def test_activations_keep_their_type():

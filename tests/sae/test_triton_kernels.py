@@ -63,7 +63,7 @@ def _close(result, wanted, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_top_k_is_exact(rows, length, k, dtype, generator):
     x = _normal(generator, rows, length, dtype=dtype)
-    values, indices = kernels.top_k(x, k)
+    values, indices = kernels._tournament(x, None, k)
     assert (values.dtype, indices.dtype) == (dtype, torch.int64)
     assert torch.equal(x.gather(1, indices), values)
     assert torch.equal(values.sort(dim=1).values, x.topk(k).values.flip(1))
@@ -74,15 +74,10 @@ def test_top_k_is_exact(rows, length, k, dtype, generator):
 def test_top_k_of_equal_negative_and_infinite_entries(length):
     x = torch.stack([torch.zeros(length), torch.full((length,), -torch.inf), -torch.arange(1.0, length + 1)]).to(DEVICE)
     x[1, 6], x[2, 3], x[2, 4] = -1e30, torch.inf, -0.0
-    values, indices = kernels.top_k(x, 4)
+    values, indices = kernels._tournament(x, None, 4)
     assert torch.equal(values.sort(dim=1).values, x.topk(4).values.flip(1))
     assert indices.max() < length
     assert all(len(set(row.tolist())) == 4 for row in indices)
-
-
-def test_top_k_of_a_view_that_is_not_contiguous(generator):
-    x = _normal(generator, 40, 3)
-    assert torch.equal(kernels.top_k(x.T, 2)[0].sort(dim=1).values, x.T.topk(2).values.flip(1))
 
 
 @pytest.mark.parametrize("cells", [1, 2 * N, 2**20])  # a row at a time; a last block that is not full; all at once
@@ -135,12 +130,6 @@ def test_a_latent_that_is_always_on_is_summed_in_pieces_and_the_same_every_time(
     assert torch.equal(*results)
     _close(results[0], eager.dense(indices, values.double(), N).T @ x.double(), torch.float32)
     assert (results[0][N - 5 : N - 1] == 0).all()
-
-
-def test_one_column_sums_the_values_of_each_latent(generator):
-    indices, values = _code(generator, torch.float32)
-    totals = kernels.transposed_gather(eager.ByLatent(indices, N), values, torch.ones(B, 1, device=DEVICE))
-    _close(totals[:, 0], eager.dense(indices, values.double(), N).sum(0), torch.float32)
 
 
 def test_half_precision_is_summed_in_float32():
@@ -201,12 +190,12 @@ def test_bad_input_is_one_clear_error():
     huge = torch.zeros(1, 1, device=DEVICE).expand(2**26, 32)
     refusals = {
         "k = 9 of 8": lambda: kernels.select(x, W, b, 9),
-        "k = 0 of 4": lambda: kernels.top_k(x, 0),
-        r"B\*K < 2\*\*31": lambda: kernels.top_k(huge, 32),
+        "k = 0 of 8": lambda: kernels.select(x, W, b, 0),
+        r"B\*K < 2\*\*31": lambda: kernels.select(huge[:, :4], huge[:32, :4], huge[:32, 0], 32),
         "do not fit": lambda: kernels.select_low(x[:, :3], W, b, 2),
         "one dtype": lambda: kernels.select(x.half(), W, b, 2),
         "several devices": lambda: kernels.gathered_dot(code, W.to("meta"), x),
-        "is for the eager path": lambda: kernels.top_k(x.double(), 2),
+        "is for the eager path": lambda: kernels.select_low(x.double(), W.double(), b.double(), 2),
         "values are": lambda: kernels.weighted_gather(code, x, W),
         "g is": lambda: kernels.gathered_dot(code, W, x[:1]),
         "by holds 6 pairs": lambda: kernels.transposed_gather(eager.ByLatent(code, 8), code[:, :2].float(), x),
@@ -221,7 +210,7 @@ def test_bad_input_is_one_clear_error():
 def test_a_tensor_on_the_cpu_is_refused_without_the_interpreter(monkeypatch):
     monkeypatch.setattr(kernels, "INTERPRETED", False)
     with pytest.raises(ValueError, match=r"on cpu: .* the eager path"):
-        kernels.top_k(torch.zeros(2, 8), 2)
+        kernels.select(torch.zeros(2, 4), torch.zeros(8, 4), torch.zeros(8), 2)
 
 
 COMPILE = """

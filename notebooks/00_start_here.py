@@ -1,0 +1,209 @@
+# %% [markdown]
+# # Start here
+#
+# [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/00_start_here.ipynb)
+#
+# **Pages**
+#
+# Neural networks seem to represent more properties of their input than they have neurons. This page says what that means, shows it in ten lines of
+# code, and shows what researchers do about it. Then it leads you to the page that answers your question.
+#
+# **You will** put five features into two numbers and read them out again · see one unit that a sparse autoencoder found in a language model · learn to
+# read the cards under the figures · choose a page and a profile.
+# **Needs** a little Python; nothing is trained. **Takes** ten minutes of reading, seconds of computing.
+# **Papers** [Toy Models of Superposition](https://transformer-circuits.pub/2022/toy_model/index.html) (Elhage et al. 2022) and [Scaling and
+# evaluating sparse autoencoders](https://arxiv.org/abs/2406.04093) (Gao et al. 2024).
+#
+# **On this page**
+
+# %% tags=["skip-execution"]
+import importlib.metadata
+import sys
+
+import numpy
+
+if "google.colab" in sys.modules:
+    get_ipython().run_line_magic("pip", "install -q 'superposition-companion[lm,live] @ git+https://github.com/OWNER/superposition-companion'")
+    assert numpy.__version__ == importlib.metadata.version("numpy"), "numpy was replaced: Runtime > Restart session, then run again"
+
+# %%
+import torch
+from IPython.display import HTML, display
+
+from companion import claims
+from companion.claims import card, registry
+from companion.plots import tokens, widgets
+from companion.plots import vectors as plots
+
+claims.opening("01_demonstrating_superposition")
+
+# %% [markdown]
+# *Five features that a network had to store in two numbers, at three sparsities; each arrow is the direction of one feature. On the right all five
+# have found a place, as a pentagon. [Page 1](01_demonstrating_superposition.ipynb) trains these networks in front of you.*
+#
+# <a id="superposition"></a>
+# ## 1 What superposition is
+# A *feature* is a property of the input: this token is inside a string, this picture shows a wheel. A network computes with vectors, so a feature that
+# it uses has to be somewhere in them. The working hypothesis is that each feature has a *direction*: the network adds that direction to its vector, more
+# strongly the more the feature is there, and later layers read it by projecting on the direction.
+#
+# With as many dimensions as features, each feature can have an axis of its own. But a language model has some thousand dimensions and surely more
+# properties of text to keep track of. *Superposition* means that it stores more features than it has dimensions, in directions that are not at right
+# angles. Then reading one feature also picks up a little of the others, which is called *interference*.
+#
+# Here are five features in two dimensions. Row $i$ of `W` is the direction of feature $i$, and the five rows form a regular pentagon:
+
+# %%
+angles = 2 * torch.pi * torch.arange(5) / 5
+W = torch.stack([angles.cos(), angles.sin()], dim=1)  # (n = 5 features, m = 2 dimensions)
+(W @ W.T).round(decimals=2)
+
+# %% [markdown]
+# Row $i$ of this table says what you read for each feature when feature $i$ alone has the value 1. The diagonal is what should be there. The two
+# neighbours of a feature read 0.31 too much, the two opposite ones 0.81 too little: that is the interference.
+#
+# A network can repair much of it. It subtracts a threshold (a negative *bias* $b$) and cuts off what is below zero (the *relu*). The features that were
+# not there then read zero again:
+
+
+# %%
+def read_out(x, b=-0.31):
+    h = x @ W  # the two numbers that are stored
+    return torch.relu(h @ W.T + b)
+
+
+one = torch.tensor([1.0, 0, 0, 0, 0])
+neighbours = torch.tensor([1.0, 1, 0, 0, 0])
+apart = torch.tensor([1.0, 0, 1, 0, 0])
+assert (read_out(one)[1:] < 0.01).all()
+for name, x in {"one feature": one, "two neighbours": neighbours, "two far apart": apart}.items():
+    print(f"{name:15}", "in", x.tolist(), "  out", read_out(x).round(decimals=2).tolist())
+
+# %% [markdown]
+# One feature alone is read cleanly, at about two thirds of its size (longer directions would mend that). Two neighbours strengthen each other. Two
+# features that point away from each other cancel, and both are lost. So superposition works when few features are present at the same time: when they
+# are *sparse*. That is the central idea of *Toy Models of Superposition*.
+#
+# Move the sliders: each sets the value of one feature. The left panel shows the two stored numbers as a point among the five directions, the right one
+# what went in and what is read out.
+
+
+# %%
+def draw(x):
+    return plots.stored_and_read(x.numpy(), W.numpy(), read_out(x).numpy())
+
+
+widgets.live(
+    lambda **x: draw(torch.tensor(list(x.values()))),
+    **{f"x{i}": widgets.Slider(0.0, 1.0, float(i == 0)) for i in range(5)},
+)
+
+# %% [markdown]
+# <a id="sae"></a>
+# ## 2 Why anyone wants a sparse autoencoder
+# If a model stores its features in superposition, its single neurons mean little: each of them belongs to many features. To understand the model one
+# would like to have the directions themselves. A *sparse autoencoder* (SAE) looks for them. It is trained on many vectors of the model and writes each
+# as a sum of a few directions out of a large *dictionary*: with $k$ of $n$ directions, $n$ much larger than the width of the model and $k$ small. Each
+# direction comes with a number, its *latent*, that says how strongly it is present. If superposition is right, the latents of a good SAE are features.
+#
+# Below is one latent of the SAE that [page 8](08_sae_training.ipynb) trains on a small language model of Python code. The darker a token, the stronger
+# the latent is there. All other tokens of the text have the value zero.
+
+# %%
+latent = claims.shipped("latent")
+display(HTML(tokens.as_html(latent["contexts"])))
+{"latent": latent["latent"], "share of tokens on which it is active": latent["density"], "tokens it makes likelier": latent["raises"]}
+
+# %% [markdown]
+# Read the contexts and try to say in one sentence what the latent stands for, before you look at the tokens that it makes likelier. That sentence is
+# an *explanation*; whether it is right can be tested. Whether SAEs find *the* features of a model, and how much of the model they miss, are open
+# questions, and most pages after the eighth measure some part of the answer.
+#
+# <a id="pages"></a>
+# ## 3 Which page answers your question
+# Pages 1 to 6 are about small networks whose features we choose, so that we know the truth. Pages 8 to 16 are about sparse autoencoders of a language
+# model. Each page can be read by itself; within a group the first one explains the words. The pages run offline on a laptop; "minutes" is the time of
+# a first run on two cores. What was trained is kept, and a second run takes seconds.
+#
+# <!-- map -->
+# <!-- end of map -->
+#
+# <a id="profiles"></a>
+# ## 4 Profiles: how large a page computes
+# Each page has one table of sizes with a row per *profile*. `laptop` is the default and made the outputs that you see. `quick` takes seconds and is for
+# the tests: its pictures are rough and most cards say DEFERRED. `paper` has the paper's own sizes, needs a GPU, and nobody has run it yet. Set the
+# environment variable before the notebook starts:
+#
+#     COMPANION_PROFILE=quick jupyter lab        # or, in a first cell: import os; os.environ["COMPANION_PROFILE"] = "quick"
+#
+# In Colab the machine forgets what was trained when it is closed. One cell at the top keeps it on your Drive:
+#
+#     from google.colab import drive; drive.mount("/content/drive"); import os; os.environ["COMPANION_CACHE"] = "/content/drive/MyDrive/companion"
+#
+# You can also change a single number in a page's table and run the page again. Then the cards say NOT JUDGED, because the bands were written down for
+# the sizes in the table; everything else works.
+#
+# <a id="cards"></a>
+# ## 5 How to read a card
+# Each page checks sentences of its paper. What a sentence needs in order to count as true was written down in a file before it was measured: a
+# *band* in which the measured values must lie, and a *control*, which is the same measurement on something for which the sentence should be false. A
+# control that also passes would mean that the check shows nothing. This is a card, with values made up for the example:
+
+# %%
+claim = registry.load("01_demonstrating_superposition").claims["F1.pentagon"]
+made_up = {"verdict": "CONFIRMED", "reason": "", "values": [2.3, 2.5, 2.3, 2.6, 2.5], "control": {claim.control[0]: [18.1]}}
+display(HTML(card.as_html(claim, made_up)))
+
+# %% [markdown]
+# The first line is the sentence of the paper, with its place. The second is the quantity that was measured. In the strip each dot is one value, here one
+# trained model per random seed; the shaded part is the band, the cross is the control. The last line has the same in numbers.
+#
+# | verdict | meaning |
+# |---|---|
+# | CONFIRMED | all values lie in the band, well inside of it if they vary between seeds |
+# | MIXED | some do, or they are close to its end, or another run gave another verdict |
+# | NOT HERE | none does; and a case in which the sentence is true shows that the check could have said so |
+# | REFUTED | the same, in exactly the paper's setting |
+# | DEFERRED | the profile `quick` is too small to say |
+# | NOT JUDGED | the sizes are not those for which the band was written |
+#
+# A verdict other than CONFIRMED is a result, and the page says what it means. All claims of all pages are in
+# [CLAIMS.md](../CLAIMS.md).
+#
+# <a id="words"></a>
+# ## 6 Words and symbols
+# | word | meaning |
+# |---|---|
+# | feature | a property of the input that a model represents |
+# | direction | the vector that stands for a feature |
+# | superposition | more features than dimensions, in directions that are not orthogonal |
+# | interference | what reading one feature picks up of others |
+# | represented | the direction of the feature is longer than one half |
+# | antipodal pair | two features in opposite directions of one dimension |
+# | dimensionality $D$ | the share of a dimension that a feature has for itself: 1 alone, 1/2 in an antipodal pair |
+# | exact loss | the expected loss, computed by integration and not from samples ([how](02_phase_change.ipynb#exact-loss)) |
+# | residual stream | the vector of a transformer at one token, to which every layer adds |
+# | subject model | the language model whose vectors are studied |
+# | dictionary | the directions of an SAE |
+# | latent | one entry of the code that an SAE writes: how strongly one direction is present |
+# | dead latent | one that is zero on every token of a long text |
+# | density of a latent | the share of tokens on which it is not zero |
+# | $L_0$ | the number of latents that are not zero, on average per token |
+# | AuxK | an extra loss that lets dead latents explain what the others leave over, so that they come back |
+# | loss recovered | how much of the model's prediction survives when an SAE's reconstruction takes the place of its vectors |
+# | control | the same measurement on something for which the sentence should be false |
+# | random seed | the number that decides every random draw of a run; "five seeds" are five independent runs |
+#
+# | symbol | meaning |
+# |---|---|
+# | $x$, $x'$ | features of an input, and what the model reads out |
+# | $W$, $W_i$ | weights, and the direction of feature $i$ (a row) |
+# | $h$ | what is stored: the hidden vector |
+# | $n$, $m$ | number of features and of dimensions in toy models; $n$ is the number of latents of an SAE |
+# | $S$, $p$ | sparsity, the chance that a feature is absent, and density $p = 1 - S$ |
+# | $I_i$ | importance of feature $i$: its weight in the loss |
+# | $V(p)$ | variance of a feature of density $p$, $p/3 - p^2/4$ |
+# | $d$ | width of the subject model |
+# | $k$ | number of latents that an SAE may use per token |
+# | $L$ | a loss |
+# | $C$ | compute, in floating-point operations |
