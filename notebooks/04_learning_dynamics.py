@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/04_learning_dynamics.ipynb)
 #
-# **Pages** [← 3. Features in superposition form polytopes](03_superposition_geometry.ipynb) · [5. Superposition makes a model easier to attack →](05_adversarial_vulnerability.ipynb)
+# **Pages** [← 3b. Features that differ, and features that occur together](03b_correlated_features.ipynb) · [Start here](00_start_here.ipynb) · [5. Superposition makes a model easier to attack →](05_adversarial_vulnerability.ipynb)
 #
 # The pages before this one looked at trained networks. Here you watch them on the way. A network with ten hidden dimensions first spreads them
 # evenly over a hundred features; then twenty features push the other eighty out, and what one feature gains another loses. A second network learns
