@@ -104,11 +104,11 @@ if "google.colab" in sys.modules:
 def findings(rows: list[record.Row]) -> str:
     """The README's findings, their numbers from the record."""
     found = {row["id"]: row for row in rows}
-    return "\n".join(f"- {_told(found[id], text)} [Page](notebooks/{page}.ipynb)." for page, id, text in FINDINGS if id in found)
+    return "\n".join(f"- {_told(page, found[id], text)} [Page](notebooks/{page}.ipynb)." for page, id, text in FINDINGS if id in found)
 
 
-def _told(row: record.Row, text: str) -> str:
-    claim = registry.load(row["notebook"]).claims[row["id"]]
+def _told(page: str, row: record.Row, text: str) -> str:
+    claim = registry.load(page).claims[row["id"]]
     controls = [f"{median(held):.3g}" for held in row["control"].values()]
     return text.format(values=f"{median(row['values']):.3g}", control=controls, band=card.show_band(claim.band))
 

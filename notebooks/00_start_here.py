@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/00_start_here.ipynb)
 #
-# **Pages**
+# **Pages** [1. Demonstrating superposition →](01_demonstrating_superposition.ipynb)
 #
 # Neural networks seem to represent more properties of their input than they have neurons. This page says what that means, shows it in ten lines of
 # code, and shows what researchers do about it. Then it leads you to the page that answers your question.
@@ -14,7 +14,7 @@
 # **Papers** [Toy Models of Superposition](https://transformer-circuits.pub/2022/toy_model/index.html) (Elhage et al. 2022) and [Scaling and
 # evaluating sparse autoencoders](https://arxiv.org/abs/2406.04093) (Gao et al. 2024).
 #
-# **On this page**
+# **On this page** [1 What superposition is](#superposition) · [2 Why anyone wants a sparse autoencoder](#sae) · [3 Which page answers your question](#pages) · [4 Profiles: how large a page computes](#profiles) · [5 How to read a card](#cards) · [6 Words and symbols](#words)
 
 # %% tags=["skip-execution"]
 import importlib.metadata
@@ -126,6 +126,23 @@ display(HTML(tokens.as_html(latent["contexts"])))
 # a first run on two cores. What was trained is kept, and a second run takes seconds.
 #
 # <!-- map -->
+# | page | question | paper |
+# |---|---|---|
+# | [1. Demonstrating superposition](01_demonstrating_superposition.ipynb) | When does a network store more features than it has dimensions, and what does it look like? | Toy Models of Superposition |
+# | [1b. Many features](01b_many_features.ipynb) | Which features does a larger network store first, and which share a dimension? | Toy Models of Superposition |
+# | [2. Superposition as a phase change](02_phase_change.ipynb) | Does superposition set in abruptly, and at which sparsity and importance? | Toy Models of Superposition |
+# | [3. Features in superposition form polytopes](03_superposition_geometry.ipynb) | In which shapes are features stored, and how much of a dimension does each get? | Toy Models of Superposition |
+# | [3b. Features that differ, and features that occur together](03b_correlated_features.ipynb) | What happens to features that occur together, or never do? | Toy Models of Superposition |
+# | [4. Learning dynamics: jumps and unfolding](04_learning_dynamics.ipynb) | How do features find their place during training, in steps or gradually? | Toy Models of Superposition |
+# | [5. Superposition makes a model easier to attack](05_adversarial_vulnerability.ipynb) | Does superposition make a network easier to attack? | Toy Models of Superposition |
+# | [6. Models can compute in superposition](06_computation_in_superposition.ipynb) | Can a network compute with features that are in superposition? | Toy Models of Superposition |
+# | [6b. How one neuron serves two features](06b_asymmetric_motif.ipynb) | What do neurons that serve several features do, and can one number store two? | Toy Models of Superposition |
+# | [8. Training a sparse autoencoder, with every item of the recipe checked](08_sae_training.ipynb) | What is a sparse autoencoder, how is one trained, and what do its latents look like? | Scaling and evaluating sparse autoencoders |
+# | [8b. Eight ways to be sparse, compared at equal tokens](08b_activation_functions.ipynb) | TopK, L1, Gated, JumpReLU, ...: which way to be sparse reconstructs best? | Scaling and evaluating sparse autoencoders |
+# | [9. Scaling laws of sparse autoencoders](09_sae_scaling_laws.ipynb) | How does the error fall with compute, latents and tokens? | Scaling and evaluating sparse autoencoders |
+# | [10. What a reconstruction is worth in pre-training compute](10_downstream_loss_to_compute.ipynb) | How much of the language model survives when an SAE takes the place of its vectors? | Scaling and evaluating sparse autoencoders |
+# | [13. Is the effect of one latent sparse?](13_ablation_sparsity.ipynb) | Does one latent change few tokens, or many? | Scaling and evaluating sparse autoencoders |
+# | [16. Why a training step is fast: operations, bytes, and what a clock says](16_speed.ipynb) | Where does the time of a training step go, and what makes it fast? | Scaling and evaluating sparse autoencoders |
 # <!-- end of map -->
 #
 # <a id="profiles"></a>

@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/03_superposition_geometry.ipynb)
 #
-# **Pages**
+# **Pages** [← 2. Superposition as a phase change](02_phase_change.ipynb) · [Start here](00_start_here.ipynb) · [3b. Features that differ, and features that occur together →](03b_correlated_features.ipynb)
 #
 # A small network that stores more features than it has dimensions puts them on the corners of small regular shapes: opposite pairs, triangles,
 # pentagons. On this page you train such networks at many sparsities, measure how much of a dimension each feature gets, and see that this share stays
@@ -20,7 +20,7 @@
 # Superposition"](https://transformer-circuits.pub/2022/toy_model/index.html#geometry), its part on features that are all alike. Features that differ
 # or occur together are on the [next page](03b_correlated_features.ipynb).
 #
-# **On this page**
+# **On this page** [1 Data and model](#data) · [2 Training](#training) · [3 A feature's share of a dimension](#dimensionality) · [4 Polytopes, and how they add up](#polytopes) · [5 What theory expects](#theory) · [6 Dimensions per feature](#plateau) · [7 Where polytopes win, and where they stop](#gain) · [8 The dimensionality of each feature](#lines) · [9 Which features share dimensions](#graphs) · [10 More features, cleaner lines?](#more-features) · [11 Two sentences that do not hold as written](#two-sentences) · [12 Your turn](#your-turn) · [13 Limits](#limits) · [14 What was checked](#checked)
 
 # %% tags=["skip-execution"]
 import importlib.metadata
@@ -669,7 +669,7 @@ def represented(weights):  # dimensionality of each feature longer than one half
 
 of_one = {n: dict(zip(cfg.pressed, map(represented, each[0]), strict=True)) for n, each in by_size.items()}
 caption = (
-    "A panel for each number of features n in the same dimensions; dots are features, red lines the "
+    "A panel for each number of features n in the same dimensions; dots are features, thin lines the "
     "polytopes. Look at whether dots lie on the lines or between them. Rightmost: the share on a line "
     f"less the share beside it, a dot for each seed. m = {cfg.hidden}, seed 0 in the other panels. The "
     "paper has no figure for its comment."

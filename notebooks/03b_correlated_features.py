@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/03b_correlated_features.ipynb)
 #
-# **Pages**
+# **Pages** [← 3. Features in superposition form polytopes](03_superposition_geometry.ipynb) · [Start here](00_start_here.ipynb) · [4. Learning dynamics: jumps and unfolding →](04_learning_dynamics.ipynb)
 #
 # Real features are not independent: some are rarer than others, some occur together, some exclude each other. On this page you see how that changes
 # where a small network puts them. Features that occur together are kept at right angles, features that exclude each other are put in opposite
@@ -19,7 +19,7 @@
 # **Paper** Elhage et al. 2022, *Toy Models of Superposition*, ["The Geometry of
 # Superposition"](https://transformer-circuits.pub/2022/toy_model/index.html#geometry), its part on non-uniform superposition.
 #
-# **On this page**
+# **On this page** [1 Data](#data) · [2 Model and training](#training) · [3 The same without samples](#exact) · [4 One feature unlike the others](#one-rarer) · [5 Features that occur together](#together) · [6 Features that exclude each other](#exclusive) · [7 Where there is no room for right angles](#three-pairs) · [8 How many starts find the best arrangement](#starts) · [9 Local almost-orthogonal bases](#bases) · [10 Collapse: superposition or principal components](#collapse) · [11 Your turn](#your-turn) · [12 Limits](#limits) · [13 What was checked](#checked)
 
 # %% tags=["skip-execution"]
 import importlib.metadata

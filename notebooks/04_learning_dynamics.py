@@ -260,6 +260,10 @@ levels = memo.memo(train_levels, cfg)
 
 # %% [markdown]
 # From the weights we take the dimensionality of every feature at every checkpoint, and the losses on held-out samples.
+#
+# What counts as a *jump* is fixed before we look: one feature gains at least a fifth of a dimension while another loses as much, both within 15 per
+# cent of the run, measured on the logarithmic axis of steps. The size of such a swap is the smaller of the two changes. The next cell finds the
+# widest swap of every run; the figure shows the run that has the widest of all, with the swap shaded.
 
 # %%
 at = [KEPT.index(step) for step in CHECKPOINTS]
@@ -268,13 +272,7 @@ W, loss = levels["ours"][:, at].double(), levels["ours loss"]  # (seeds, K, n, m
 W_linear, linear_loss = levels["linear"][:, at].double(), levels["linear loss"]
 D, linear_D = geometry.dimensionality(W), geometry.dimensionality(W_linear)  # (seeds, K, n)
 
-# %% [markdown]
-# What counts as a *jump* is fixed before we look: one feature gains at least a fifth of a dimension while another loses as much, both within 15 per
-# cent of the run, measured on the logarithmic axis of steps. The size of such a swap is the smaller of the two changes. The next cell finds the
-# widest swap of every run; the figure shows the run that has the widest of all, with the swap shaded.
 
-
-# %%
 def widest_swap(D):
     """(size, first and last checkpoint) of the widest swap of one run, D (K, n)."""
     found = []
@@ -289,7 +287,6 @@ swaps = [widest_swap(each) for each in D]
 shown = int(np.argmax([size for size, _, _ in swaps]))
 event = tuple(int(steps[k]) for k in swaps[shown][1:])
 
-# %%
 gain = float(theory.envelope(torch.tensor([cfg.density], dtype=F64)).gain[1])  # of a pair, per dimension
 pairs_only = cfg.features - cfg.hidden * gain  # loss / V of m exact antipodal pairs
 curves = (each[shown].numpy() for each in (D, loss, linear_loss))
@@ -343,10 +340,16 @@ def off_level(D):
     return (ordered - level).abs().amax(-1)
 
 
-without_relu = {"linear model, same samples": off_level(linear_D[:, -1])}
-page.check("F19.pairs", off_level(D[:, -1]), control=without_relu)
-without_relu = {"linear model, same samples": [widest_swap(each)[0] for each in linear_D]}
-page.check("F19.swap", [size for size, _, _ in swaps], control=without_relu)
+page.check(
+    "F19.pairs",
+    off_level(D[:, -1]),
+    control={"linear model, same samples": off_level(linear_D[:, -1])},
+)
+page.check(
+    "F19.swap",
+    [size for size, _, _ in swaps],
+    control={"linear model, same samples": [widest_swap(each)[0] for each in linear_D]},
+)
 
 # %% [markdown]
 # Every seed ends in pairs, and every seed has a swap on the way. The second verdict is reported as mixed, because with other random seeds the
@@ -362,8 +365,7 @@ page.check("F19.swap", [size for size, _, _ in swaps], control=without_relu)
 # %%
 def windows(D, loss):
     """Dimensions that change hands, and fall of the loss, in every window after the linear stage."""
-    linear = cfg.features - cfg.hidden  # loss / V of the best linear model
-    began = int((loss.mean(0) < linear + 0.5).double().argmax())
+    began = int((loss.mean(0) < cfg.features - cfg.hidden + 0.5).double().argmax())  # n - m: the linear optimum
     ends = [int(np.searchsorted(steps, step * steps[-1] ** 0.15, side="right")) - 1 for step in steps]
     spans = [(k, ends[k]) for k in range(began, len(steps) - 1)]
     moved = torch.stack([(D[:, last] - D[:, k]).abs().sum(-1) / 2 for k, last in spans], -1)
@@ -422,8 +424,11 @@ page.save_figure(figure, "F19_reallocation", numbers, caption)
 # %%
 budget = D.sum(-1) / cfg.hidden  # (seeds, K)
 during = [budget[seed, k : last + 1] for seed, (_, k, last) in enumerate(swaps)]
-untrained = {"the same models before training": budget[:, 0]}
-page.check("F19.budget", [float(each.min()) for each in during], control=untrained)
+page.check(
+    "F19.budget",
+    [float(each.min()) for each in during],
+    control={"the same models before training": budget[:, 0]},
+)
 
 # %% [markdown]
 # <a id="optimiser"></a>
@@ -503,8 +508,11 @@ def shake(D):
     return D.diff(dim=1).abs().amax(-1).mean(-1) / cfg.rate
 
 
-fresh = {"a new optimiser in every step, same samples and rate": shake(mistaken)}
-page.check("F19.optimiser", shake(successive), control=fresh)
+page.check(
+    "F19.optimiser",
+    shake(successive),
+    control={"a new optimiser in every step, same samples and rate": shake(mistaken)},
+)
 
 # %% [markdown]
 # It is. At this size the mistake does not spoil where the run ends, but the path is that of another algorithm, and this page is about paths.
@@ -614,6 +622,8 @@ independent = memo.memo(follow, alone)
 # %% [markdown]
 # To say which state a run is in we use cosines. Match every feature with one of the other set so that the pairs are as opposite as they can be
 # (three features have six matchings). The mean cosine of these partners is $-1$ for the octahedron and $-\frac23$ for the prism.
+#
+# A run is counted as an octahedron if every partner is opposite and the features within a set are orthogonal, with a little slack.
 
 
 # %%
@@ -633,11 +643,7 @@ def partners(W):  # (..., 6, 3) -> (..., 3): cosines of the best matching of the
 assert torch.allclose(partners(octahedron), -torch.ones(3, dtype=F64))
 assert torch.allclose(partners(prism), torch.full((3,), -2 / 3, dtype=F64))
 
-# %% [markdown]
-# A run is counted as an octahedron if every partner is opposite and the features within a set are orthogonal, with a little slack.
 
-
-# %%
 def within(W):  # (..., 6, 3) -> (...,): largest |cosine| inside a set
     c = cosines(W)
     blocks = torch.stack([c[..., :3, :3], c[..., 3:, 3:]], -3)
@@ -671,7 +677,6 @@ arrival = on_the_way[opened, torch.arange(len(opened))]
 drawn = {"straight to the octahedron": int(arrival.argmin()), "by way of the prism": int(arrival.argmax())}
 
 
-# %%
 def axis_up(path, at):
     """The path turned, as a whole, so that the axis between the two sets at `at` points upwards."""
     return geometry.upright(path, (path[at, :3] - path[at, 3:]).sum(0), I3[0])
@@ -727,7 +732,6 @@ def collapse(path, steps):
     return torch.minimum(c[:, :3, :3].amin((1, 2)), c[:, 3:, 3:].amin((1, 2)))
 
 
-# %%
 per_seed = collapse(sets, set_steps).unflatten(0, (cfg.seeds, -1)).median(1).values
 no_sets = collapse(independent, np.array(few_steps)).median()
 page.check("F20.plateau", per_seed, control={"six independent features, same starts": no_sets})
@@ -765,17 +769,17 @@ page.save_figure(figure, "F20_branches", numbers, caption)
 # The picture already answers: the ways differ and the end does not. First the claim about the end. We expect every start to reach the octahedron.
 # Six independent features do end in antipodal pairs too, but their partners do not know which feature belongs to which set, so they should match
 # our definition much less often.
-
-# %%
-no_sets = is_octahedron(independent["W"]).double().mean()
-reached = endings.double().unflatten(0, (cfg.seeds, -1)).mean(1)
-control = {"six independent features, whose partners do not know the sets": no_sets}
-page.check("F20.octahedron", reached, control=control)
-
-# %% [markdown]
+#
 # Then the ways. The fraction that opens nearer to the prism should be near the one for equally likely angles; at the end no run is left there.
 
 # %%
+no_sets = is_octahedron(independent["W"]).double().mean()
+page.check(
+    "F20.octahedron",
+    endings.double().unflatten(0, (cfg.seeds, -1)).mean(1),
+    control={"six independent features, whose partners do not know the sets": no_sets},
+)
+
 at_the_end = (partners(sets["W"]).mean(-1) > -5 / 6).double().mean()
 control = {"the same runs at the end": at_the_end}
 page.check("F20.both_ways", (arrival >= -5 / 6).double().mean(), control=control)
@@ -812,8 +816,7 @@ def train_sampled(cfg):
 
 
 sampled = memo.memo(train_sampled, cfg)
-control = {"the triangular prism": float(computed[3]) / p0**2}
-page.check("F20.sampled", sampled["loss"] / p0**2, control=control)
+page.check("F20.sampled", sampled["loss"] / p0**2, control={"the triangular prism": computed[3] / p0**2})
 {"sampled runs that end as octahedra": f"{int(is_octahedron(sampled['W']).sum())} of {cfg.seeds}"}
 
 # %% [markdown]
@@ -825,16 +828,16 @@ page.check("F20.sampled", sampled["loss"] / p0**2, control=control)
 # <a id="your-turn"></a>
 # ## 8 Your turn
 #
-# 1. *(5 minutes)* Adam without bias correction: how long is the very first step, in units of the rate, for PyTorch's default `betas=(0.9, 0.999)`?
+# 1. *(5 minutes)* Adam without bias correction: how long is the very first step, in units of the rate, for PyTorch's default betas?
 #    <details><summary>Hint</summary>Leave out both divisors. In the first step the averages are (1 - β₁) g and (1 - β₂) g².</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
-#    g = 1e-3
-#    average, square = (1 - 0.9) * g, (1 - 0.999) * g**2
-#    first_step = average / square**0.5  # in units of the rate
-#    assert abs(first_step - 0.1 / 0.001**0.5) < 1e-9
-#    assert 3.1 < first_step < 3.2  # more than three times the rate, for any g
+#    betas = torch.optim.Adam([torch.zeros(1)]).defaults["betas"]
+#    for g in (1e-6, 1.0, 1e6):
+#        average, square = (1 - betas[0]) * g, (1 - betas[1]) * g**2
+#        first_step = average / square**0.5  # in units of the rate
+#        assert 3.1 < first_step < 3.2  # (1 - β₁) / sqrt(1 - β₂), for any g
 #    ```
 #
 #    The correction does not only enlarge early steps. Without it the first one would be three times *too long*, since the average of squares is
@@ -873,7 +876,7 @@ page.check("F20.sampled", sampled["loss"] / p0**2, control=control)
 #
 #    ```python
 #    fours = torch.cat([torch.ones(4, 4, dtype=F64), -torch.ones(4, 4, dtype=F64)]) / 4
-#    rare = torch.tensor([0.001], dtype=F64)
+#    rare = torch.tensor([1e-3], dtype=F64)
 #    plateau = exact.loss(fours[None], torch.zeros(1, 8, dtype=F64), data.Correlated(4).law(rare, 8))
 #    by_hand = 2 * 4 * (1 / 12) * (3 / 4)  # sets, features, variance, share that is lost
 #    assert by_hand == 0.5

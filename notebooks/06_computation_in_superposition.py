@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/06_computation_in_superposition.ipynb)
 #
-# **Pages**
+# **Pages** [← 5. Superposition makes a model easier to attack](05_adversarial_vulnerability.ipynb) · [Start here](00_start_here.ipynb) · [6b. How one neuron serves two features →](06b_asymmetric_motif.ipynb)
 #
 # A network can do more with rare features than store them. On this page a layer of neurons computes the absolute value of many more features
 # than its neurons could serve one by one, and you see which neurons work for one feature and which are shared. You also see why published
@@ -20,7 +20,7 @@
 # Basis"](https://transformer-circuits.pub/2022/toy_model/index.html#privileged-basis) and ["Computation in
 # Superposition"](https://transformer-circuits.pub/2022/toy_model/index.html#computation).
 #
-# **On this page**
+# **On this page** [1 Data](#data) · [2 Model](#model) · [3 Training](#training) · [4 One feature, two neurons](#pairs) · [5 The second neuron is worth four times the first](#second) · [6 Why neurons can be read](#basis) · [7 Six regimes](#regimes) · [8 A hundred features in forty neurons](#hundred) · [9 What training finds](#found) · [10 Your turn](#your-turn) · [11 Limits](#limits) · [12 What was checked](#checked)
 
 # %% tags=["skip-execution"]
 import importlib.metadata

@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/06b_asymmetric_motif.ipynb)
 #
-# **Pages**
+# **Pages** [← 6. Models can compute in superposition](06_computation_in_superposition.ipynb) · [Start here](00_start_here.ipynb) · [8. Training a sparse autoencoder, with every item of the recipe checked →](08_sae_training.ipynb)
 #
 # When a network has more features to compute with than neurons, some neurons must work for several. On this page you look at such neurons one
 # by one. You see which features share, and how a neuron can serve an important and an unimportant feature at once if a second neuron repairs
@@ -19,7 +19,7 @@
 # Superposition"](https://transformer-circuits.pub/2022/toy_model/index.html#computation) with the part on the asymmetric motif, and the
 # appendix on nonlinear compression.
 #
-# **On this page**
+# **On this page** [1 Data and model](#model) · [2 Neurons of one feature, and of several](#mixed) · [3 The motif, by hand](#motif) · [4 The motif in trained networks](#search) · [5 What the companion does](#companion) · [6 Two numbers in one, without rare features](#compression) · [7 Your turn](#your-turn) · [8 Limits](#limits) · [9 What was checked](#checked)
 
 # %% tags=["skip-execution"]
 import importlib.metadata
@@ -524,7 +524,7 @@ figure = toy.compression(width, errors, linear, at, stairs)
 caption = (
     "Right: where a curve is below the dashed line, the nonlinear code beats every linear one. Narrow"
     " ramps and many steps are best. Beyond a quarter of a step the gain is gone, unless the ramps are"
-    " centred on the steps (red). Left: the staircase for three steps and ramps of a tenth. Computed on"
+    " centred on the steps (the last curve). Left: the staircase for three steps and ramps of a tenth. Computed on"
     " 65,536 evenly spread points. The paper draws the error against the width of the ramps for several"
     " numbers of steps; the centred ramps are ours."
 )

@@ -298,3 +298,13 @@ def test_the_table_of_claims(project):
     assert "| CONFIRMED | theory: arithmetic. |" in text
     assert "2 CONFIRMED" in text
     assert "`01_page` has changed since" in text
+
+
+def test_what_a_page_ships_is_read_back_and_only_the_record_writes_it(project, monkeypatch):
+    monkeypatch.setattr(claims.picture, "OPENINGS", project / "openings")
+    held = {"latent": 3, "contexts": [{"tokens": ["a", "\n"], "activations": [0.0, 1.5]}]}
+    page().ship("latent", held)
+    assert not (project / "openings" / "latent.json").exists()
+    monkeypatch.setenv("COMPANION_OUTPUT", "record")
+    page().ship("latent", held)
+    assert claims.shipped("latent").items() >= held.items()

@@ -120,6 +120,12 @@ class Page:
             self._keep(picture.OPENINGS / f"{self.notebook}.png", png)
             self._keep(folder / f"{name}.dark.png", picture.as_dark_png(figure, caption))
 
+    def ship(self, name: str, held: dict[str, Any]) -> None:
+        """Keep what another page shows of this one as companion/openings/<name>.json, below 30 kB; only where the record is made."""
+        if self.output == "record" and self.profile != "quick":
+            about = {"profile": self.profile, "config": self.config_hash, "page": self.notebook}
+            self._keep(picture.OPENINGS / f"{name}.json", numbers_as_json(name, held, about))
+
     def close(self) -> None:
         """Show the page's claims as a table, and note them for `make figures` and `make record`.
 

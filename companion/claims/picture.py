@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from PIL import Image, PngImagePlugin
 
@@ -40,13 +40,15 @@ def as_dark_png(figure: Figure, caption: str = "") -> bytes:
     """The same picture for a dark page: ground and ink change places, colours that mean something stay. The figure is changed."""
     for artist in figure.findobj(lambda artist: not isinstance(artist, (Axes, Figure))):  # their grounds are patches, found by themselves
         _exchange(artist)
+        if box := getattr(artist, "get_bbox_patch", lambda: None)():  # the ground of a label, which is found nowhere else
+            _exchange(box)
     figure.patch.set_facecolor(DARK)
     return as_png(figure, caption, facecolor=DARK)
 
 
 def _exchange(artist: Any) -> None:
     """Turn an artist's black and grey inks pale, and its white and near-white grounds dark."""
-    for part in ("color", "facecolor", "edgecolor"):
+    for part in ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor"):
         get, put = getattr(artist, f"get_{part}", None), getattr(artist, f"set_{part}", None)
         if get is None or put is None:
             continue
@@ -55,16 +57,16 @@ def _exchange(artist: Any) -> None:
             put(other)
 
 
-def _other(colour: Any) -> str | None:
-    """The grey of opposite lightness for a grey; nothing for a colour."""
+def _other(colour: Any) -> tuple[float, ...] | None:
+    """The grey of opposite lightness for a grey; nothing for a colour, nor for what is not drawn."""
     try:
-        red, green, blue = to_rgb(colour)
+        red, green, blue, alpha = to_rgba(colour)
     except ValueError:
         return None
-    if max(red, green, blue) - min(red, green, blue) > 0.08:
+    if alpha == 0 or max(red, green, blue) - min(red, green, blue) > 0.08:
         return None
-    dark, pale = to_rgb(DARK), to_rgb(PALE)
-    return to_hex([pale[i] + (dark[i] - pale[i]) * green for i in range(3)])
+    dark, pale = to_rgba(DARK), to_rgba(PALE)
+    return (*(pale[i] + (dark[i] - pale[i]) * green for i in range(3)), alpha)
 
 
 def opening(notebook: str) -> bytes | None:

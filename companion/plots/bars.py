@@ -1,17 +1,13 @@
 """Bars, with a dot per seed and their value written out, and what else stands in a row per name."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from companion.plots.lines import Share, frame, level
-from companion.plots.style import ARMS, CONTROL, MARKED, OURS, QUIET, SECOND, SHADED, THEORY, Row, Rows, note, panels, sheet, styled
-
-WIDE = 20
-"""A panel whose largest value is so many times its smallest has a logarithmic axis."""
+from companion.plots.lines import frame, level
+from companion.plots.style import CONTROL, MARKED, OURS, SECOND, THEORY, Row, note, panels, styled
 
 
 def bars(
@@ -36,25 +32,6 @@ def bars(
     axes.yaxis.set_inverted(True)
     axes.grid(axis="y", visible=False)
     axes.set(**settings)
-
-
-@styled
-def dead_latents(tokens: Row, arms: Mapping[str, Rows], threshold: int, never: Mapping[str, Row]) -> Figure:
-    """Share of dead latents by tokens, one colour per arm and one line per seed; beside it the share silent on held-out text.
-
-    threshold: tokens of silence after which a latent counts as dead. never: share that fires nowhere on held-out text, one value per seed.
-    """
-    figure, (curve, upright) = panels(1, 2)
-    curve.axvspan(0, threshold, color=SHADED, zorder=0)
-    note(curve, "none can be dead yet", (threshold / 2, 0.5), where=("data", "axes fraction"), rotation=90, ha="center", va="center", color=QUIET)
-    for at, (name, colour) in enumerate(zip(arms, ARMS, strict=True)):
-        curve.plot(tokens, arms[name].T, color=colour, alpha=0.8)
-        upright.bar(at, np.mean(never[name]), color=colour, label=name)
-        upright.plot(np.full(len(never[name]), at), never[name], "o", color=THEORY, ms=3)
-    frame(curve, "tokens seen", Share("dead latents"), ylim=(0, None))
-    frame(upright, "", Share("latents silent on held-out text"), ylim=(0, None), xticks=[])
-    figure.legend(loc="outside upper center", ncols=len(arms))
-    return figure
 
 
 @styled
@@ -95,33 +72,12 @@ def sparsity_factors(scores: Mapping[str, Mapping[str, Row]], references: Mappin
     return figure
 
 
-class Lesson(NamedTuple):
-    title: str
-    quantity: str
-    """What is measured, with its unit."""
-    mistakes: Mapping[str, Sequence[float]]
-    """Values by name, one per seed."""
-    cure: Mapping[str, Sequence[float]]
-    digits: str = ".2g"
-    """How values are written out."""
-
-
 @styled
-def mistakes_and_cures(lessons: Sequence[Lesson]) -> Figure:
-    """One small panel per lesson: what the mistake measures, and what the cure does, on the lesson's own scale; dots are seeds."""
-    figure, axes = sheet(len(lessons), 3, (3.4, 1.25))
-    for panel, lesson in zip(axes, lessons, strict=True):
-        names, values = [*lesson.mistakes, *lesson.cure], [*lesson.mistakes.values(), *lesson.cure.values()]
-        means = np.array([np.mean(value) for value in values])
-        wide = means.min() > 0 and means.max() > WIDE * means.min()
-        left = means.min() / 3 if wide else 0.0
-        colours = [MARKED] * len(lesson.mistakes) + [OURS] * len(lesson.cure)
-        bars(panel, names, values, colours, f"{{:{lesson.digits}}}", left=left, xscale="log" if wide else "linear")
-        most = max(np.max(value) for value in values) or 1.0
-        panel.set_xlim(left, most * (most / left) ** 0.25 if wide else 1.3 * most)
-        panel.tick_params(axis="y", labelsize=7)
-        panel.tick_params(axis="x", labelsize=6.5)
-        panel.set_xlabel(lesson.quantity, fontsize=7, labelpad=1)
-        panel.set_title(lesson.title, fontsize=8.5, loc="left", fontweight="bold")
-        panel.axvline(left, color=CONTROL, lw=0.8)
+def times_worse(ratios: Mapping[str, Row]) -> Figure:
+    """How many times larger a bad quantity gets by each of several mistakes, log scale from 1, the worst on top; dots are seeds."""
+    figure, (axes,) = panels(size=(6.4, 0.55 + 0.32 * len(ratios)))
+    order = sorted(ratios, key=lambda name: -np.mean(ratios[name]))
+    bars(axes, order, [ratios[name] for name in order], [MARKED] * len(order), "{:.3g}", left=1.0, xscale="log")
+    axes.axvline(1, color=THEORY, lw=0.8, zorder=3)
+    frame(axes, "times as large as without the mistake (log scale)", xlim=(0.8, 4 * max(np.max(row) for row in ratios.values())))
     return figure

@@ -13,10 +13,7 @@ from numpy import ndarray
 
 from companion.plots.bars import bars
 from companion.plots.lines import DENSITY, Log, frame
-from companion.plots.style import DIVERGING, FATES, INTERFERENCE, MARKED, PAGE, THEORY, Matrix, Plane, Row, panels, styled
-
-PURE = np.array([0.0, 1, 1]), np.array([0.0, 1, 0])
-"""Norm and interference of a feature at each of the fates."""
+from companion.plots.style import DIVERGING, FATES, INTERFERENCE, PAGE, PALE, THEORY, Curve, Matrix, Plane, Row, panels, styled
 
 
 def heat(axes: Axes, W: Matrix, limit: float = 1.0, **settings) -> AxesImage:
@@ -38,30 +35,56 @@ def matrices(M: Sequence[Float[ndarray, "F F"]], titles: Sequence[str]) -> Figur
     return figure
 
 
+def _norms(axes: Axes, M: Matrix, interference: Row, **settings) -> ScalarMappable:
+    """The norm of each feature as a bar coloured by its interference, the first one on top."""
+    shade = ScalarMappable(Normalize(0, 1), INTERFERENCE)
+    axes.barh(range(len(M)), np.sqrt(np.diag(M)), height=1, color=shade.to_rgba(np.clip(interference, 0, 1)), lw=0)
+    axes.set(ylim=(len(M) - 0.5, -0.5), xlim=(0, 1.35), xticks=[0, 1], yticks=[], **settings)
+    return shade
+
+
 @styled
-def overlaps(M: Sequence[Float[ndarray, "F F"]], b: Sequence[Row], interference: Sequence[Row], titles: Sequence[str]) -> Figure:
-    """F2 to F4: W W^T with the bias beside it, and each feature's norm as a bar coloured by its interference; one column per model."""
-    figure, axes = panels(2, len(M), size=(2.05, 2.4), height_ratios=(1, 0.85))
-    for above, below, product, bias, shared, title in zip(axes[: len(M)], axes[len(M) :], M, b, interference, titles, strict=True):
-        n = len(product)
-        beside = np.full((n, max(2, n // 6)), np.nan)
-        beside[:, -max(1, n // 10) :] = bias[:, None]
-        image = heat(above, np.concatenate([product, beside], axis=1))
-        above.set_title(title, fontsize=8.5)
-        above.set_axis_off()
-        below.barh(np.arange(n), np.sqrt(np.diag(product)), height=1, color=INTERFERENCE(np.clip(shared, 0, 1)), lw=0)
-        below.set(ylim=(n - 0.5, -0.5), xlim=(0, 1.35), xticks=[0, 1], xlabel="norm |W_i|", yticks=[])
-    axes[len(M)].set_ylabel("feature, by importance")
-    figure.colorbar(image, ax=axes[: len(M)], shrink=0.9, pad=0.01, label="overlap; right strip: bias")
-    figure.colorbar(ScalarMappable(Normalize(0, 1), INTERFERENCE), ax=axes[len(M) :], shrink=0.9, pad=0.01, label="interference")
+def weights_in_three(M: Sequence[Matrix], b: Sequence[Row], interference: Sequence[Row], titles: Sequence[str]) -> Figure:
+    """F2: W W^T, the bias on a scale of its own, and norms coloured by interference; a row of three panels per model."""
+    figure, axes = panels(len(M), 3, size=(2.5, 2.6), width_ratios=(3, 0.6, 2))
+    for i, (product, bias, shared, title) in enumerate(zip(M, b, interference, titles, strict=True)):
+        left, middle, right = axes[3 * i : 3 * i + 3]
+        image = heat(left, product, title=f"$W W^T$, {title}", xlabel="feature", ylabel="feature")
+        strip = heat(middle, bias[:, None], np.abs(bias).max(), title="bias b", xticks=[], yticks=[], aspect="auto")
+        shade = _norms(right, product, shared, title="norms |W_i|")
+        for panel, drawn, label in ((left, image, ""), (middle, strip, ""), (right, shade, "interference")):
+            figure.colorbar(drawn, ax=panel, shrink=0.8, label=label)
     return figure
 
 
-def fate_colour(norm: Float[ndarray, "*G"], interference: Float[ndarray, "*G"]) -> Float[ndarray, "*G 3"]:
-    """White where the feature is absent, blue where it has a dimension, red where others lie along it; mixed in between."""
-    norm, interference = np.clip(norm, 0, 1)[..., None], np.clip(interference, 0, 1)[..., None]
-    white, red, blue = np.array([to_rgb(colour) for colour in FATES.values()])
-    return (1 - norm) * white + norm * ((1 - interference) * blue + interference * red)
+@styled
+def overlaps(M: Sequence[Matrix], b: Sequence[Row], interference: Sequence[Row], titles: Sequence[str]) -> Figure:
+    """F3, F4: W W^T with the bias as a strip on its right, and under it the norms coloured by interference; four models to a row."""
+    rows, wide = -(-len(M) // 4), min(len(M), 4)
+    figure, axes = panels(2 * rows, wide, size=(2.4, 2.1), height_ratios=(1, 0.8) * rows)
+    for i, (product, bias, shared, title) in enumerate(zip(M, b, interference, titles, strict=True)):
+        above, below = (axes[(2 * (i // wide) + j) * wide + i % wide] for j in (0, 1))
+        beside = np.full((len(product), max(2, len(product) // 6)), np.nan)
+        beside[:, -max(1, len(product) // 10) :] = bias[:, None]
+        image = heat(above, np.concatenate([product, beside], axis=1), title=title)
+        shade = _norms(below, product, shared, xlabel="norm |W_i|", ylabel="" if i % wide else "feature, by importance")
+    for panel in [panel for j in range(0, 2 * rows, 2) for panel in axes[j * wide : (j + 1) * wide]] + axes[(2 * rows - 1) * wide + 1 + i % wide :]:
+        panel.set_axis_off()
+    for drawn, half, label in ((image, axes[: rows * wide], "overlap; right strip: bias"), (shade, axes[rows * wide :], "interference")):
+        figure.colorbar(drawn, ax=half, shrink=0.9, pad=0.01, label=label)
+    return figure
+
+
+def outcomes(labels: Plane) -> Float[ndarray, "P R 3"]:
+    """Colours of numbered outcomes: the paper's three, and pale blue for a dimension that others made free by sharing."""
+    return np.array([to_rgb(colour) for colour in (*FATES.values(), PALE)])[labels]
+
+
+def fate_colour(norm: Plane, interference: Plane, others: Plane | float = 0.0) -> Float[ndarray, "P R 3"]:
+    """White where the feature is absent, red where others lie along it, blue where it has a dimension, paler as `others` share one."""
+    norm, interference, others = (np.clip(share, 0, 1)[..., None] for share in np.broadcast_arrays(norm, interference, others))
+    white, red, blue, pale = outcomes(np.arange(4))
+    return (1 - norm) * white + norm * ((1 - interference) * ((1 - others) * blue + others * pale) + interference * red)
 
 
 def _map(axes: Axes, importance: Row, density: Row, values: ndarray, title: str = "", **look):
@@ -74,18 +97,17 @@ def _map(axes: Axes, importance: Row, density: Row, values: ndarray, title: str 
 
 
 @styled
-def phase_diagram(importance: Row, density: Row, norm: Plane, interference: Plane, predicted: Plane, names: Sequence[str]) -> Figure:
-    """F6, F7: the extra feature at the optimum that was found, the fate with the least closed-form loss, and where they differ."""
-    figure, (found, theory, boundary) = panels(1, 3, size=(3.5, 3.6), sharey=True)
-    flat = [list(FATES).index(name.split(",")[0]) for name in names]
-    _map(found, importance, density, fate_colour(norm, interference), "optimum found by descent")
-    _map(theory, importance, density, fate_colour(*PURE)[flat][predicted], "least of the closed forms")
-    _map(boundary, importance, density, fate_colour(norm, interference), "found, and the predicted borders", alpha=0.35)
-    for label in range(len(names)):
-        boundary.contour(importance, density, predicted == label, levels=[0.5], colors=THEORY, linewidths=1)
-    for name, colour in FATES.items():
-        found.plot([], [], "s", color=colour, mec=THEORY, mew=0.5, label=name)
-    figure.legend(loc="outside lower center", ncols=3)
+def outcome_maps(
+    maps: Sequence[tuple[str, Row, Row, Float[ndarray, "P R 3"]]], borders: Sequence[Curve], names: Mapping[str, tuple[float, float]]
+) -> Figure:
+    """F6, F7: colours over importance and density, one panel per (title, importance, density, colours), the same borders on all."""
+    figure, axes = panels(1, len(maps), size=(3.5, 3.4), sharey=True)
+    for panel, (title, importance, density, colours) in zip(axes, maps, strict=True):
+        _map(panel, importance, density, colours, title)
+        for curve in borders:
+            panel.plot(*curve, color=THEORY, lw=1.2)
+    for name, place in names.items():
+        axes[0].text(*place, name, ha="center", va="center", bbox=dict(fc=PAGE, ec="none", alpha=0.8, pad=1.5))
     return figure
 
 
@@ -93,7 +115,7 @@ def phase_diagram(importance: Row, density: Row, norm: Plane, interference: Plan
 def fates_at_a_point(importance: Row, density: Row, predicted: Plane, at: tuple[float, float], losses: Mapping[str, float]) -> Figure:
     """The diagram of theory with a cross at (r, p), and the fates' losses there as bars."""
     figure, (where, right) = panels(1, 2, size=(3.9, 3.2))
-    _map(where, importance, density, fate_colour(*PURE)[predicted], f"r = {at[0]:.3g}, p = {at[1]:.3g}")
+    _map(where, importance, density, outcomes(predicted), f"r = {at[0]:.3g}, p = {at[1]:.3g}")
     where.plot(*at, "+", color=THEORY, ms=16, mew=2)
     bars(right, losses, losses.values(), [FATES[name] for name in losses], "{:.3f}", edge=THEORY, xlabel="loss / V(p)")
     right.set(xlim=(0, max(losses.values()) * 1.25), title=f"least: {min(losses, key=losses.get)}")
@@ -113,14 +135,15 @@ def share_of_starts(importance: Row, density: Row, shares: Sequence[Plane], titl
 @styled
 def loss_surfaces(grid: Row, surfaces: Sequence[Float[ndarray, "G G"]], titles: Sequence[str], minima: Sequence[Float[ndarray, "M 2"]]) -> Figure:
     """F30: contours of the exact loss over the two weights of n = 2, m = 1 with its minima, one panel per density."""
-    figure, axes = panels(1, len(surfaces), size=(3.4, 3.5), sharey=True)
+    figure, axes = panels(1, len(surfaces), size=(3.5, 3.4), sharey=True)
     for panel, surface, title, points in zip(axes, surfaces, titles, minima, strict=True):
         levels = surface.min() + (np.quantile(surface, 0.75) - surface.min()) * np.linspace(0, 1, 18) ** 2
-        panel.contourf(grid, grid, surface.T, levels=levels, extend="max")
+        filled = panel.contourf(grid, grid, surface.T, levels=levels, extend="max")
         panel.contour(grid, grid, surface.T, levels=levels, colors=PAGE, linewidths=0.3)
-        panel.plot(*points.T, "o", color=MARKED, mec=PAGE, ms=7, label="minimum")
+        panel.plot(*points.T, "o", color=PAGE, mec=THEORY, ms=7, label="local minimum")
         panel.set(title=title, xlabel="weight of feature 1", aspect="equal")
         panel.grid(visible=False)
+        figure.colorbar(filled, ax=panel, shrink=0.8, ticks=levels[::6], format="%.3f")
     axes[0].set_ylabel("weight of feature 2")
-    axes[0].legend(loc="lower left", labelcolor=PAGE)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center")
     return figure

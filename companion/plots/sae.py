@@ -11,7 +11,6 @@ from companion.plots.style import (
     CONTROL,
     CONTROLS,
     KINDS,
-    MARKED,
     OURS,
     SECOND,
     SHADED,
@@ -61,17 +60,6 @@ def recovery(panel_cosines: Sequence[Mapping[str, Row]], titles: Sequence[str], 
         level(axes, threshold, colour=THEORY)
         note(axes, "counted as found above", (0.99, threshold), (0, -3), ha="right", va="top", fontsize=7)
     return figure
-
-
-def error_by_position(runs: Rows, total: Sequence[float]) -> Figure:
-    """Normalised error at each position of a context, one line per run; position 0 stands apart as a dot."""
-    at = np.arange(runs.shape[1])
-    curves = {"positions from 1 on": [(at[1:], run[1:]) for run in runs], "position 0": [(at[:1], run[:1]) for run in runs]}
-    curves |= {"all positions": [(at[[0, -1]], [mean, mean]) for mean in total]}
-    alone = dict(color=MARKED, marker="o", ls="", ms=5, clip_on=False, zorder=3)
-    looks = [dict(color=OURS, alpha=0.7), alone, dict(color=CONTROL, ls="--", lw=0.9)]
-    legend, ends = dict(loc="upper right", ncols=3), dict(xlim=(0, at[-1]), ylim=(0, 1.25 * runs.max()))
-    return lines(Panel(None, curves, "position in the context", "normalised MSE", looks, {}, ends, legend), size=(6.0, 3.2))
 
 
 # --- kinds of them ---

@@ -77,6 +77,19 @@ def moving_feature(models: Sequence[Float[ndarray, "L F 2"]], ratio: Sequence[Fl
 
 
 @styled
+def at_level(W: Matrix, importance: Row, sparsity: Row, loss: Row, level: int) -> Figure:
+    """One of several optima: its features, their overlaps W W^T, and where its loss lies on the curve of all of them."""
+    figure, (left, middle, right) = panels(1, 3, size=(3, 2.9))
+    _arrows(left, W, _shade(importance).to_rgba(importance))
+    left.set_title(f"S = {sparsity[level]:.2f}: {(np.linalg.norm(W, axis=1) > 0.5).sum()} features in 2 dimensions")
+    heat(middle, W @ W.T, title="overlaps", xlabel="feature", ylabel="feature")
+    right.plot(sparsity, loss, "o-", color=THEORY, ms=3)
+    right.plot(sparsity[level], loss[level], "o", color=OURS, ms=9)
+    right.set(title="loss / loss of a linear network", xlabel="sparsity S", ylim=(0, 1.05))
+    return figure
+
+
+@styled
 def small_model(W: Matrix, M: Float[ndarray, "F F"], optimum: Float[ndarray, "F F"], losses: Mapping[str, float], importance: Row) -> Figure:
     """One small model: its features (arrows if they lie in a plane), W W^T beside that of the best run, and the losses."""
     figure, (left, ours, best, bars) = panels(1, 4, size=(2.7, 2.7))

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from companion.plots import polytopes
-from companion.plots.style import CATEGORIES, FATES, OURS, THEORY, Row
+from companion.plots.style import CATEGORIES, OURS, THEORY, Row
 
 SHARP = 192
 """Dots per inch of pictures, which are shown at 96."""
@@ -90,24 +90,6 @@ def _image(figure: Figure) -> Any:
     from IPython.display import Image
 
     return Image(png(figure), width=round(figure.get_size_inches()[0] * 96))
-
-
-def hoverable_phases(
-    importance: Float[ndarray, " R"], density: Float[ndarray, " P"], losses: dict[str, Float[ndarray, "P R"]], static: Figure
-) -> dict[str, Any]:
-    """Show the phase diagram with every fate's loss / V(p) under the pointer; returns what plotly drew."""
-    import plotly.graph_objects as go
-
-    stacked = np.stack(list(losses.values()), axis=-1).round(4)
-    lines = "<br>".join(f"{name}: %{{customdata[{i}]:.3f}}" for i, name in enumerate(losses))
-    scale = [[(i + end) / 3, colour] for i, colour in enumerate(FATES.values()) for end in (0, 1)]
-    heat = go.Heatmap(x=importance.round(4), y=density.round(5), z=stacked.argmin(-1), customdata=stacked, colorscale=scale, zmin=0, zmax=2)
-    heat.update(showscale=False, hovertemplate="r = %{x:.3g}, p = %{y:.3g}<br>" + lines + "<extra></extra>")
-    figure = go.Figure(heat)
-    figure.update_xaxes(type="log", title="relative importance r of the extra feature")
-    figure.update_yaxes(type="log", title="density p = 1 - S")
-    figure.update_layout(width=560, height=460, title="loss / V(p) of the three fates, under the pointer", template="plotly_white")
-    return turnable(figure, static)
 
 
 def solids(W: dict[str, Float[ndarray, "F 3"]], static: Figure) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.colors import is_color_like
 
 from companion import plots
-from companion.plots import bars, concepts, dynamics, heatmaps, lines, neurons, polytopes, sae, scaling, speed, style, toy, vectors
+from companion.plots import bars, concepts, dynamics, heatmaps, lines, neurons, polytopes, sae, scaling, speed, style, tokens, toy, vectors
 
 LEVELS, UP = np.array([1.0, 3.0, 10.0]), np.array([0.3, 0.2, 0.1])
 SEEDS = np.array([[0.5, 0.4, 0.3], [0.52, 0.39, 0.31]])
@@ -25,17 +25,14 @@ PATH = np.linspace(0, 1, 3)[:, None, None] * SOLID  # (T, F, 3): opens into an o
 W1 = np.array([[1.0, -1.0, 0.0, 0.5], [0.0, 0.0, 1.0, -1.0]])
 W2 = np.abs(W1)
 STACK = neurons.Stack("p = .1", W1, np.array([0.0, 0.5]), np.array([True, True, True, False]), np.array([False, False, False, True]))
-WRONG = bars.Lesson("Wrong space", "error", {"raw": [20.0, 21.0], "unit": [400.0, 410.0]}, {"common space": [0.1, 0.1]})
-SAVED = bars.Lesson("Saved too early", "deviation", {"as it was": [0.3]}, {"normalised": [0.0]}, ".0e")
 TWO = np.array([[2.0, 3.0], [8.0, 9.0]])
 HISTORY = {"tokens": STEPS, "mse": UP, "dead": np.array([0, 0.1, 0.05])}
 FACTORS = dict.fromkeys(("score", "vocabulary", "position"), UP)
 OPTIMA = {32: [1.0, 3.0], 64: [3.0, 3.0]}
 
 FIGURES = {
-    bars.dead_latents: lambda f: f(STEPS, dict.fromkeys("abcd", SEEDS), 5, dict.fromkeys("abcd", UP)),
     bars.loss_when_replaced: lambda f: f({"trained": [3.1, 3.3], "zero": [9.0]}, 3.0),
-    bars.mistakes_and_cures: lambda f: f([WRONG, SAVED, WRONG, SAVED]),
+    bars.times_worse: lambda f: f({"mild": [1.0, 1.2], "bad": [20.0, 24.0]}),
     bars.sparsity_factors: lambda f: f({"latents": FACTORS, "channels": FACTORS}, {"Gaussian": 0.64}, {"paper": 0.6}),
     concepts.privileged_basis: lambda f: f(),
     concepts.superposition_hypothesis: lambda f: f(),
@@ -50,7 +47,8 @@ FIGURES = {
     dynamics.branches: lambda f: f(STEPS, -np.array([[0.5, 0.6], [1, 0.7], [1, 1]]), np.array([1, 1]), np.linspace(-1, -0.7, 9)),
     heatmaps.matrices: lambda f: f([SQUARE @ SQUARE.T], ["a"]),
     heatmaps.overlaps: lambda f: f([SQUARE @ SQUARE.T] * 2, [np.zeros(4)] * 2, [np.ones(4)] * 2, ["a", "b"]),
-    heatmaps.phase_diagram: lambda f: f(LEVELS, LEVELS, np.eye(3), np.eye(3) / 2, FATE, list(style.FATES)),
+    heatmaps.outcome_maps: lambda f: f([("theory", LEVELS, LEVELS, heatmaps.outcomes(FATE))], [(LEVELS, LEVELS)], {"superposed": (1, 1)}),
+    heatmaps.weights_in_three: lambda f: f([SQUARE @ SQUARE.T] * 2, [np.ones(4)] * 2, [np.ones(4)] * 2, ["a", "b"]),
     heatmaps.fates_at_a_point: lambda f: f(LEVELS, LEVELS, FATE, (1.0, 1.0), dict.fromkeys(style.FATES, 0.5)),
     heatmaps.share_of_starts: lambda f: f(LEVELS, LEVELS, [np.eye(3)], ["n = 2, m = 1"]),
     heatmaps.loss_surfaces: lambda f: f(np.linspace(-1, 1, 9), [np.add.outer(np.arange(9.0), np.arange(9.0))], ["p = 1"], [np.array([[-1.0, -1.0]])]),
@@ -66,7 +64,6 @@ FIGURES = {
     polytopes.tegum_products: lambda f: f({"octahedron": SOLID}, {"octahedron": np.full(6, 0.5)}),
     sae.training_curves: lambda f: f([HISTORY, HISTORY], [0.25, 0.2]),
     sae.recovery: lambda f: f([{"trained": UP, "PCA": UP}], ["random"], 0.9),
-    sae.error_by_position: lambda f: f(SEEDS, [0.4, 0.4]),
     sae.frontiers: lambda f: f({"normalised MSE": {"TopK": [(LEVELS, UP), (LEVELS[1:], UP[1:])], "Gated": [(LEVELS, UP)]}}, (2, 9)),
     sae.against_latents: lambda f: f(SIZES, {"TopK": SEEDS}, 16),
     sae.refinement: lambda f: f({"TopK": np.array([0.0, 0.2, 0.4])}, {"TopK": ([0.3, 0.25, 0.2], [0.2, 0.15, 0.1])}),
@@ -91,6 +88,7 @@ FIGURES = {
     speed.coarser: lambda f: f(["bf16", "2 bits"], np.array([0.99, 0.5]), TWO),
     speed.recorded: lambda f: f(["ours", "theirs"], TWO, TWO - 0.5, TWO + 0.5, ["small", "large"], "there"),
     speed.company: lambda f: f(["alone", "bound", "data"], [1, 1, 0.9], [1, 0.9, 0.8], [1, 1.1, 1], "there"),
+    tokens.picture: lambda f: f([tokens.Context(["if", " x", ":"], [0.0, 1.0, 4.0])], "a latent"),
     toy.runs_against_optimum: lambda f: f({"S = 0": np.array([0.0, 0.1])}),
     toy.counts: lambda f: f(UP, {"represented": np.array([[2, 3, 4]])}, "features"),
     toy.loss_by_active: lambda f: f(UP[::-1], np.full((2, 3), 0.5), np.full((2, 3), 0.5)),
@@ -111,6 +109,7 @@ FIGURES = {
     toy.training: lambda f: f(UP, {"1 / D*": {"n": SEEDS}, "D": {"n": SEEDS}}, 0.8),
     vectors.feature_vectors: lambda f: f([SQUARE, SQUARE / 2], ["a", "b"], np.arange(4.0), "importance", [SQUARE, SQUARE]),
     vectors.moving_feature: lambda f: f([np.stack([SQUARE] * 3)], [np.array([0.1, 2.0, 10.0])], ["square"]),
+    vectors.at_level: lambda f: f(SQUARE, np.ones(4), UP, UP, 1),
     vectors.small_model: lambda f: f(SQUARE, SQUARE @ SQUARE.T, np.eye(4), {"this run": 1.0, "optimum": 0.5}, np.ones(4)),
     vectors.stored_and_read: lambda f: f(np.array([1.0, 0, 0.5, 0]), SQUARE, np.array([0.9, 0, 0.4, 0])),
     vectors.feature_graphs: lambda f: f([("pair", np.array([[1.0, -1], [-1, 1]]), [[0, 1]])]),
@@ -213,12 +212,11 @@ def test_means_stand_where_they_are_and_floors_over_their_noise_share():
 # --- bars ---
 
 
-def test_a_lesson_s_bars_have_its_means_and_a_zero_keeps_the_axis_linear():
-    wide, saved, *_, unused = drawn(bars.mistakes_and_cures).axes
-    assert [bar.get_x() + bar.get_width() for bar in wide.patches] == pytest.approx([20.5, 405.0, 0.1])
-    assert (wide.get_xscale(), saved.get_xscale()) == ("log", "linear")
-    assert [label.get_text() for label in saved.get_yticklabels()] == ["as it was", "normalised"]
-    assert not unused.axison
+def test_mistakes_are_sorted_and_their_bars_begin_at_no_harm():
+    (axes,) = drawn(bars.times_worse).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["bad", "mild"]
+    assert [bar.get_x() for bar in axes.patches] == [1.0, 1.0]
+    assert [bar.get_x() + bar.get_width() for bar in axes.patches] == pytest.approx([22, 1.1])
 
 
 def test_a_replacement_s_bar_ends_at_the_rise_over_the_clean_loss():
@@ -240,9 +238,10 @@ def test_what_was_recorded_elsewhere_says_where(plot):
 
 
 def test_fates_have_the_paper_s_colours():
-    white, red, blue = heatmaps.fate_colour(*heatmaps.PURE)
+    white, red, blue, pale = heatmaps.fate_colour(np.array([0.0, 1, 1, 1]), np.array([0.0, 1, 0, 0]), np.array([0.0, 0, 0, 1]))
     assert white == pytest.approx([1, 1, 1])
     assert (red.argmax(), blue.argmax()) == (0, 2)
+    assert (pale > blue).all()
 
 
 def test_a_stack_is_as_high_as_its_positive_weights_and_as_deep_as_its_negative_ones():

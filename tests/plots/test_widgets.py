@@ -1,6 +1,5 @@
 """Live figures without a front end: what they display, and what a move does."""
 
-import base64
 from types import SimpleNamespace
 
 import ipywidgets
@@ -106,13 +105,6 @@ def test_points_have_their_text_on_the_axes_of_the_picture(shown):
     assert data["data"][0]["text"] == ["feature 3 of 3, 7"]
     assert data["layout"]["xaxis"]["range"] == [0, 1]
     assert "image/png" in shown[0]
-
-
-def test_the_map_says_under_the_pointer_what_each_fate_costs(shown):
-    losses = {name: np.full((2, 2), float(i)) for i, name in enumerate(style.FATES)}
-    data = widgets.hoverable_phases(np.array([0.1, 1.0]), np.array([0.1, 1.0]), losses, figure(2))
-    assert all(name in data["data"][0]["hovertemplate"] for name in style.FATES)
-    assert base64.b64decode(shown[0]["image/png"]).startswith(PNG)
 
 
 def test_a_run_in_space_has_a_slider_that_needs_no_kernel(shown):
