@@ -10,7 +10,7 @@
 # two groups of features in a few moves that look like an umbrella opening, and its loss curve shows each move as a step.
 #
 # **You will** write a training loop that records its path · watch features compete for dimensions, with a slider over the training step · see why
-# the sum of all shares cannot grow · make a famous mistake with Adam on purpose · compute the plateaus of a loss curve by hand · turn a network
+# the sum of all shares cannot grow · make a mistake with Adam on purpose · compute the plateaus of a loss curve by hand · turn a network
 # in space while it learns.
 #
 # **Needs** PyTorch's optimisers; [page 1](01_demonstrating_superposition.ipynb) for the model, [page 3](03_superposition_geometry.ipynb) for
@@ -124,12 +124,12 @@ def plain_training(n, m, p, seed, steps=600, centred=True, new_optimiser=torch.o
 W_plain, b_plain, path_plain = plain_training(n=20, m=2, p=0.45, seed=0)
 
 # %% [markdown]
-# To see who owns the hidden dimensions we need the *dimensionality* of a feature,
+# To see how the hidden dimensions are divided among the features we need the *dimensionality* of a feature,
 #
 # $$D_i = \frac{\lVert W_i \rVert^2}{\sum_j (\hat W_i \cdot W_j)^2}, \qquad \hat W_i = W_i / \lVert W_i \rVert .$$
 #
 # The denominator counts everything that lies on the direction of feature $i$, the numerator feature $i$ itself. So $D_i$ is the share of a dimension
-# that the feature has to itself: 1 if nobody else uses its direction, $\frac12$ if a second feature lies exactly opposite, as in an antipodal
+# that the feature has to itself: 1 if no other feature uses its direction, $\frac12$ if a second feature lies exactly opposite, as in an antipodal
 # pair, 0 if the feature is not stored.
 
 
@@ -148,7 +148,7 @@ seen = {f"before step {k}": dimensionality(path_plain[k]) for k in (0, 50, 100, 
 # %% [markdown]
 # The cell prints the six largest of the twenty $D_i$ at five moments. At the density used here, $p = 0.45$, the best use of a dimension is an
 # antipodal pair ([page 3](03_superposition_geometry.ipynb)). Two dimensions hold two pairs, so in the end four features have $\frac12$ each and
-# sixteen have nothing. In between nobody has much. The rest of this section and the next ask how the one turns into the other.
+# sixteen have nothing. In between no feature has much. The rest of this section and the next ask how the one turns into the other.
 #
 # The experiment below needs a larger network and several seeds, so it uses a faster loop. It differs from the one above in three points that move
 # no minimum: it draws no samples of zeros (their loss is known), it divides the loss by the variance of a feature, $V(p) = p/3 - p^2/4$, and it
@@ -365,7 +365,7 @@ page.check(
 # %%
 def windows(D, loss):
     """Dimensions that change hands, and fall of the loss, in every window after the linear stage."""
-    began = int((loss.mean(0) < cfg.features - cfg.hidden + 0.5).double().argmax())  # n - m: the linear optimum
+    began = int((loss.mean(0) < cfg.features - cfg.hidden + 0.5).double().argmax())  # the linear optimum
     ends = [int(np.searchsorted(steps, step * steps[-1] ** 0.15, side="right")) - 1 for step in steps]
     spans = [(k, ends[k]) for k in range(began, len(steps) - 1)]
     moved = torch.stack([(D[:, last] - D[:, k]).abs().sum(-1) / 2 for k, last in spans], -1)
@@ -476,8 +476,8 @@ assert np.allclose([adam_by_hand([g]) for g in (1e-6, 1.0, 1e6)], -0.01)  # the 
 {"last step of one optimiser": adam_by_hand(changing)[-1], "of a new one": adam_by_hand(changing[-1:])[0]}
 
 # %% [markdown]
-# So we expect that with a new optimiser every weight of the network moves by the full rate in every step. The trained pair of networks says what
-# that does to the dimensionalities: same samples, same rate, a hundred successive steps in the middle of the run.
+# So we expect that with a new optimiser every weight of the network moves by the full rate in every step. Two of the runs of section 2 show
+# what that does to the dimensionalities: same samples, same rate, a hundred successive steps in the middle of the run.
 
 # %%
 third = [run.generator(seed, "check") for seed in range(2)]
