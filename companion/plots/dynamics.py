@@ -1,6 +1,7 @@
 """Pictures of learning in the toy models: how features swap dimensions, and how sets of features unfold. Arrays in, figures out."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -8,19 +9,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from companion.plots.bars import bars
+from companion.plots import widgets
+from companion.plots.heatmaps import heat
 from companion.plots.lines import STEP, Log, Panel, draw, frame, level, lines, solid
 from companion.plots.style import CATEGORIES, CONTROL, MARKED, OURS, PALE, REST, THEORY, Row, note, panels, styled
 
 Run = tuple[str, int, Float[ndarray, "T F 3"], Sequence[int]]
 """Title, index of the run, its feature vectors at every kept step, indices of the markers."""
+SEEN = {"elev": 28, "azim": -60}
+"""From where three dimensions are seen, in degrees."""
 
 
 @styled
 def energy_levels(steps: Int[ndarray, " T"], D: Float[ndarray, "T F"], loss: Row, linear_loss: Row, best: float, event: tuple[int, int]) -> Figure:
     """F19: D_i of every feature (above) and the loss in units of V (below) against the step, with the widest swap shaded.
 
-    Blue lines end on a level, red ones climbed above D = 0.2 and lost it again. `best`: loss of m exact antipodal pairs.
+    Blue lines end on a level, dark red ones climbed above D = 0.2 and lost it again. `best`: loss of m exact antipodal pairs.
     """
     figure, (above, below) = panels(2, 1, size=(7.4, 3.0), sharex=True, height_ratios=(1.6, 1))
     won, climbed = D[-1] > 0.25, D.max(0) > 0.2
@@ -33,10 +37,10 @@ def energy_levels(steps: Int[ndarray, " T"], D: Float[ndarray, "T F"], loss: Row
         above.plot(steps, D[:, which], color=colour, lw=width, alpha=0.8)
         above.plot([], [], color=colour, label=f"{name}: {int(which.sum())}")
     level(above, 0.5, colour=THEORY, ls="--")
-    frame(above, y="feature dimensionality D", legend=dict(loc="upper left", title="features"), ylim=(-0.02, 0.62))
+    frame(above, y="feature dimensionality D", legend=dict(loc="upper left", title="features"), ylim=(-0.02, 0.78))
     losses = {"linear model, same samples": linear_loss, "test loss": loss}
     exact, ends = {"m antipodal pairs (exact)": best}, dict(xlim=(steps[0], steps[-1]), ylim=(best - 2, best + 12))
-    draw(below, Panel(steps, losses, Log(STEP), "loss / V", solid(CONTROL, OURS), exact, ends, "lower left"))
+    draw(below, Panel(steps, losses, Log(STEP), "loss / V", solid(CONTROL, OURS), exact, ends, "upper right"))
     for axes in (above, below):
         axes.axvspan(*event, color=MARKED, alpha=0.09, lw=0)
     return figure
@@ -59,11 +63,23 @@ def reallocation(steps: Int[ndarray, " T"], D: Float[ndarray, "T F"], leverage: 
     return figure
 
 
+@styled
+def at_step(steps: Int[ndarray, " T"], D: Float[ndarray, "T F"], M: Float[ndarray, "G G"], k: int) -> Figure:
+    """The overlaps M of some features at the k-th kept step, and the D of all features with that step marked."""
+    figure, (left, right) = panels(1, 2, size=(3.9, 3.3), width_ratios=(1, 1.35))
+    figure.colorbar(heat(left, M, title=f"overlaps before step {steps[k]}", xticks=[], yticks=[]), ax=left, shrink=0.8, label="W_i . W_j")
+    for which, colour in ((D[-1] <= 0.25, CONTROL), (D[-1] > 0.25, OURS)):
+        right.plot(steps, D[:, which], color=colour, lw=0.6, alpha=0.7)
+    right.axvline(steps[k], color=MARKED, lw=1.4)
+    frame(right, Log(STEP), "feature dimensionality D", xlim=(1, steps[-1]), ylim=(-0.02, 0.62))
+    return figure
+
+
 def jitter(steps: Int[ndarray, " T"], runs: Mapping[str, Float[ndarray, "T F"]]) -> Figure:
     """D_i of every feature, step by step, for one optimiser and for a new one in every step: the same samples and rate; near the level 1/2."""
     sheet = [
-        Panel(steps, {"": D.T}, "training step", "feature dimensionality D", levels={"": 0.5}, settings=dict(title=name, ylim=(0.46, 0.54)))
-        for name, D in runs.items()
+        Panel(steps, {"": D.T}, "training step", "feature dimensionality D", solid(colour), {"": 0.5}, dict(title=name, ylim=(0.46, 0.54)))
+        for (name, D), colour in zip(runs.items(), (OURS, MARKED), strict=True)
     ]
     return lines(*sheet, size=(4.2, 3.0), sharey=True, lw=0.6, alpha=0.7)
 
@@ -99,7 +115,7 @@ def unfolding(steps: Int[ndarray, " T"], loss: Float[ndarray, "T I"], levels: Ma
     return figure
 
 
-def _vectors(axes: Axes, W: Float[ndarray, "T F 3"], title: str) -> None:
+def _vectors(axes: Axes, W: Float[ndarray, "T F 3"], title: str, zoom: float = 1.3) -> None:
     """The features' paths up to the last step, and their vectors there."""
     for i, path in enumerate(W.transpose(1, 0, 2)):
         colour = CATEGORIES[i >= W.shape[1] // 2]
@@ -107,25 +123,80 @@ def _vectors(axes: Axes, W: Float[ndarray, "T F 3"], title: str) -> None:
         axes.plot(*np.stack([np.zeros(3), path[-1]]).T, color=colour, lw=1.8)
         axes.scatter(*path[-1], color=colour, s=16)
     axes.set(xlim=(-1, 1), ylim=(-1, 1), zlim=(-1, 1), xticklabels=[], yticklabels=[], zticklabels=[])
-    axes.set_box_aspect((1, 1, 1), zoom=1.3)
-    axes.view_init(elev=28, azim=-60)
+    axes.set_box_aspect((1, 1, 1), zoom=zoom)
+    axes.view_init(**SEEN)
     axes.set_title(title, fontsize=8.5, pad=0)
 
 
 @styled
-def branches(counts: Mapping[str, Mapping[str, int]], matched: Row, uniform: Row) -> Figure:
-    """How often each geometry is an ending or is on the way (left), and how the triples stand to each other as they open (right).
+def vectors_at(steps: Int[ndarray, " T"], paths: Mapping[str, Float[ndarray, "T F 3"]], at: Mapping[str, int]) -> Figure:
+    """Feature vectors of several runs at one kept step each, and their whole paths."""
+    figure = Figure(figsize=(4.2 * len(paths), 4.2), layout="constrained")
+    for place, (title, W) in enumerate(paths.items(), 1):
+        axes = figure.add_subplot(1, len(paths), place, projection="3d")
+        _vectors(axes, W[: at[title] + 1], f"{title}: step {steps[at[title]]}", zoom=1.0)
+    return figure
 
-    matched: mean cosine of a run's cross-set partners when its triples have opened; uniform: the same for evenly spaced angles.
+
+def turnable_vectors(steps: Int[ndarray, " T"], paths: Mapping[str, Float[ndarray, "T F 3"]], at: Mapping[str, int]) -> dict[str, Any]:
+    """`vectors_at`, to be turned, with a slider over the steps that needs no kernel; returns what plotly drew."""
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(1, len(paths), specs=[[{"type": "scene"}] * len(paths)], subplot_titles=list(paths))
+    groups = [(W[:, half], column, colour) for column, W in enumerate(paths.values(), 1) for half, colour in _sets(W)]
+    starts = [at[title] for title in paths for _ in range(2)]
+    for (W, column, colour), start in zip(groups, starts, strict=True):
+        look = dict(mode="lines+markers", marker=dict(size=4, color=colour), line=dict(width=6, color=colour), hoverinfo="skip", showlegend=False)
+        figure.add_scatter3d(**_spokes(W[start]), **look, row=1, col=column)
+    for W, column, colour in groups:
+        x, y, z = np.concatenate([np.pad(W, ((0, 1), (0, 0), (0, 0)), constant_values=np.nan)[:, i] for i in range(W.shape[1])]).T.round(3)
+        look = dict(mode="lines", line=dict(width=1.5, color=colour), opacity=0.45, hoverinfo="skip", showlegend=False)
+        figure.add_scatter3d(x=x, y=y, z=z, **look, row=1, col=column)
+    chosen = range(0, len(steps), 3)
+    every = [{axis: [_spokes(W[k])[axis] for W, _, _ in groups] for axis in "xyz"} for k in chosen]
+    moves = [dict(method="restyle", label=str(steps[k]), args=[new, [*range(len(groups))]]) for k, new in zip(chosen, every, strict=True)]
+    up, around = np.deg2rad([SEEN["elev"], SEEN["azim"]])
+    eye = 1.9 * np.array([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)])
+    axis = dict(range=[-1, 1], showticklabels=False, title="")
+    figure.update_scenes(xaxis=axis, yaxis=axis, zaxis=axis, aspectmode="cube", camera={"eye": dict(zip("xyz", eye.tolist(), strict=True))})
+    nearest = int(np.argmin([abs(k - starts[0]) for k in chosen]))
+    figure.update_layout(margin=dict(l=0, r=0, t=30, b=0), sliders=[dict(steps=moves, active=nearest, currentvalue=dict(prefix="training step "))])
+    return widgets.turnable(figure, vectors_at(steps, paths, at))
+
+
+def _sets(W: Float[ndarray, "T F 3"]) -> list[tuple[slice, str]]:
+    half = W.shape[1] // 2
+    return [(slice(0, half), CATEGORIES[0]), (slice(half, None), CATEGORIES[1])]
+
+
+def _spokes(rows: Float[ndarray, "F 3"]) -> dict[str, list]:
+    ends = [value for row in rows.round(3).tolist() for value in ([0, 0, 0], row, [None] * 3)]
+    return dict(zip("xyz", map(list, zip(*ends, strict=True)), strict=True))
+
+
+@styled
+def branches(steps: Int[ndarray, " T"], partners: Float[ndarray, "T I"], opened: Int[ndarray, " I"], uniform: Row) -> Figure:
+    """How the triples of every run stand to each other: on the way (left), and as they open (right), which is marked on the left.
+
+    partners: mean cosine of a run's cross-set partners; uniform: what it would be for evenly spaced angles between the triples.
     """
-    figure, (left, right) = panels(1, 2, size=(4.6, 3.3))
-    runs = {group: sum(inside.values()) for group, inside in counts.items()}
-    named = {f"{group}: {name}, {value} of {runs[group]}": value / runs[group] for group, inside in counts.items() for name, value in inside.items()}
-    colours = [(OURS, MARKED, CONTROL)[i % 3] for i, inside in enumerate(counts.values()) for _ in inside]
-    bars(left, named, named.values(), colours, xlabel="share of the runs", xlim=(0, 1))
-    bins = np.linspace(min(matched.min(), -1), max(matched.max(), -2 / 3), 13)
-    looks = dict(color=OURS, alpha=0.8, label="exact descent"), dict(color=THEORY, ls="--", histtype="step", label="if every angle were as likely")
-    for values, look in zip((matched, uniform), looks, strict=True):
-        right.hist(values, bins, weights=np.full(len(values), 1 / len(values)), **look)
-    frame(right, "mean cosine of partners as triples open\n(-1: octahedron, -2/3: prism)", "share of the runs", "best")
+    figure, (left, right) = panels(1, 2, size=(4.6, 3.5))
+    arrival = partners[opened, np.arange(len(opened))]
+    for which, colour in ((arrival < -5 / 6, OURS), (arrival >= -5 / 6, MARKED)):
+        left.plot(steps, partners[:, which], color=colour, lw=0.6, alpha=0.5)
+        left.plot(steps[opened[which]], arrival[which], "o", color=colour, ms=3)
+        nearer = "the octahedron" if colour == OURS else "the prism"
+        left.plot([], [], "o-", color=colour, ms=3, label=f"{int(which.sum())} open nearer {nearer}")
+    for height, name in ((-1, "octahedron"), (-2 / 3, "prism")):
+        level(left, height, name, at=1.01, colour=THEORY, ls="--")
+    frame(left, Log(STEP), "mean cosine of partners", dict(loc=(0.02, 0.1)), xlim=(10, steps[-1]), ylim=(-1.03, 0.1))
+    bins = np.linspace(-1, -2 / 3, 13)
+    looks = (
+        dict(color=OURS, alpha=0.8, label="exact descent"),
+        dict(color=THEORY, ls="--", histtype="step", label="if all angles were equally likely"),
+    )
+    for values, look in zip((arrival, uniform), looks, strict=True):
+        right.hist(values.clip(-1, -2 / 3), bins, weights=np.full(len(values), 1 / len(values)), **look)
+    right.axvline(-5 / 6, ymax=0.7, color=MARKED, lw=1)
+    frame(right, "mean cosine of partners as the triples open", "share of the runs", "best")
     return figure

@@ -9,13 +9,13 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from companion.plots.lines import DENSITY, DOTTED, LOOKS, Log, Panel, by_sparsity, columns, draw, frame, level, lines, seeds, solid
-from companion.plots.style import CATEGORIES, CONTROL, FATES, OURS, PAPER, SECOND, THEORY, Row, Rows, note, panels, styled
+from companion.plots.lines import DENSITY, DOTTED, Log, Panel, by_sparsity, columns, draw, frame, level, lines, seeds, solid
+from companion.plots.style import CATEGORIES, CONTROL, FATES, MARKED, OURS, PAPER, SECOND, THEORY, Row, Rows, note, panels, styled
 
 SPARSER = Log("density p = 1 - S  (log, sparser to the right)")
 LINES = {"tetrahedron": 3 / 4, "triangle": 2 / 3, "digon": 1 / 2, "pentagon": 2 / 5, "square antiprism": 3 / 8}
 """Dimensionality d/k of the polytopes the paper draws guide lines for."""
-VULNERABILITY = "vulnerability\n(1 = no superposition)"
+VULNERABILITY = "vulnerability ν\n(1 = no superposition)"
 WITHIN = 0.01
 """A run this close to the exact optimum has found it."""
 
@@ -199,27 +199,38 @@ def shapes_of_features(points: Mapping[str, tuple[Row, Row]], inverse: Row) -> F
 
 
 @styled
-def vulnerability(inverse: Row, features: Rows, V: Mapping[str, Rows], predicted: Row, guides: Mapping[str, float]) -> Figure:
-    """F21: vulnerability V above and features per dimension 1/D* below, against 1/(1-S); V for each way to measure the attack's length."""
+def vulnerability(inverse: Row, features: Rows, nu: Mapping[str, Rows], predicted: Row, guides: Mapping[str, float]) -> Figure:
+    """F21: vulnerability nu above and features per dimension 1/D* below, against 1/(1-S); nu for each way to measure the attack's length."""
     figure, (above, below) = panels(2, 1, size=(7.2, 2.9), sharex=True)
     for name, height in guides.items():
         level(above, height, name, at=1.01, alpha=0.8)
-    looks = [*LOOKS[: len(V)], dict(color=THEORY, lw=1.2, ls=(0, (4, 2)), marker="", alpha=1)]
-    ends, legend = dict(ylim=(0, 1.4 * max(values.max() for values in V.values()))), dict(loc="upper left", title="length of the attack")
-    draw(above, Panel(inverse, {**V, "best polytope, not trained": predicted}, "", VULNERABILITY, looks, {}, ends, legend), **DOTTED)
+    looks = [dict(color=OURS), dict(color=SECOND, ls="--"), dict(color=THEORY, lw=1.2, ls=(0, (4, 2)), marker="", alpha=1)]
+    ends, legend = dict(ylim=(0, 1.4 * max(values.max() for values in nu.values()))), dict(loc="upper left", title="length of the attack")
+    draw(above, Panel(inverse, {**nu, "best polytope, not trained": predicted}, "", VULNERABILITY, looks, {}, ends, legend), **DOTTED)
     trained, up = {f"trained, {len(features)} seeds": features}, "features per dimension\n1 / D* = |W|² / m"
     draw(below, Panel(inverse, trained, by_sparsity(inverse), up, solid(OURS), {}, dict(ylim=(0, None)), "upper left"), **DOTTED)
     return figure
 
 
 @styled
-def against_features(features: Rows, V: Rows, inverse: Row, ideal: Mapping[str, tuple[float, float]]) -> Figure:
-    """F22: vulnerability V against 1/D*, one point per model, coloured by 1/(1-S); unit vectors on polytopes without bias as crosses."""
+def vulnerability_at(inverse: Row, nu: Float[ndarray, "K P"], shares: Sequence[float], k: int) -> Figure:
+    """Vulnerability against 1/(1-S) for the k-th of several lengths of the attack, and for the others, pale."""
+    figure, (axes,) = panels(size=(7.2, 3.2))
+    axes.plot(inverse, nu.T, color=CONTROL, lw=0.8, alpha=0.6)
+    axes.plot(inverse, nu[k], color=OURS, marker="o", ms=4, label=f"attacks of {shares[k]:g} of the mean norm")
+    level(axes, 1, "no superposition", at=1.01)
+    frame(axes, by_sparsity(inverse), Log(VULNERABILITY, at=(1, 2, 5, 10, 20)), "upper left", ylim=(0.8, 1.25 * nu.max()))
+    return figure
+
+
+@styled
+def against_features(features: Rows, nu: Rows, inverse: Row, ideal: Mapping[str, tuple[float, float]]) -> Figure:
+    """F22: vulnerability nu against 1/D*, one point per model, coloured by 1/(1-S); unit vectors on polytopes without bias as crosses."""
     figure, (axes,) = panels(size=(5.8, 4.2))
-    points = axes.scatter(features.ravel(), V.ravel(), c=np.broadcast_to(inverse, V.shape).ravel(), norm=LogNorm(), s=24, lw=0)
+    points = axes.scatter(features.ravel(), nu.ravel(), c=np.broadcast_to(inverse, nu.shape).ravel(), norm=LogNorm(), s=24, lw=0)
     figure.colorbar(points, ax=axes, label=by_sparsity(inverse).label)
-    end = min(features.max(), V.max()) * 1.05
-    axes.plot([1, end], [1, end], color=CONTROL, lw=1, ls="--", label="vulnerability = 1/D*")
+    end = min(features.max(), nu.max()) * 1.05
+    axes.plot([1, end], [1, end], color=CONTROL, lw=1, ls="--", label="ν = 1/D*")
     axes.plot(*zip(*ideal.values(), strict=True), "x", color=THEORY, ms=7, mew=1.6, label="unit vectors, no bias, sparse limit")
     for name, place in ideal.items():
         note(axes, name, place, (7, 0), color=THEORY, va="center")
@@ -238,26 +249,35 @@ def attack_and_chance(added: Mapping[str, tuple[Row, Row, Row]]) -> Figure:
         across = at[:, None] + 0.09 * np.linspace(-1, 1, values.shape[1])
         axes.plot(across.ravel(), values.ravel(), "o", color=colour, ms=2.4, alpha=0.6, mew=0, label=name)
         axes.hlines(values.max(1), at - 0.12, at + 0.12, color=THEORY, lw=1.2, label="worst of them" if side == 0 else None)
-    level(axes, 1)
+    level(axes, 1, "no\nsuperposition", at=1.01)
     frame(axes, y="loss added / eps²", legend=dict(loc="upper left", markerscale=2), xticks=range(len(added)), xticklabels=list(added))
     return figure
 
 
-def sparse_end(inverse: Row, curves: Mapping[str, Row]) -> Figure:
-    """Vulnerability of exact pentagons against 1/(1-S), one line per kind of attack."""
-    drawn = Panel(inverse, curves, by_sparsity(inverse), Log("vulnerability  (log scale)"), levels={"": 1})
-    return lines(drawn, size=(6.6, 3.8), marker="o", ms=3)
+@styled
+def sparse_end(inverse: Row, curves: Mapping[str, Mapping[str, Row]]) -> Figure:
+    """Vulnerability of exact pentagons against 1/(1-S): a colour for each opponent, a dash for each way to measure the attack's length."""
+    figure, (axes,) = panels(size=(7.2, 4.0))
+    for (opponent, by_length), colour in zip(curves.items(), (OURS, MARKED), strict=False):
+        for values, dash in zip(by_length.values(), ("-", "--"), strict=False):
+            axes.plot(inverse, values, color=colour, ls=dash, marker="o", ms=3, label=opponent if dash == "-" else None)
+    for unit, dash in zip(next(iter(curves.values())), ("-", "--"), strict=False):
+        axes.plot([], [], color=THEORY, ls=dash, label=f"length from {unit}")
+    level(axes, 1, "no\nsuperposition", at=1.01)
+    frame(axes, by_sparsity(inverse), Log("vulnerability ν  (log scale)"), dict(loc="upper left", ncols=2))
+    axes.set_ylim(top=8 * axes.get_ylim()[1])
+    return figure
 
 
-def training(shares: Row, features: Mapping[str, Rows], D: Mapping[str, Rows], paper_share: float) -> Figure:
-    """Adversarial training: 1/D* (left) and the dimensionality of represented features (right) against the attack used in training."""
-    across = "attack length in training\n(share of the mean input norm)"
+def training(shares: Row, measures: Mapping[str, Mapping[str, Rows]], paper_share: float) -> Figure:
+    """Adversarial training: each measure in a panel, a colour per size of model, against the attack used in training."""
+    across, looks = "attack length in training\n(share of the mean input norm)", [dict(color=OURS), dict(color=SECOND, ls="--")]
     figure = lines(
-        Panel(shares, features, across, "features per dimension, 1 / D*", levels={"": 1}, settings=dict(ylim=(0, None))),
-        Panel(shares, D, across, "dimensionality, mean weighted by |W_i|²", levels={"": 1}, settings=dict(ylim=(0, 1.05))),
-        size=(4.4, 3.5), **DOTTED,
-    )  # fmt: skip
+        *(Panel(shares, held, across, name, looks, {"": 1}, dict(ylim=(0, None)), "best") for name, held in measures.items()),
+        size=(3.6, 3.4),
+        **DOTTED,
+    )
     for axes in figure.axes:
         axes.axvline(paper_share, color=PAPER, lw=0.8)
-    note(figure.axes[0], " the paper: 80 %", (paper_share, 1), where=("data", "axes fraction"), color=PAPER, va="top")
+    note(figure.axes[0], "the paper's 0.8 ", (paper_share, 1), where=("data", "axes fraction"), color=PAPER, va="top", ha="right")
     return figure

@@ -6,7 +6,7 @@ import ipywidgets
 import numpy as np
 import pytest
 
-from companion.plots import style, widgets
+from companion.plots import dynamics, style, widgets
 
 PNG = b"\x89PNG"
 
@@ -105,3 +105,14 @@ def test_points_have_their_text_on_the_axes_of_the_picture(shown):
     assert data["data"][0]["text"] == ["feature 3 of 3, 7"]
     assert data["layout"]["xaxis"]["range"] == [0, 1]
     assert "image/png" in shown[0]
+
+
+def test_a_run_in_space_has_a_slider_that_needs_no_kernel(shown):
+    opening = np.linspace(0, 1, 7)[:, None, None] * np.concatenate([np.eye(3), -np.eye(3)])  # (T, F, 3)
+    data = dynamics.turnable_vectors(np.arange(1, 8), {"run": opening}, {"run": 3})
+    (slider,) = data["layout"]["sliders"]
+    moves = {step["label"]: step["args"][0] for step in slider["steps"]}
+    assert list(moves) == ["1", "4", "7"]
+    assert moves["7"]["x"][0] == [0, 1, None, 0, 0, None, 0, 0, None]
+    assert data["data"][0]["x"] == [0, 0.5, None, 0, 0, None, 0, 0, None]
+    assert shown[0]["image/png"]
