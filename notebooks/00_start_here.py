@@ -138,7 +138,7 @@ display(HTML(tokens.as_html(latent["contexts"])))
 # | [2. Superposition as a phase change](02_phase_change.ipynb) | Does superposition set in abruptly, and at which sparsity and importance? | Toy Models of Superposition |
 # | [3. Features in superposition form polytopes](03_superposition_geometry.ipynb) | In which shapes are features stored, and how much of a dimension does each get? | Toy Models of Superposition |
 # | [3b. Features that differ, and features that occur together](03b_correlated_features.ipynb) | What happens to features that occur together, or never do? | Toy Models of Superposition |
-# | [4. Learning dynamics: jumps and unfolding](04_learning_dynamics.ipynb) | How do features find their place during training, in steps or gradually? | Toy Models of Superposition |
+# | [4. Learning dynamics](04_learning_dynamics.ipynb) | How do features find their place during training, in steps or gradually? | Toy Models of Superposition |
 # | [5. Superposition makes a model easier to attack](05_adversarial_vulnerability.ipynb) | Does superposition make a network easier to attack? | Toy Models of Superposition |
 # | [6. Models can compute in superposition](06_computation_in_superposition.ipynb) | Can a network compute with features that are in superposition? | Toy Models of Superposition |
 # | [6b. How one neuron serves two features](06b_asymmetric_motif.ipynb) | What do neurons that serve several features do, and can one number store two? | Toy Models of Superposition |

@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/03b_correlated_features.ipynb)
 #
-# **Pages** [← 3. Features in superposition form polytopes](03_superposition_geometry.ipynb) · [Start here](00_start_here.ipynb) · [4. Learning dynamics: jumps and unfolding →](04_learning_dynamics.ipynb)
+# **Pages** [← 3. Features in superposition form polytopes](03_superposition_geometry.ipynb) · [Start here](00_start_here.ipynb) · [4. Learning dynamics →](04_learning_dynamics.ipynb)
 #
 # Real features are not independent: some are rarer than others, some occur together, some exclude each other. On this page you see how that changes
 # where a small network puts them. Features that occur together are kept at right angles, features that exclude each other are put in opposite
