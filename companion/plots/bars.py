@@ -78,7 +78,7 @@ def sparsity_factors(variants: Mapping[str, Mapping[str, Mapping[str, Row]]], re
     variants: by letter, then by what is removed, then by factor ("score", "vocabulary", "position"), one value per ablation. references:
     horizontal lines for the vocabulary factor, by name. paper: its scores, by what is removed.
     """
-    figure, axes = panels(1, 3, size=(3.3, 3.9), sharey=True)
+    figure, axes = panels(1, 3, size=(3.0, 3.6), sharey=True)
     kinds = list(next(iter(variants.values())))
     titles = {"score": "score", "vocabulary": "= vocabulary factor", "position": "× position factor"}
     for panel, (factor, title) in zip(axes, titles.items(), strict=True):

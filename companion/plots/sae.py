@@ -244,7 +244,7 @@ def loss_against_mse(points: Mapping[str, Curve], law: Curve) -> Figure:
 def reach(profile: Mapping[str, Row]) -> Figure:
     """Mean norm of an ablation's effect at positions t, t+1, ... relative to t, log scale, by what is removed."""
     curves = {name: [(np.arange(len(norms)), norms / norms[0])] for name, norms in profile.items()}
-    up, looks = Log("effect on the logits, relative to position t"), solid(OURS, SECOND, CONTROL, THEORY)
+    up, looks = Log("effect on the logits, relative to position t", every=FEW), solid(OURS, SECOND, CONTROL, THEORY)
     return lines(Panel(None, curves, "positions after the ablated one", up, looks), size=(5.0, 3.2), marker="o", ms=3)
 
 
@@ -260,5 +260,6 @@ def effect(change: Row, norms: Row, score: float, tokens: Sequence[str]) -> Figu
     spread.plot(wide, np.exp(-0.5 * (wide / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi)), color=THEORY, lw=1.2, label="Gaussian")
     frame(spread, "change of a logit at position t", "density", "upper right", title="fell most: " + " ".join(map(repr, tokens)))
     along.bar(np.arange(len(norms)), norms / norms[0], color=OURS)
+    along.xaxis.set_major_locator(MultipleLocator(4))
     frame(along, "positions after t", "size of the change, relative to t", title=f"score {score:.1%}")
     return figure
