@@ -117,7 +117,8 @@ widgets.live(
 # %%
 latent = claims.shipped("latent")
 display(HTML(tokens.as_html(latent["contexts"])))
-{"latent": latent["latent"], "share of tokens on which it is active": latent["density"], "tokens it makes likelier": latent["raises"]}
+about = {"latent": "latent", "share of active tokens": "density", "tokens it makes likelier": "raises"}
+{said: latent[key] for said, key in about.items()}
 
 # %% [markdown]
 # Read the contexts and try to say in one sentence what the latent stands for, before you look at the tokens that it makes likelier. That sentence

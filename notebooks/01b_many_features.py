@@ -241,7 +241,7 @@ page.check("F3.counts", strong(W20[:, -1]), control=few)
 
 
 # %%
-def roles(W):  # masks: features that are represented, those of them with a dimension of their own, those that share
+def roles(W):  # masks: represented features, those with a dimension of their own, those that share
     seen = W.norm(dim=-1) > 0.5
     alone = seen & (geometry.interference(W) < 0.1)
     return seen, alone, seen & ~alone

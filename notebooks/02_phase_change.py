@@ -493,8 +493,7 @@ def over_V(losses):  # of all cells, along the column, in units of V
     return (losses.reshape(square)[:, column] / data.variance(p_axis)).numpy()
 
 
-cut = {name: over_V(losses) for name, losses in theory_of[1].items()}
-best_cut = over_V(found["loss 1"])
+cut, best_cut = {name: over_V(losses) for name, losses in theory_of[1].items()}, over_V(found["loss 1"])
 figure = toy.fates(cut, best_cut, p_axis.numpy(), f"n = 2, m = 1, r = {r_axis[column]:.2g}")
 caption = (
     "Loss in units of V against density, along one column of the map: the three closed forms and the "

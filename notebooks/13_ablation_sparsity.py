@@ -3,18 +3,22 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/13_ablation_sparsity.ipynb)
 #
-# **Claim.** Removing one latent is said to change few of the logits downstream, removing a residual channel most of them. The score behind the
-# sentence mixes two things: how few *tokens of the vocabulary* change, and how few *later positions*. Here it is taken apart.
+# **Pages** [← 10. What a reconstruction is worth in pre-training compute](10_downstream_loss_to_compute.ipynb) · [Start here](00_start_here.ipynb) · [16. Why a training step is fast: operations, bytes, and what a clock says →](16_speed.ipynb)
 #
-# Paper: Gao et al., *Scaling and evaluating sparse autoencoders* (2024), [section 4.5](https://arxiv.org/abs/2406.04093).
+# A sparse autoencoder (SAE) writes each activation as a sum of a few latents. If a latent means one thing, removing it should change the model's
+# guesses for few tokens and leave the rest alone. The paper measures this with one number per removal. On this page you remove a latent by
+# hand, compute that number, and find that it mixes two questions: how many *tokens of the vocabulary* change, and how many *later positions*.
 #
-# **Difference to the paper.**
-# - The paper does not say whether a channel is removed at one position or at all later ones. Both variants are measured.
-# - Other directions of equal norm are measured as well (random ones, and ones along which the stream varies), and the latents of a dictionary
-#   that was never trained: without them neither number can be read.
-# - At `laptop` the subject is the 4-layer GPT-2 that ships with this package; at `paper` it is GPT-2 small.
+# **You will** remove one latent and look at what changes · compute the score in three lines and test it on effects with a known answer · split it
+# exactly into two factors · compare latents with single channels of the activation, random directions and an SAE that was never trained.
 #
-# **Time.** `quick` half a minute, `laptop` two to four minutes, `paper` a GPU and a network.
+# **Needs** to know what an SAE and a latent are: [page 8](08_sae_training.ipynb#model) builds one, and [looks at its
+# latents](08_sae_training.ipynb#latents). **Takes** three to five minutes at `laptop` on two cores, seconds once it has run ([start
+# here](00_start_here.ipynb#profiles) has the other profiles).
+#
+# **Paper** Gao et al. 2024, *Scaling and evaluating sparse autoencoders*, [section 4.5](https://arxiv.org/abs/2406.04093).
+#
+# **On this page** [1 Remove one latent by hand](#one) · [2 The score](#score) · [3 What else is removed](#removed) · [4 The score and its factors](#factors) · [5 Latents against other directions](#directions) · [6 The paper's sentence](#paper) · [7 Your turn](#your-turn) · [8 Limits](#limits) · [9 What was checked](#checked)
 
 # %% tags=["skip-execution"]
 import importlib.metadata
@@ -33,18 +37,22 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch.nn.functional import normalize
+from transformers import AutoTokenizer
 
 from companion import claims, dictionaries, memo, run
 from companion.evals import ablation, statistics
 from companion.lm.sources import HubConfig
 from companion.lm.training import TINY
-from companion.plots import bars
+from companion.plots import bars, widgets
 from companion.plots import sae as plots
 from companion.sae.models import normalise
 from companion.sae.recipe import TrainConfig
 
+claims.opening("13_ablation_sparsity")
+
 # %% [markdown]
-# ## Parameters
+# The parameters, one line per profile. At `laptop` the language model is a GPT-2 with four layers that ships with this package; at `paper` it
+# is GPT-2 small.
 
 
 # %% tags=["parameters"]
@@ -60,7 +68,8 @@ class Config:
 
 KEEP = ("averaged", "untrained")
 shipped = dictionaries.offline_subject("python-stdlib-4l")
-tiny = dictionaries.DictionaryConfig(TINY, TrainConfig(n=128, k=4, steps=100, batch=512, lr=3e-3), layer=0, contexts=1000, keep=KEEP)
+quick_recipe = TrainConfig(n=128, k=4, steps=100, batch=512, lr=3e-3)
+tiny = dictionaries.DictionaryConfig(TINY, quick_recipe, layer=0, contexts=1000, keep=KEEP)
 recipe = TrainConfig(n=2048, k=16, steps=300, batch=2048, dead_after_tokens=50_000)
 small = dictionaries.DictionaryConfig(shipped, recipe, contexts=4000, keep=KEEP)
 gpt2 = HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e")
@@ -75,73 +84,171 @@ page = claims.Page("13_ablation_sparsity", cfg)
 cfg
 
 # %% [markdown]
-# ## The score
-# Take a position $t$ in mid-context, subtract one latent's contribution from the residual stream there, and run on. The change of the logits at
-# positions $t, \dots, t+T-1$, less its median over the vocabulary at each position, is a vector $v$ of $TV$ numbers. Its score is
-#
-# $$ s(v) = \frac{1}{TV}\left(\frac{\lVert v \rVert_1}{\lVert v \rVert_2}\right)^2 \in \left[\tfrac{1}{TV},\, 1\right], $$
-#
-# the effective share of (position, token) pairs that change. Smaller is sparser; independent Gaussian changes score $2/\pi$.
-#
-# With $n_t = \lVert v_t \rVert_2$ and $r_t = \lVert v_t\rVert_1 / (n_t\sqrt V)$ it splits exactly into a factor for the vocabulary and one for the
-# positions:
-#
-# $$ s = \underbrace{\left(\frac{\sum_t n_t r_t}{\sum_t n_t}\right)^{2}}_{\text{vocabulary}} \cdot
-# \underbrace{\frac{\left(\sum_t n_t\right)^2}{T \sum_t n_t^2}}_{\text{position}}. $$
-
-
-# %%
-def score(v):  # (T, V)
-    v = v - v.median(dim=-1, keepdim=True).values
-    T, V = v.shape
-    return (v.abs().sum() / v.norm()) ** 2 / (T * V)
-
-
-gaussian = torch.randn(cfg.span, 4096, generator=run.generator(0, "gaussian"))
-found = ablation.sparsity(gaussian[None])
-assert torch.isclose(score(gaussian), found.score[0])
-assert torch.isclose(found.score, found.vocabulary * found.position)
-
-# %% [markdown]
-# ### Cases with a known answer
-# One changed logit scores $1/TV$. Neither the scale nor a constant added at a position matters. Independent Gaussian changes score $2/\pi$, Laplace
-# ones $1/2$. A Gaussian effect that stays at its own position scores only $2/(\pi T)$, below the paper's value for latents, although it is as dense
-# over the vocabulary as before.
-
-# %%
-one_hot = torch.zeros(cfg.span, 4096)
-one_hot[0, 7] = 1.0
-assert torch.isclose(score(one_hot), torch.tensor(1 / one_hot.numel()))
-assert torch.isclose(score(3 * gaussian + torch.arange(cfg.span)[:, None]), score(gaussian), atol=1e-4)
-stays = gaussian * (torch.arange(cfg.span) == 0)[:, None]
-laplace = torch.distributions.Laplace(0.0, 1.0).icdf(torch.rand(cfg.span, 4096, generator=run.generator(0, "laplace")) * 0.999 + 5e-4)
-for planted, known in ((gaussian, ablation.GAUSSIAN), (laplace, 0.5), (stays, ablation.GAUSSIAN / cfg.span)):
-    assert abs(score(planted) / known - 1) < 0.05
-
-# %% [markdown]
-# ## What is removed
-# All at the same site and positions. **Latents**: every latent active at $t$, in the units of the stream, $\sigma_t z_i d_i$. **Channels**: one
-# residual channel set to zero. Then directions with the norm of the latent they stand in for. **Random**: any direction, drawn twice. **Stream**: the
-# difference of two held-out vectors of the stream, a direction along which the stream varies and of which no dictionary knows. **Token**: the row of
-# one token in the unembedding. Last, the latents of a dictionary that was **never trained**.
-#
-# Variant A touches position $t$ only. Variant B goes on at every later position: the latent wherever it is active, the channel everywhere.
-# The factor $\sigma_t$ is easily lost, since the dictionary works on normalised activations. The sum over all latents tells:
+# <a id="one"></a>
+# ## 1 Remove one latent by hand
+# Take a held-out text and a position $t$ in its middle. The *residual stream* $h_t$ is the vector that the blocks of the model hand on for this
+# token. The SAE ([page 8](08_sae_training.ipynb#model)) sees it brought to mean 0 and standard deviation 1, and finds amounts $z_i$ of a few
+# latents, each with a direction $d_i$.
 
 # %%
 subject, texts, _, _ = dictionaries.heldout(cfg.base)
-texts = texts[:, : cfg.length]
+texts, t = texts[:, : cfg.length], cfg.span
 sae = dictionaries.dictionary(cfg.base)
-stream = subject.residual(texts[:1], cfg.base.layer)[0]
-removed = ablation.latent_removals(sae, stream, t=cfg.span, persist=False)
-inputs = normalise(stream)
-bias = inputs.mean[cfg.span] + sae.b_pre * inputs.std[cfg.span]
-assert torch.allclose(removed.sum(0)[cfg.span] + bias, sae.reconstruct(stream)[cfg.span], atol=1e-3)
+stream = subject.residual(texts[:1], cfg.base.layer)[0]  # (length, d)
+inputs = normalise(stream)  # x, mean and standard deviation of each position
+code = sae.encode(inputs.x)
+active = code.indices[t][code.values[t] > 0]  # the latents of position t
+
+tokenizer = AutoTokenizer.from_pretrained(subject.folder)
+print("...", tokenizer.decode(texts[0, max(0, t - 12) : t + 1].tolist()))
+print(f"{len(active)} latents are active at the last token shown")
 
 # %% [markdown]
-# Position 0 is never ablated: it attends only to itself, and in larger models it carries an activation unlike any other. Positions are drawn evenly
-# from the rest. An ablation whose effect is not a hundred times what a change of the stream's last bits does would measure the rounding; it is
-# dropped, and the share of those is printed.
+# In the units of the stream latent $i$ contributes $\sigma_t z_i d_i$, where $\sigma_t$ is the standard deviation that was divided out. The factor is
+# easily lost. To ablate the latent is to subtract this vector, run the blocks above, and compare the logits (the scores from which the
+# probabilities of the next token are made) with those of the untouched stream.
+
+
+# %%
+@torch.no_grad()
+def logits_from(h):
+    for block in subject.blocks[cfg.base.layer + 1 :]:  # the blocks above
+        h = block(h)
+    return subject.model.lm_head(subject.model.transformer.ln_f(h))  # (batch, length, vocabulary)
+
+
+strongest = active[code.values[t][code.values[t] > 0].argmax()]
+amount = code.values[t][code.indices[t] == strongest]
+without = stream.clone()
+without[t] -= inputs.std[t] * amount * sae.W_dec[strongest]
+untouched, ablated = logits_from(torch.stack([stream, without]))
+v = (ablated - untouched)[t : t + cfg.span]  # (T, V)
+
+# %% [markdown]
+# All other latents together, and the SAE's constant part, make up the rest of its reconstruction. So the contributions must add up to it. And the
+# package's fast form, which removes all active latents in one batch, must find the same change.
+
+# %%
+removed = ablation.latent_removals(sae, stream, t=t, persist=False)  # (latents, length, d)
+constant = inputs.mean[t] + sae.b_pre * inputs.std[t]
+assert torch.allclose(removed.sum(0)[t] + constant, sae.reconstruct(stream)[t], atol=1e-3)
+effects = ablation.effects(subject, stream, removed, cfg.base.layer, t, cfg.span)  # (latents, T, V)
+assert torch.allclose(effects[(active == strongest).nonzero().item()], v, atol=1e-3)
+
+# %% [markdown]
+# Which guesses for the next token change most? If the effect is sparse, a few tokens change and the median change is near zero. We print both
+# ends, and the size of a typical change.
+
+
+# %%
+def words(indices):
+    return [tokenizer.decode([index]) for index in indices.tolist()]
+
+
+change = v[0]  # (V,): at position t itself
+print("fell:", words(change.argsort()[:6]), "rose:", words(change.argsort()[-6:]))
+print(f"largest fall {change.min():.2f}, rise {change.max():.2f}; typical change {change.abs().median():.2f}")
+
+# %% [markdown]
+# The typical change is a fair part of the largest ones: many tokens move, not a few. How many exactly is what the score has to say.
+#
+# <a id="score"></a>
+# ## 2 The score
+# Changes of the logits at positions $t, \dots, t+T-1$ are a table $v$ of $T$ positions and $V$ tokens. A constant added to all logits of a
+# position changes no probability, so the median over the vocabulary is taken off first. The score is
+#
+# $$ s(v) = \frac{1}{TV}\left(\frac{\lVert v \rVert_1}{\lVert v \rVert_2}\right)^2 \in \left[\tfrac{1}{TV},\, 1\right], $$
+#
+# the effective share of (position, token) pairs that change. Two examples: if one entry changes, both norms are equal and $s = 1/TV$; if all
+# entries change by the same amount $a$, then $\lVert v \rVert_1 = TVa$, $\lVert v \rVert_2 = \sqrt{TV}\,a$, and $s = 1$.
+
+
+# %%
+def l1_over_l2(v):
+    return (v.abs().sum() / v.norm()) ** 2 / v.numel()
+
+
+def score(v):  # (T, V)
+    return l1_over_l2(v - v.median(dim=-1, keepdim=True).values)
+
+
+one_hot = torch.zeros(cfg.span, 4096)
+one_hot[0, 7] = 1.0
+assert torch.isclose(score(one_hot), torch.tensor(1 / one_hot.numel()))
+assert torch.isclose(l1_over_l2(torch.full((cfg.span, 4096), 0.5)), torch.tensor(1.0))
+assert torch.isclose(score(v), ablation.sparsity(v[None]).score[0])
+print(f"the latent removed above scores {score(v):.1%}")
+
+# %% [markdown]
+# Real effects lie between. Independent Gaussian changes, which nobody would call sparse, score $2/\pi$, about 64 %; Laplace ones, with heavier
+# tails, $1/2$. But a Gaussian effect that stays at its own position scores only $2/(\pi T)$, below the paper's value for latents (10 to 14 %),
+# although it is as dense over the vocabulary as before. Neither the scale of $v$ nor a constant added at a position matters.
+
+# %%
+gaussian = torch.randn(cfg.span, 4096, generator=run.generator(0, "gaussian"))
+stays = gaussian * (torch.arange(cfg.span) == 0)[:, None]  # at position t only
+uniform = torch.rand(cfg.span, 4096, generator=run.generator(0, "laplace")) * 0.999 + 5e-4
+laplace = torch.distributions.Laplace(0.0, 1.0).icdf(uniform)
+for planted, known in ((gaussian, 2 / np.pi), (laplace, 0.5), (stays, 2 / np.pi / cfg.span)):
+    assert abs(score(planted) / known - 1) < 0.05
+assert torch.isclose(score(3 * gaussian + torch.arange(cfg.span)[:, None]), score(gaussian), atol=1e-4)
+
+# %% [markdown]
+# ### Two factors
+# So a small score can mean few tokens or few positions. With $n_t = \lVert v_t \rVert_2$, the size of the effect at position $t$, and
+# $r_t = \lVert v_t\rVert_1 / (n_t\sqrt V)$, its density there, the score splits exactly:
+#
+# $$ s = \underbrace{\left(\frac{\sum_t n_t r_t}{\sum_t n_t}\right)^{2}}_{\text{vocabulary}} \cdot
+# \underbrace{\frac{\left(\sum_t n_t\right)^2}{T \sum_t n_t^2}}_{\text{position}}. $$
+#
+# The first factor is an average density over the vocabulary. The second is the same score of the sizes $n_t$: the effective share of positions.
+
+# %%
+centred = v - v.median(dim=-1, keepdim=True).values
+n = centred.norm(dim=-1)  # (T,)
+r = centred.abs().sum(-1) / (n * centred.shape[1] ** 0.5)  # (T,)
+vocabulary, position = ((n * r).sum() / n.sum()) ** 2, l1_over_l2(n)
+found = ablation.sparsity(v[None])
+assert torch.isclose(vocabulary, found.vocabulary[0])
+assert torch.isclose(position, found.position[0])
+assert torch.isclose(vocabulary * position, score(v))
+print(f"score {score(v):.1%} = vocabulary {vocabulary:.1%} x position {position:.1%}")
+
+# %% [markdown]
+# Look at other latents of the same token. In variant A a latent is removed at position $t$ only; in variant B wherever it is active from $t$ on.
+# On the left are the changes at position $t$ beside a Gaussian of the same spread, on the right how far the effect reaches. Everything was
+# computed above or here; the menus only choose.
+
+# %%
+removed_onward = ablation.latent_removals(sae, stream, t, persist=True)
+onward = ablation.effects(subject, stream, removed_onward, cfg.base.layer, t, cfg.span)
+stored = {"A: at t only": effects.cpu(), "B: from t on": onward.cpu()}
+names = {f"latent {latent}": row for row, latent in enumerate(active.tolist())}
+
+
+def one_latent(latent, variant):
+    v = stored[variant][names[latent]]
+    v = v - v.median(dim=-1, keepdim=True).values
+    return plots.effect(v[0].numpy(), v.norm(dim=-1).numpy(), score(v).item(), words(v[0].argsort()[:4]))
+
+
+widgets.live(one_latent, latent=tuple(names), variant=tuple(stored))
+
+# %% [markdown]
+# <a id="removed"></a>
+# ## 3 What else is removed
+# One number for latents says little without others to compare. All are measured at the same site and positions.
+#
+# | name | what is subtracted |
+# |---|---|
+# | latents | every latent active at $t$ |
+# | channels | one of the $d$ entries of the stream, which is set to zero |
+# | random | a random direction with the length of the latent's contribution, drawn twice |
+# | stream | the difference of two held-out vectors of the stream, brought to that length: a direction along which the stream varies |
+# | token | the direction of one token in the unembedding, at that length |
+# | never trained | the latents of an SAE before its training |
+#
+# The paper does not say whether a channel is removed at one position or at all later ones. Both variants are measured.
 
 
 # %%
@@ -162,14 +269,19 @@ def removals_of(pair, resid, t, persist, config, draw, vectors, rows):
     found["random"] = ablation.random_removals(latents, draw)
     if not persist:
         ends = vectors[torch.randint(len(vectors), (2, len(latents)), generator=draw)]
-        found |= {"stream": scaled(ends[0] - ends[1], latents), "random again": ablation.random_removals(latents, draw)}
+        found |= {
+            "stream": scaled(ends[0] - ends[1], latents),
+            "random again": ablation.random_removals(latents, draw),
+        }
         found["never trained"] = ablation.latent_removals(pair[1], resid, t, persist)
         found["token"] = scaled(rows[torch.randint(len(rows), (len(latents),), generator=draw)], latents)
     return found
 
 
 # %% [markdown]
-# Each seed has its own dictionary, contexts and positions. Variants and kinds are measured in the same context at the same position.
+# Each random seed has its own dictionary, texts and positions. Position 0 is never ablated: it attends only to itself, and in larger models its
+# activation is unlike any other. An ablation whose effect is not a hundred times that of changing the stream's last bits would measure
+# rounding; it is dropped, and the share of those is printed.
 
 
 # %%
@@ -178,41 +290,65 @@ def measure(config: Config) -> dict:
     text, layer, span = text[:, : config.length], config.base.layer, config.span
     vectors, found = stream[:, 1 : config.length].flatten(0, 1), defaultdict(list)
     for seed in range(config.seeds):
-        pair = [dictionaries.dictionary(dictionaries.variant(config.base, seed=seed), which) for which in KEEP]
+        pair = [
+            dictionaries.dictionary(dictionaries.variant(config.base, seed=seed), which)
+            for which in KEEP  # trained, untrained
+        ]
         draw = run.generator(seed, "ablation")
         for context in torch.randperm(len(text), generator=draw)[: config.contexts].tolist():
             resid, rows = sub.residual(text[context][None], layer)[0], sub.model.lm_head.weight[text[context]]
             t = int(torch.randint(1, config.length - span + 1, (1,), generator=draw))
             floor = ablation.rounding_floor(sub, resid, 4, layer, t, span)
             for persist in (False, True):
-                for kind, removals in removals_of(pair, resid, t, persist, config, draw, vectors, rows).items():
+                for kind, removals in removals_of(
+                    pair,
+                    resid,
+                    t,
+                    persist,
+                    config,
+                    draw,
+                    vectors,
+                    rows,  # (latents, length, d)
+                ).items():
                     v = ablation.effects(sub, resid, removals, layer, t, span)
                     kept = v[v.flatten(1).norm(dim=1) > 100 * floor]
-                    found["where"].append(torch.tensor([[seed, context, persist, KINDS.index(kind)]]).expand(len(kept), 4))
+                    found["where"].append(
+                        torch.tensor([[seed, context, persist, KINDS.index(kind)]]).expand(len(kept), 4),
+                    )
                     found["parts"].append(torch.stack(ablation.sparsity(kept), 1).cpu())
                     found["norms"].append((kept - kept.median(-1, keepdim=True).values).norm(dim=-1).cpu())
                     found["dropped"].append(torch.tensor([len(v) - len(kept), len(v)]))
-    return {name: torch.stack(parts) if name == "dropped" else torch.cat(parts) for name, parts in found.items()}
+    return {
+        name: torch.stack(parts) if name == "dropped" else torch.cat(parts)  # (ablations, ...)
+        for name, parts in found.items()
+    }
 
 
+# %% [markdown]
+# One more check of the measurement: removing nothing must change nothing beyond rounding.
+
+# %%
 measured = {name: tensor.numpy() for name, tensor in memo.memo(measure, cfg).items()}
 dropped, made = measured["dropped"].sum(0)
 print(f"{dropped / made:.1%} of {made:,} ablations dropped")
-nothing = ablation.effects(subject, stream, torch.zeros(2, *stream.shape, device=stream.device), cfg.base.layer, cfg.span, cfg.span)
-assert nothing.norm() <= ablation.rounding_floor(subject, stream, 4, cfg.base.layer, cfg.span, cfg.span)  # removing nothing changes nothing
+nothing = torch.zeros(2, *stream.shape, device=stream.device)
+floor = ablation.rounding_floor(subject, stream, 4, cfg.base.layer, t, cfg.span)
+assert ablation.effects(subject, stream, nothing, cfg.base.layer, t, cfg.span).norm() <= floor
 
 # %% [markdown]
-# ## Figure: the score and its factors
-# Start with the right panel. If the kinds differ in the position factor and hardly in the vocabulary factor, then the score says how far an effect
-# travels. The dotted lines on the left are the paper's numbers. The second picture is variant B.
+# <a id="factors"></a>
+# ## 4 The score and its factors
+# The paper has latents at 10 to 14 % and channels at 60 %. If latents have sparse effects in the sense of the sentence, the vocabulary factor
+# must be smaller for them than for channels and random directions. If the score only says how far an effect travels, the vocabulary
+# factors are alike and the position factors differ.
 
 # %%
-FACTORS = ("score", "vocabulary", "position", "first")
+FACTORS = ("score", "vocabulary", "position", "first")  # first: the score of position t alone
 
 
 def chosen(kind, persist=False, seed=None):
-    wanted = (seed, None, persist, KINDS.index(kind))
-    return np.all([column == value for column, value in zip(measured["where"].T, wanted, strict=True) if value is not None], axis=0)
+    wanted = zip(measured["where"].T, (seed, None, persist, KINDS.index(kind)), strict=True)
+    return np.all([column == value for column, value in wanted if value is not None], axis=0)
 
 
 def pick(factor, kind, persist=False, seed=None):
@@ -223,47 +359,80 @@ def by_seed(factor, kind, persist=False):
     return np.array([pick(factor, kind, persist, seed).mean() for seed in range(cfg.seeds)])
 
 
-for letter, persist, kinds in (("A", False, DRAWN), ("B", True, DRAWN[:3])):
-    parts = {kind: {factor: pick(factor, kind, persist) for factor in FACTORS} for kind in kinds}
-    figure = bars.sparsity_factors(parts, {"Gaussian 2/π": ablation.GAUSSIAN}, {"paper: latents": 0.12, "paper: channels": 0.60})
-    figure.axes[0].title.set_text(f"score {letter}")
-    means = {kind: {factor: values.mean() for factor, values in held.items()} for kind, held in parts.items()}
-    counts = {kind: len(held["score"]) for kind, held in parts.items()}
-    page.save_figure(figure, "score_and_factors" + ("_b" if persist else ""), {"means": means, "ablations": counts})
+variants = {
+    letter: {kind: {factor: pick(factor, kind, persist) for factor in FACTORS} for kind in kinds}
+    for letter, persist, kinds in (("A", False, DRAWN), ("B", True, DRAWN[:3]))
+}
 
 # %% [markdown]
-# ## Figure: how far an effect travels
-# The norm of the change at each position after the ablated one, relative to it (variant A).
+# The distributions have long tails, so mean and median differ; the paper reports means, and so do the claims below.
+
+# %%
+figure = bars.sparsity_factors(variants, {"Gaussian 2/π": 2 / np.pi}, {"latents": 0.12, "channels": 0.60})
+
+
+def summarised(by):
+    def of(held):
+        return {factor: by(values) for factor, values in held.items()}
+
+    return {letter: {kind: of(held) for kind, held in kinds.items()} for letter, kinds in variants.items()}
+
+
+counts = {letter: {kind: len(held["score"]) for kind, held in of.items()} for letter, of in variants.items()}
+page.save_figure(
+    figure,
+    "score_and_factors",
+    {"means": summarised(np.mean), "medians": summarised(np.median), "ablations": counts},
+    "Start with the middle panel: over the vocabulary all effects are nearly as dense as Gaussian noise. "
+    "The score differs by how far effects reach (right). Blue: variant A, removed at position t only; "
+    "orange: variant B, at every later position too. Dots and numbers are means, strokes medians, diamonds "
+    f"the paper's means. n = {cfg.base.train.n:,}, k = {cfg.base.train.k}, T = {cfg.span}, {cfg.seeds} "
+    f"dictionaries, {cfg.contexts} texts each. The paper has the two means, for GPT-2, not the split.",
+)
+
+# %% [markdown]
+# Only channels of variant B come near the paper's 60 %, and they do so because the change is made again at every position. How far an effect
+# reaches by itself is seen here, in variant A:
 
 # %%
 fading = {kind: measured["norms"][chosen(kind)].mean(0) for kind in DRAWN}
-page.save_figure(plots.reach(fading), "reach", {"norm by position": fading})
+page.save_figure(
+    plots.reach(fading),
+    "reach",
+    {"norm by position": fading},
+    "Compare position 0 with the ones after it: effects fade to a small part at once, and then slowly. "
+    "Latents and directions along which the stream varies fade less than channels and random directions. "
+    f"Mean size of the change of the logits in variant A, relative to position t; {cfg.seeds} dictionaries, "
+    f"{cfg.contexts} texts each. Not in the paper.",
+)
 
 # %% [markdown]
-# ## What the score is made of
-# A shortcut that only needs position $t$: multiply the score of position $t$ alone by the position factor. If it gives the whole score, then what
-# happens over the vocabulary later on adds nothing. It would not give it if the effects at later positions were sparse: the control keeps every norm
-# and lets the later effects have a tenth of the density.
+# ### Is the whole score in the two factors at position t?
+# A shortcut that needs the vocabulary at position $t$ only: multiply the score of position $t$ alone by the position factor. If that gives the
+# whole score, then what happens over the vocabulary later on adds nothing. It would not if later effects were sparser: the control keeps
+# every size $n_t$ and lets the later effects have a tenth of the density. We expect a ratio near 1, and the control near 2.
 
 
 # %%
 def shortcut(seed, later_density=1.0):
-    norms, first, position = measured["norms"][chosen("latents", seed=seed)], *(pick(f, "latents", seed=seed) for f in ("first", "position"))
-    whole = pick("score", "latents", seed=seed)
+    norms = measured["norms"][chosen("latents", seed=seed)]
+    first, position, whole = (pick(f, "latents", seed=seed) for f in ("first", "position", "score"))
     if later_density < 1:
         later = norms[:, 1:].sum(1) * later_density**0.5
         whole = first * position * ((norms[:, 0] + later) / norms.sum(1)) ** 2
     return np.mean(first * position) / np.mean(whole)
 
 
+sparser = [shortcut(seed, 0.1) for seed in range(cfg.seeds)]
 page.check(
     "ablation.two-factors",
     [shortcut(seed) for seed in range(cfg.seeds)],
-    control={"the same norms, a tenth of the density at later positions": [shortcut(seed, 0.1) for seed in range(cfg.seeds)]},
+    control={"the same norms, a tenth of the density at later positions": sparser},
 )
 
 # %% [markdown]
-# How dense is the effect at $t$? The control shows what a sparser one looks like in this model: the effect of the row of one token.
+# It does: later positions add nothing new. So it is enough to ask how dense the effect is at $t$. We expect it nearer to Gaussian changes
+# ($2/\pi$) than to Laplace ones ($1/2$). The control shows what a sparser effect looks like in this model: the direction of one token.
 
 # %%
 page.check(
@@ -273,24 +442,33 @@ page.check(
 )
 
 # %% [markdown]
-# ## Latents against other directions
-# Paired: each kind and the one it is compared with are measured in the same context, in all contexts of a seed. The interval is a bootstrap over
-# contexts, and the claim is about its nearer end.
+# The effects of latents are dense over the vocabulary here.
+#
+# <a id="directions"></a>
+# ## 5 Latents against other directions
+# Are latents at least sparser than random directions? Both are measured in the same texts, so we take differences text by text. The interval is
+# a bootstrap over texts (draw as many as there are, with replacement, and repeat), and each claim is about its nearer end: even that end must
+# be on the right side of zero.
 
 
 # %%
+LOW, HIGH = 0, 1
+
+
 def differences(factor, kind, other, persist, seed):
     contexts = measured["where"][:, 1]
     rows, others = chosen(kind, persist, seed), chosen(other, False, seed)
     values = measured["parts"][:, FACTORS.index(factor)]
     both = np.intersect1d(contexts[rows], contexts[others])
-    return np.array([values[rows & (contexts == c)].mean() - values[others & (contexts == c)].mean() for c in both])
+    means = [[values[of & (contexts == context)].mean() for context in both] for of in (rows, others)]
+    return np.subtract(*means)
 
 
 def ends(factor, kind, other, end, persist=False):
     """That end of the interval of each seed; `pooled` over all contexts of all seeds."""
     each = [differences(factor, kind, other, persist, seed) for seed in range(cfg.seeds)]
-    return [statistics.mean_interval(values, run.generator(seed, "pairs"), 1000)[1 + end] for seed, values in enumerate(each)]
+    generators = [run.generator(seed, "pairs") for seed in range(cfg.seeds)]
+    return [statistics.mean_interval(*pair, 1000)[1 + end] for pair in zip(each, generators, strict=True)]
 
 
 def pooled(factor, kind, other, end):
@@ -298,10 +476,9 @@ def pooled(factor, kind, other, end):
     return statistics.mean_interval(values, run.generator(0, "pooled"), 1000)[1 + end]
 
 
-LOW, HIGH = 0, 1
-
 # %% [markdown]
-# First the vocabulary: are latents sparser than random directions at $t$?
+# First the vocabulary, at position $t$. A second random direction must show no difference (the control), and single tokens of the unembedding must
+# show one (a positive example).
 
 # %%
 page.check(
@@ -312,8 +489,10 @@ page.check(
 )
 
 # %% [markdown]
-# Then the positions. Random directions are a poor measure there, since later positions may read any direction along which the stream varies: that is
-# the first claim. So latents are compared with those, not with random directions, in the second.
+# Not so in most seeds: the interval includes zero. The check can tell a difference, as the tokens of the unembedding show.
+#
+# Then the positions. Random directions are a poor standard there, since later positions may read any direction along which the stream varies.
+# That is the first claim below: directions of the stream reach further than random ones.
 
 # %%
 page.check(
@@ -324,6 +503,11 @@ page.check(
         "latents of a dictionary that was never trained": pooled("position", "never trained", "random", LOW),
     },
 )
+
+# %% [markdown]
+# So in the second claim latents are compared with directions of the stream, and must reach further than those.
+
+# %%
 page.check(
     "ablation.latents-travel-further",
     ends("position", "latents", "stream", LOW),
@@ -335,10 +519,13 @@ page.check(
 )
 
 # %% [markdown]
-# ## The paper's sentence
-# Latents 10 to 14 %, channels 60 %: latents a fifth of channels. The witness of the first claim mixes the variants: latents removed at one position,
-# channels at all later ones. It shows that the check can pass, and one way in which the paper's pair of numbers could come about; random directions
-# in place of the latents would give nearly the same ratio. The second claim is judged in variant B, the one that comes nearer to 60 %.
+# Latents reach a little further than directions of the stream, and most of their reach they share with these.
+#
+# <a id="paper"></a>
+# ## 6 The paper's sentence
+# In the paper latents score a fifth of channels. Here the figure of section 4 predicts otherwise. The positive example mixes the variants,
+# latents removed at one position and channels at all later ones: it shows that the check can pass, and one way in which the paper's pair of
+# numbers could come about. Random directions in the place of the latents would give nearly the same ratio.
 
 # %%
 latents, channels, random = (by_seed("score", kind) for kind in DRAWN[:3])
@@ -349,6 +536,12 @@ page.check(
     control={"random directions against channels": random / channels},
     witness=latents / channels_b,
 )
+
+# %% [markdown]
+# On this subject latents are not sparser than channels by the paper's score. The second half of the sentence, channels at 60 %, is judged in
+# variant B, the one that comes nearer.
+
+# %%
 page.check(
     "ablation.channels-at-60",
     channels_b,
@@ -357,24 +550,94 @@ page.check(
 )
 
 # %% [markdown]
-# ## Variant B
-# If channels are removed at every later position, their effect cannot fade. The score should rise with the number of positions that change, and the
-# density over the vocabulary should stay as it is.
+# It does not get there on this subject. Last, what variant B does: if channels are removed at every later position, their effect cannot fade. The
+# score should rise with the number of positions that change (at least twofold), and the density over the vocabulary should stay as it is.
 
 # %%
 random_directions = by_seed("score", "random", True) / by_seed("score", "random")
-page.check("ablation.variant-b", channels_b / channels, control={"random directions, removed wherever the latent is active": random_directions})
+page.check(
+    "ablation.variant-b",
+    channels_b / channels,
+    control={"random directions, removed wherever the latent is active": random_directions},
+)
+vocabularies = [by_seed("vocabulary", "channels", persist).mean() for persist in (False, True)]
+print(f"vocabulary factor of channels: variant A {vocabularies[0]:.1%}, variant B {vocabularies[1]:.1%}")
+assert abs(vocabularies[1] / vocabularies[0] - 1) < 0.1
 
 # %% [markdown]
-# ## How to read it, and what is left
-# - The score is a product. A small one can mean that few tokens change, or that the change stays where it was made; only the first is what
-#   "sparse effects" suggests.
-# - On this subject latents are not sparser than channels by the paper's score. Their effects reach further along the text than those of random
-#   directions, and most of that they share with directions along which the stream varies.
-# - Open: whether the ordering of the paper on GPT-2 comes from the vocabulary or from the positions. The `paper` profile answers it where there
-#   is a GPU and a network.
+# A small score can mean that few tokens change, or that the change stays where it was made. Only the first is what "sparse effects" suggests.
 #
-# ## Claims
+# <a id="your-turn"></a>
+# ## 7 Your turn
+# Write each answer in a new cell below the last one, after the page has run. Say what you expect before you run it.
+#
+# 1. *(5 minutes)* An effect is Gaussian over the vocabulary and equally large at the first four of the $T$ positions. What is its score?
+#    <details><summary>Hint</summary>Multiply the two factors: $2/\pi$, and the share of the positions.</details>
+#    <details><summary>Answer</summary>
+#
+#    ```python
+#    first_four = gaussian * (torch.arange(cfg.span) < 4)[:, None]
+#    assert abs(score(first_four) / (2 / np.pi * 4 / cfg.span) - 1) < 0.05
+#    print(f"{score(first_four):.1%}")
+#    ```
+#
+#    At `laptop` (16 positions) that is 16 %: close to the paper's value for latents, with no sparsity over the vocabulary at all.
+#    </details>
+# 2. *(5 minutes)* Add the latent a second time instead of removing it. Is the effect the opposite of the ablation's? Is its score another one?
+#    <details><summary>Hint</summary>`ablation.effects` with `-removed`; compare it with `-effects` by their cosine.</details>
+#    <details><summary>Answer</summary>
+#
+#    ```python
+#    doubled = ablation.effects(subject, stream, -removed, cfg.base.layer, t, cfg.span)
+#    cosine = torch.cosine_similarity(doubled[:, 0], -effects[:, 0], dim=-1)  # at position t
+#    scores = [ablation.sparsity(part).score.mean().item() for part in (effects, doubled)]
+#    print(f"median cosine {cosine.median():.2f}, mean scores {scores[0]:.1%} and {scores[1]:.1%}")
+#    assert cosine.median() > 0.7 and abs(scores[1] / scores[0] - 1) < 0.5
+#    ```
+#
+#    Nearly the opposite, and about the same score: for one latent the model above is close to linear.
+#    </details>
+# 3. *(5 minutes)* Make the easy mistake: forget $\sigma_t$. Which of the score, its factors and the size of the effect would warn you?
+#    <details><summary>Hint</summary>Divide `removed` by `inputs.std[t]`. The score does not depend on the scale of $v$.</details>
+#    <details><summary>Answer</summary>
+#
+#    ```python
+#    nudged = ablation.effects(subject, stream, removed / inputs.std[t], cfg.base.layer, t, cfg.span)
+#    sizes = [part[:, 0].norm(dim=-1).mean().item() for part in (effects, nudged)]
+#    scores = [ablation.sparsity(part).first.mean().item() for part in (effects, nudged)]
+#    print(f"standard deviation {inputs.std[t].item():.2f}; size {sizes[0]:.2f} and {sizes[1]:.2f}")
+#    assert abs(scores[1] / scores[0] - 1) < 0.2
+#    assert (sizes[1] < sizes[0]) == (inputs.std[t].item() > 1)
+#    ```
+#
+#    Only the size would. The score hides the mistake, since it is made so that scale does not matter. A published attempt made this mistake.
+#    </details>
+# 4. *(5 minutes)* The claims use means. Would medians change the order of latents and channels in variant A? Which of the two is larger, and why?
+#    <details><summary>Hint</summary>`pick("score", kind)` holds every ablation.</details>
+#    <details><summary>Answer</summary>
+#
+#    ```python
+#    above = []
+#    for kind in DRAWN:
+#        values = pick("score", kind)
+#        print(f"{kind:9} mean {values.mean():.3f}, median {np.median(values):.3f}")
+#        above.append(values.mean() - np.median(values))
+#    assert np.mean(above) > 0
+#    ```
+#
+#    The order stays. The mean is larger, because a few ablations reach far: the tail of the position factor is long.
+#    </details>
+#
+# <a id="limits"></a>
+# ## 8 Limits
+# - One small subject, one layer, one size of dictionary. Whether the paper's order on GPT-2 comes from the vocabulary or from the positions is
+#   open. The `paper` profile answers it where there is a GPU and a network.
+# - The paper does not say at how many positions a channel is removed. Both variants are here; neither gives its pair of numbers.
+# - Latents are removed one at a time. Latents that stand in for each other would show no effect alone.
+#
+# <a id="checked"></a>
+# ## 9 What was checked
+# Every claim of this page, with its band and its control.
 
 # %%
 page.close()

@@ -79,8 +79,10 @@ def test_outputs_are_one_clean_run_with_a_static_picture_of_what_is_live(page):
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     outputs = [output for cell in cells for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
-    live = [output.data for output in outputs if any("plotly" in kind or "widget" in kind for kind in output.get("data", {}))]
-    assert all("image/png" in data for data in live)
+    for cell in cells:
+        kinds = [" ".join(output.get("data", {})) for output in cell.outputs]
+        assert all("image/png" in kind for kind in kinds if "plotly" in kind)
+        assert "image/png" in kinds[0] or not any("widget" in kind for kind in kinds)  # sliders stand under their picture
     assert "widgets" not in committed(page).metadata
     assert page.with_suffix(".ipynb").stat().st_size < 1_500_000
 
@@ -190,7 +192,7 @@ RECORDED_BY_BENCH = ("bench.json", "sweeps.json", "interop.json", "weak_scaling.
 
 
 def test_every_figure_has_its_numbers_and_few_of_them():
-    pictures = {path.with_suffix(".json") for path in (ROOT / "figures").glob("[0-9]*/*.png")}
+    pictures = {path.with_suffix(".json") for path in (ROOT / "figures").glob("[0-9]*/*.png") if not path.name.endswith(".dark.png")}
     sizes = {path: path.stat().st_size for path in (ROOT / "figures").glob("[0-9]*/*.json") if path.name not in RECORDED_BY_BENCH}
     assert pictures == set(sizes)
     assert max(sizes.values()) <= claims.MOST, max(sizes, key=sizes.get)
@@ -263,7 +265,7 @@ def code_lines(module: Path) -> int:
     return len(used - {line for node in notes for line in range(node.lineno, node.end_lineno + 1)})
 
 
-LINES_OF_CODE = {"toy": 950, "lm": 470, "sae": 1570, "evals": 400, "plots": 1650, "claims": 450, "companion": 950}
+LINES_OF_CODE = {"toy": 950, "lm": 470, "sae": 1570, "evals": 400, "plots": 1750, "claims": 450, "companion": 950}
 """Most lines of code per room, docstrings, comments and blanks apart: what a reader of one room has to get through."""
 
 

@@ -7,7 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from companion.plots.lines import frame, level
-from companion.plots.style import CONTROL, MARKED, OURS, SECOND, THEORY, Row, note, panels, styled
+from companion.plots.style import CONTROL, MARKED, OURS, PAPER, SECOND, THEORY, Row, note, panels, styled
+
+WIDE = 20
+"""A panel whose largest value is so many times its smallest has a logarithmic axis."""
 
 
 def bars(
@@ -49,26 +52,35 @@ def loss_when_replaced(losses: Mapping[str, Sequence[float]], clean: float) -> F
 
 
 @styled
-def sparsity_factors(scores: Mapping[str, Mapping[str, Row]], references: Mapping[str, float], paper: Mapping[str, float]) -> Figure:
-    """The ablation score and its two factors, as distributions over ablations.
+def sparsity_factors(variants: Mapping[str, Mapping[str, Mapping[str, Row]]], references: Mapping[str, float], paper: Mapping[str, float]) -> Figure:
+    """The ablation score and its two factors, as distributions over ablations; their means stand under the axis.
 
-    scores: by what is removed, then by factor ("score", "vocabulary", "position"), one value per ablation. references, paper: horizontal
-    lines for the vocabulary factor and for the score, by name.
+    variants: by letter, then by what is removed, then by factor ("score", "vocabulary", "position"), one value per ablation. references:
+    horizontal lines for the vocabulary factor, by name. paper: its scores, by what is removed.
     """
-    figure, axes = panels(1, 3, size=(3.2, 3.4), sharey=True)
-    titles = {"score": "score A", "vocabulary": "= vocabulary factor", "position": "× position factor"}
+    figure, axes = panels(1, 3, size=(3.0, 3.6), sharey=True)
+    kinds = list(next(iter(variants.values())))
+    titles = {"score": "score", "vocabulary": "= vocabulary factor", "position": "× position factor"}
     for panel, (factor, title) in zip(axes, titles.items(), strict=True):
-        parts = panel.violinplot([values[factor] for values in scores.values()], showmedians=True, showextrema=False, widths=0.8)
-        for body, colour in zip(parts["bodies"], (OURS, SECOND, CONTROL, THEORY), strict=False):
-            body.set(facecolor=colour, alpha=0.6)
-        parts["cmedians"].set(color=THEORY, linewidth=1.2)
-        panel.set_xticks(range(1, len(scores) + 1), list(scores), fontsize=8)
+        under = {kind: [kind] for kind in kinds}
+        for shift, (letter, scores), colour in zip((-0.2, 0.2), variants.items(), (OURS, SECOND), strict=True):
+            places = [kinds.index(kind) + shift for kind in scores]
+            parts = panel.violinplot([values[factor] for values in scores.values()], places, showmedians=True, showextrema=False, widths=0.38)
+            for body in parts["bodies"]:
+                body.set(facecolor=colour, alpha=0.6)
+            parts["cmedians"].set(color=THEORY, linewidth=1)
+            means = {kind: values[factor].mean() for kind, values in scores.items()}
+            panel.plot(places, list(means.values()), "o", ms=4, color=THEORY, mfc=colour, label=f"variant {letter}: mean")
+            for kind, mean in means.items():
+                under[kind].append(f"{letter} {mean:.2f}")
+        panel.set_xticks(range(len(kinds)), ["\n".join(words) for words in under.values()], fontsize=9)
         panel.grid(axis="x", visible=False)
         panel.set(title=title, ylim=(0, 1))
-    for panel, lines in ((axes[0], paper), (axes[1], references)):
-        for name, height in lines.items():
-            level(panel, height, name, lw=1, ls=":")
+    axes[0].plot([kinds.index(kind) for kind in paper], list(paper.values()), "D", ms=6, color=PAPER, label="the paper's mean")
+    for name, height in references.items():
+        level(axes[1], height, name, lw=1, ls=":")
     axes[0].set_ylabel("share (1: everything changes evenly)")
+    axes[0].legend(loc="upper left")
     return figure
 
 

@@ -1,10 +1,12 @@
 """Curves of autoencoders: along training, across kinds of them, and what they do to the model downstream. Arrays in, Figure out."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MultipleLocator
 
 from companion.plots.lines import FEW, MANY, WRITTEN, Log, Look, Panel, Share, direct, draw, frame, level, lines, solid
 from companion.plots.style import (
@@ -13,6 +15,7 @@ from companion.plots.style import (
     KINDS,
     MARKED,
     OURS,
+    PAGE,
     QUIET,
     REST,
     SECOND,
@@ -173,56 +176,114 @@ def recovery_by_kind(cosines: Mapping[str, Row], shares: Mapping[str, Row], foun
 # --- downstream ---
 
 
+class Reading(NamedTuple):
+    """A loss, and the share of the compute at which the subject's own training had it."""
+
+    loss: float
+    share: float
+    low: float
+    high: float
+    at_most: bool = False
+    """The loss is worse than at the first checkpoint, so the share is only an upper bound."""
+
+    @property
+    def away(self) -> Row:
+        """How far the ends of the interval are from the share."""
+        return np.abs([[self.share - self.low], [self.high - self.share]])
+
+    def __str__(self) -> str:
+        return f"at most {self.share:.2%}" if self.at_most else f"{self.share:.0%}"
+
+
 @styled
 def loss_to_compute(
-    steps: Row, curve: Row, smooth: Row, spliced: Mapping[str, float], fractions: Mapping[str, float], ablated: Mapping[str, float]
+    share: Row,
+    curve: Row,
+    smooth: Row,
+    spliced: Mapping[str, Reading],
+    others: Sequence[Reading] = (),
+    anchors: Mapping[str, float] = MappingProxyType({}),
 ) -> Figure:
-    """The subject's loss along its training, each spliced loss read off at the step that had it, and the ablations above.
+    """The subject's loss by the share of its training, and each spliced loss read off at the share that had it.
 
-    steps, curve, smooth: kept steps (0 left out), the loss there and its non-increasing fit. spliced, fractions, ablated: loss in nats
-    with each dictionary in place, and the fraction of compute read off, by label; loss when the stream is ablated, by name.
+    share, curve, smooth: of the compute, at each kept checkpoint; the loss there and its non-increasing fit. spliced, others: readings,
+    by label; the others are drawn without lines or labels. anchors: losses of the left panel, by name.
     """
-    figure, (whole, close) = panels(1, 2, size=(4.6, 3.8))
+    figure, (whole, close) = panels(1, 2, size=(3.7, 3.5), gridspec_kw={"width_ratios": (2, 3)})
     for axes in (whole, close):
-        axes.plot(steps, smooth, color=THEORY, lw=1, label="non-increasing fit" if axes is whole else None)
-        axes.plot(steps, curve, "o", ms=3, color=CONTROL, label="kept checkpoints" if axes is whole else None)
-        frame(axes, Log("training step of the subject model"))
-    for (label, loss), colour in zip(spliced.items(), shades(len(spliced)), strict=True):
-        step = fractions[label] * steps[-1]
-        close.plot([steps[0], step, step], [loss, loss, 0], color=colour, lw=1)
-        close.plot(step, loss, "D", ms=5, color=colour, label=f"{label}: {fractions[label]:.0%}")
-        whole.plot(step, loss, "D", ms=4, color=colour)
-    for name, loss in ablated.items():
+        axes.plot(share, smooth, color=THEORY, lw=1)
+        axes.plot(share, curve, "o", ms=3, color=QUIET)
+    top = max(reading.loss for reading in [*spliced.values(), *others]) + 0.3
+    left = share[max(0, np.searchsorted(-smooth, -top) - 1)]
+    for reading in others:
+        close.errorbar(reading.share, reading.loss, xerr=reading.away, fmt="D", ms=5, color=SECOND, mfc=PAGE, capsize=2, lw=1, zorder=4)
+    for (label, reading), colour in zip(spliced.items(), [OURS] if len(spliced) == 1 else shades(len(spliced)), strict=True):
+        close.plot([left, reading.share, reading.share], [reading.loss, reading.loss, 0], color=colour, lw=1)
+        close.errorbar(reading.share, reading.loss, xerr=reading.away, fmt="D", ms=6, color=colour, capsize=3, lw=2)
+        note(close, f"{label}: {reading}", (left, reading.loss), (3, 2), fontsize=10, color=THEORY)
+        whole.plot(reading.share, reading.loss, "D", ms=4, color=colour)
+    for name, loss in anchors.items():
         level(whole, loss, name, lw=1, ls=":")
-    close.xaxis.set_minor_formatter(NullFormatter())
-    ends = dict(xlim=(steps[-1] / 12, steps[-1] * 1.15), ylim=(smooth[-1] - 0.1, max(spliced.values()) + 0.6))
-    frame(close, legend=dict(loc="upper right", title="share of the compute"), title="where the dictionaries are", **ends)
-    frame(whole, y="held-out loss (nats per token)", legend="center right", ylim=(0, None), title="the whole training")
+    close.xaxis.set_major_locator(MultipleLocator(0.1 if left > 0.2 else 0.2))
+    ends = dict(xlim=(left, 1.03), ylim=(smooth[-1] - 0.06 * (top - smooth[-1]), top))
+    frame(close, Share("share of the subject's training compute"), title="read off: from a loss to the right, then down", **ends)
+    part = Log("share of the compute (log scale)", at=(0.001, 0.01, 0.1, 1), form="{x:.4g}")
+    frame(whole, part, Log("held-out loss (nats per token)", every=MANY), title="the whole training")
     return figure
 
 
 @styled
-def two_scores(kept: Sequence[int], fraction: Mapping[int, Row], interval: Mapping[int, Rows], recovered: Mapping[int, Row]) -> Figure:
-    """Against k, by number of latents n: the fraction of pre-training compute with the ends of its interval, and the zero-ablation score."""
+def two_scores(
+    kept: Sequence[int],
+    fraction: Mapping[int, Row],
+    interval: Mapping[int, Rows],
+    recovered: Mapping[int, Row],
+    untrained: Sequence[Mapping[int, Row]],
+) -> Figure:
+    """Against k, by number of latents n: the fraction of pre-training compute with the ends of its interval, and the zero-ablation score.
+
+    untrained: the same two scores of the dictionaries before their training.
+    """
     figure, (left, right) = panels(1, 2, size=(3.8, 3.4), sharey=True)
     for (n, middle), colour in zip(fraction.items(), shades(len(fraction)), strict=True):
-        left.errorbar(kept, middle, abs(interval[n] - middle), fmt="o-", ms=4, capsize=3, color=colour, label=f"n = {n:,}")
+        left.errorbar(kept, middle, abs(interval[n] - middle), fmt="o-", ms=4, capsize=3, color=colour, label=f"n = {n:,}, trained")
         right.plot(kept, recovered[n], "o-", ms=4, color=colour)
-    frame(left, Log("kept latents k", kept), "share", "best", title="fraction of pre-training compute", ylim=(0, 1.03))
+        for axes, scores in zip((left, right), untrained, strict=True):
+            axes.plot(kept, scores[n], "s--", ms=4, mfc=PAGE, color=colour, label=f"n = {n:,}, not trained")
+    frame(left, Log("kept latents k", kept), Share("score"), title="share of pre-training compute", ylim=(0, 1.03))
     frame(right, Log("kept latents k", kept), title="loss recovered from zero ablation")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
 def loss_against_mse(points: Mapping[str, Curve], law: Curve) -> Figure:
     """Rise of the loss against normalised mean squared error, both log, by what made the errors; the power law is fitted to the first group."""
-    looks = [dict(color=THEORY, lw=1)] + [dict(color=c, marker=m, ls="", ms=4) for c, m in zip((OURS, CONTROL, SECOND), "oDs", strict=True)]
+    looks = [dict(color=THEORY, lw=1)] + [dict(color=c, marker=m, ls="", ms=5) for c, m in zip((OURS, CONTROL, SECOND), "oDs", strict=True)]
     curves = {"power law": [law]} | {name: [curve] for name, curve in points.items()}
-    across, up = Log("normalised mean squared error"), Log("rise of the loss (nats per token)")
-    return lines(Panel(None, curves, across, up, looks), size=(4.6, 3.4))
+    ticks = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 7)
+    across, up = Log("normalised mean squared error", every=ticks), Log("rise of the loss (nats per token)", every=MANY)
+    return lines(Panel(None, curves, across, up, looks, legend="lower right"), size=(5.4, 3.6))
 
 
 def reach(profile: Mapping[str, Row]) -> Figure:
     """Mean norm of an ablation's effect at positions t, t+1, ... relative to t, log scale, by what is removed."""
     curves = {name: [(np.arange(len(norms)), norms / norms[0])] for name, norms in profile.items()}
-    up, looks = Log("effect on the logits, relative to position t"), solid(OURS, SECOND, CONTROL, THEORY)
+    up, looks = Log("effect on the logits, relative to position t", every=FEW), solid(OURS, SECOND, CONTROL, THEORY)
     return lines(Panel(None, curves, "positions after the ablated one", up, looks), size=(5.0, 3.2), marker="o", ms=3)
+
+
+@styled
+def effect(change: Row, norms: Row, score: float, tokens: Sequence[str]) -> Figure:
+    """One ablation: how the changes of the logits at position t are spread, beside a Gaussian of the same spread, and how far they reach.
+
+    tokens: those whose logits fell most.
+    """
+    figure, (spread, along) = panels(1, 2, size=(4.2, 3.2))
+    wide, sigma = np.linspace(change.min(), change.max(), 200), change.std()
+    spread.hist(change, bins=60, density=True, color=OURS, alpha=0.7)
+    spread.plot(wide, np.exp(-0.5 * (wide / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi)), color=THEORY, lw=1.2, label="Gaussian")
+    frame(spread, "change of a logit at position t", "density", "upper right", title="fell most: " + " ".join(map(repr, tokens)))
+    along.bar(np.arange(len(norms)), norms / norms[0], color=OURS)
+    along.xaxis.set_major_locator(MultipleLocator(4))
+    frame(along, "positions after t", "size of the change, relative to t", title=f"score {score:.1%}")
+    return figure

@@ -28,12 +28,13 @@ STACK = neurons.Stack("p = .1", W1, np.array([0.0, 0.5]), np.array([True, True, 
 TWO = np.array([[2.0, 3.0], [8.0, 9.0]])
 HISTORY = {"tokens": STEPS, "mse": UP, "dead": np.array([0, 0.1, 0.05])}
 FACTORS = dict.fromkeys(("score", "vocabulary", "position"), UP)
+READING = sae.Reading(4.0, 0.2, 0.15, 0.25)
 OPTIMA = {32: [1.0, 3.0], 64: [3.0, 3.0]}
 
 FIGURES = {
     bars.loss_when_replaced: lambda f: f({"trained": [3.1, 3.3], "zero": [9.0]}, 3.0),
     bars.times_worse: lambda f: f({"mild": [1.0, 1.2], "bad": [20.0, 24.0]}),
-    bars.sparsity_factors: lambda f: f({"latents": FACTORS, "channels": FACTORS}, {"Gaussian": 0.64}, {"paper": 0.6}),
+    bars.sparsity_factors: lambda f: f({"A": {"latents": FACTORS}, "B": {"latents": FACTORS}}, {"Gaussian": 0.64}, {"latents": 0.6}),
     concepts.privileged_basis: lambda f: f(),
     concepts.superposition_hypothesis: lambda f: f(),
     concepts.experiment: lambda f: f(),
@@ -71,8 +72,9 @@ FIGURES = {
     sae.refinement: lambda f: f({"TopK": np.array([0.0, 0.2, 0.4])}, {"TopK": ([0.3, 0.25, 0.2], [0.2, 0.15, 0.1])}),
     sae.other_sizes: lambda f: f(SIZES, {"TopK": SEEDS}, {"TopK": (LEVELS, UP)}, 32),
     sae.recovery_by_kind: lambda f: f({"TopK": UP, "PCA": UP}, {"TopK": UP, "PCA": UP}, 0.9),
-    sae.loss_to_compute: lambda f: f(STEPS, np.array([8.0, 5, 3]), np.array([8.0, 5, 3]), {"k = 8": 4.0}, {"k = 8": 0.3}, {"zero": 20.0}),
-    sae.two_scores: lambda f: f(SIZES, {64: UP}, {64: np.stack([UP - 0.1, UP + 0.1])}, {64: UP}),
+    sae.loss_to_compute: lambda f: f(UP[::-1], np.array([8.0, 5, 3]), np.array([8.0, 5, 3]), {"k = 8": READING}, [READING], {"zero": 20.0}),
+    sae.effect: lambda f: f(np.array([-1.0, 0, 2]), UP, 0.1, ["self", "."]),
+    sae.two_scores: lambda f: f(SIZES, {64: UP}, {64: np.stack([UP - 0.1, UP + 0.1])}, {64: UP}, [{64: UP}, {64: UP}]),
     sae.loss_against_mse: lambda f: f({"trained": (UP, UP), "noise": (UP, UP)}, (UP, UP)),
     sae.reach: lambda f: f({"latents": np.array([2.0, 1.0, 0.5])}),
     scaling.compute_frontier: lambda f: f({32: [CURVE], 64: [CURVE, CURVE]}, CURVE, CURVE, 0.05),
