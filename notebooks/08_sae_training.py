@@ -166,8 +166,8 @@ print(f"d = {sub.d_model} numbers per token, to be written with k = {cfg.stream.
 # <a id="model"></a>
 # ## 2 The model
 # Vectors are first brought to a common length; otherwise a few long ones would make up most of the error. From each the mean $\mu$ of its
-# $d$ entries is subtracted, and the rest is divided by their standard deviation $s$: $x = (a - \mu) / (s + 10^{-5})$, so that $|x| = \sqrt{d - 1}$. The
-# paper's text asks for length 1; its published weights use this form, and so does everything below.
+# $d$ entries is subtracted, and the rest is divided by their standard deviation $s$: $x = (a - \mu) / (s + 10^{-5})$, so that $|x| =
+# \sqrt{d - 1}$. The paper's text asks for length 1; its published weights use this form, and so does everything below.
 
 
 # %%
@@ -385,8 +385,8 @@ page.save_figure(
     {"histories": histories, "heldout": mse},
     f"Left: the error falls alike in all runs ({cfg.seeds} seeds), and the dark dots, held-out text, lie at "
     "the end of the curves, so the training texts were not memorised. Right: the share of dead latents rises "
-    f"and falls again; page 8a finds out why. n = {cfg.stream.n}, k = {cfg.stream.k}, {cfg.stream.steps} steps of "
-    f"{cfg.stream.batch} tokens, learning rate {cfg.stream.lr}.",
+    f"and falls again; page 8a finds out why. n = {cfg.stream.n}, k = {cfg.stream.k}, {cfg.stream.steps} "
+    f"steps of {cfg.stream.batch} tokens, learning rate {cfg.stream.lr}.",
 )
 
 # %% [markdown]
@@ -480,9 +480,10 @@ page.save_figure(
     "recovery",
     {"threshold": FOUND, "cosines": dict(zip(KINDS, first_seed, strict=True))},
     "How well each true feature is matched, best first: the blue line, the trained dictionary, stays at the "
-    f"top over its whole width; the grey ones are controls. {cfg.planted.features} features in {cfg.planted.width} dimensions, each present with "
-    f"probability {cfg.planted.density}; n = {cfg.planted.sae.n}, k = {cfg.planted.sae.k}, "
-    f"{cfg.planted.sae.steps} steps of {cfg.planted.sae.batch}; seed 0. The paper has no such data.",
+    f"top over its whole width; the grey ones are controls. {cfg.planted.features} features in "
+    f"{cfg.planted.width} dimensions, each present with probability {cfg.planted.density}; "
+    f"n = {cfg.planted.sae.n}, k = {cfg.planted.sae.k}, {cfg.planted.sae.steps} steps of "
+    f"{cfg.planted.sae.batch}; seed 0. The paper has no such data.",
 )
 
 # %% [markdown]

@@ -386,8 +386,9 @@ page.save_figure(
     {version: notes[1:] for version, notes in seen.items()} | {"tokens": tokens_seen},
     "What AuxK does to dead latents: as it is (blue), at the length that fits best (dark), and without AuxK "
     "(grey). Left: at the best length there is no hump. Middle: with AuxK as it is, at first fewer dead "
-    f"latents come back than without it. Right: it shortens the encoder rows of the dead. n = {cfg.stream.n}, k = {cfg.stream.k}, "
-    f"{cfg.stream.aux_k} dead latents in AuxK, seed 0. The paper has no such figure.",
+    "latents come back than without it. Right: it shortens the encoder rows of the dead. "
+    f"n = {cfg.stream.n}, k = {cfg.stream.k}, {cfg.stream.aux_k} dead latents in AuxK, seed 0. The paper has "
+    "no such figure.",
 )
 factors, top = seen["AuxK"][4], int(np.nanargmax(seen["AuxK"][1]))
 print(f"median factor while the share rises {np.nanmedian(factors[: top + 1]):.2f}", end=", ")
@@ -451,9 +452,9 @@ page.save_figure(
     {"rates": cfg.rates, "mse": swept_errors, "exponents": exponents},
     "Left: error against learning rate, a line per seed; each valley's lowest point (that of a parabola, "
     "dotted) lies inside the grid and moves to the left for more latents. Right: these lowest points "
-    f"against n, with a line fitted to them and, dashed, the slope of the paper's rule. {cfg.sweep.steps} steps of {cfg.sweep.batch} tokens, k "
-    f"= {cfg.sweep.k}, no AuxK, {cfg.seeds} seeds. The paper's runs are trained to convergence; page 9 has "
-    "other sizes and another length, and another slope.",
+    "against n, with a line fitted to them and, dashed, the slope of the paper's rule. "
+    f"{cfg.sweep.steps} steps of {cfg.sweep.batch} tokens, k = {cfg.sweep.k}, no AuxK, {cfg.seeds} seeds. "
+    "The paper's runs are trained to convergence; page 9 has other sizes, another length and another slope.",
 )
 
 # %% [markdown]
@@ -569,9 +570,10 @@ page.check("sae.all-positions", ends["every"], control=control)
 #
 # ### Are later positions harder?
 # The paper finds that they are (appendix, figure 29). One would expect it: the more a model has read, the more its vectors can hold. But
-# this must be measured with care. Vectors at later positions also *differ* more from each other, so any dictionary, an untrained one too, has larger errors
-# there. So the error at each position is divided by the variance of the vectors at that position. Position 0 is left out: there nearly all
-# vectors are alike. The positive example is a dictionary trained on the first positions of its contexts alone, to which later ones are new.
+# this must be measured with care. Vectors at later positions also *differ* more from each other, so any dictionary, an untrained one too,
+# has larger errors there. So the error at each position is divided by the variance of the vectors at that position. Position 0 is left out:
+# there nearly all vectors are alike. The positive example is a dictionary trained on the first positions of its contexts alone, to which
+# later ones are new.
 
 
 # %%
@@ -763,9 +765,9 @@ page.save_figure(
     "lessons",
     costs,
     "How many times worse a mistake makes the quantity in brackets; 1 is no harm. Logarithmic scale; dots "
-    f"are {cfg.seeds} seeds. The harm of the last mistake is gone by the end of the run. Positions, rates "
-    f"and memory: the runs of sections 3 to 5; the other mistakes: n = {cfg.stream.n}, k = {cfg.stream.k}. The "
-    "paper has no such figure.",
+    f"are {cfg.seeds} seeds. The harm of the last mistake is gone by the end of the run. Positions, "
+    "rates, memory and the early copy have the sizes of sections 3 and 4; the others have "
+    f"n = {cfg.stream.n}, k = {cfg.stream.k}. The paper has no such figure.",
 )
 
 # %% [markdown]

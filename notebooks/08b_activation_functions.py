@@ -197,9 +197,9 @@ relu = torch.relu
 
 # %% [markdown]
 # What do they look like? Take a batch of made-up pre-activations, move a single one, $p$, from $-1$ to $3$ and watch its latent $z$, while
-# all other entries stay as they are. We expect TopK and BatchTopK to pass $p$ unchanged from the place where it beats its competitors; ReLU to pass it
-# from zero on, so that a small $p$ always leaves a small $z$; Gated and JumpReLU to jump, at a place that each latent learns for itself. (A
-# penalty does not change the picture of a function. It changes where training moves $b_{enc}$, the gate and $\theta$.)
+# all other entries stay as they are. We expect TopK and BatchTopK to pass $p$ unchanged from the place where it beats its competitors; ReLU
+# to pass it from zero on, so that a small $p$ always leaves a small $z$; Gated and JumpReLU to jump, at a place that each latent learns for
+# itself. (A penalty does not change the picture of a function. It changes where training moves $b_{enc}$, the gate and $\theta$.)
 
 # %%
 others = torch.randn(8, 16, generator=run.generator(0, "others"))  # 8 tokens, 16 latents
@@ -380,8 +380,8 @@ print("normalised error by hand and by the package:", np.round(errors_of_both, 4
 
 # %% [markdown]
 # ### One loss, three conventions
-# The three losses that people call "squared error plus L1" differ in what is a sum and what is a mean. The coefficients of three public recipes
-# are $0.004$, $5$ and $0.0003$, and cannot be compared before they are converted:
+# The three losses that people call "squared error plus L1" differ in what is a sum and what is a mean. The coefficients of three public
+# recipes are $0.004$, $5$ and $0.0003$, and cannot be compared before they are converted:
 #
 # | recipe | error over the $d$ entries | penalty over the $B$ tokens | width, batch |
 # |---|---|---|---|
@@ -404,14 +404,15 @@ for name, (coefficient, form, width, batch) in PUBLISHED.items():
 # %% [markdown]
 # <a id="frontiers"></a>
 # ## 3 Which reconstructs best at equal sparsity?
-# Now all eight are trained on activations of a language model, at `laptop` one of four layers that was trained on Python code, read after its
-# third block. Each activation vector is centred and scaled first, as on [page 8](08_sae_training.ipynb#model). All kinds see the same tokens in
-# the same order, for the same number of steps. (In the code, `level` is 0, 1 or 2: which of the three sparsities of a kind is meant.)
+# Now all eight are trained on activations of a language model, at `laptop` one of four layers that was trained on Python code, read after
+# its third block. Each activation vector is centred and scaled first, as on [page 8](08_sae_training.ipynb#model). All kinds see the same
+# tokens in the same order, for the same number of steps. (In the code, `level` is 0, 1 or 2: which of the three sparsities of a kind is
+# meant.)
 #
 # Each kind gets the recipe it was published with, as far as a short run allows. ReLU (2023): constant learning rate, full penalty from the
-# first step, independent encoder, dead latents restarted (*resampled*) up to four times. ReLU (April 2024): falling rate, rising penalty, clipped
-# gradients. All others share the TopK paper's start, a falling rate and averaged weights; the four that fix $L_0$ use the paper's auxiliary
-# loss for dead latents (AuxK), Gated and JumpReLU the rising penalty and an Adam without momentum, as in their papers.
+# first step, independent encoder, dead latents restarted (*resampled*) up to four times. ReLU (April 2024): falling rate, rising penalty,
+# clipped gradients. All others share the TopK paper's start, a falling rate and averaged weights; the four that fix $L_0$ use the paper's
+# auxiliary loss for dead latents (AuxK), Gated and JumpReLU the rising penalty and an Adam without momentum, as in their papers.
 
 
 # %%
@@ -626,8 +627,8 @@ page.check(
 # lower error explains all of its advantage on the loss. The replaced tokens show that the measurement would have found a larger advantage.
 #
 # ### Figure 2b: against the number of latents
-# At one $L_0$, in the middle of the range, with the learning rates found for the middle size, and one seed. In the paper both errors fall as the
-# dictionary grows, and TopK's falls faster.
+# At one $L_0$, in the middle of the range, with the learning rates found for the middle size, and one seed. In the paper both errors fall
+# as the dictionary grows, and TopK's falls faster.
 
 # %%
 by_size = {NAMES[at]: np.array([[on_grid(points(at, n=n), MIDDLE)[0] for n in cfg.sizes]]) for at in COMPARED}
@@ -650,8 +651,8 @@ page.save_figure(
 # <a id="shrinkage"></a>
 # ## 4 Shrinkage, and how to undo it
 # Why is ReLU with L1 worse? A penalty on activations makes them too small. Take one latent with a unit direction and the ideal amount $a$:
-# training minimises $(a - z)^2 + \lambda z$ over $z$, and the minimum is at $z = a - \lambda/2$, below $a$. Near $z = a$ a smaller $z$ raises the
-# error hardly at all and lowers the penalty. This is *shrinkage*.
+# training minimises $(a - z)^2 + \lambda z$ over $z$, and the minimum is at $z = a - \lambda/2$, below $a$. Near $z = a$ a smaller $z$
+# raises the error hardly at all and lowers the penalty. This is *shrinkage*.
 #
 # It can be undone after training. We keep the code's *support* (which latents are active) and solve for the best non-negative amounts on it,
 # with the decoder fixed (section 5.1 of the paper calls this *refinement*; row $i$ of $W_{dec}$ is the direction of latent $i$):
@@ -832,9 +833,9 @@ page.check(
 #
 # <a id="progressive"></a>
 # ## 5 Keeping more or fewer latents than in training
-# A code is *progressive* if keeping more of it never hurts. At test time we now keep the $k'$ largest latents where training kept $k$, with the
-# same weights. The paper finds that TopK is fitted to its own $k$: its error is lowest slightly above $k$ and clearly higher beyond. With
-# Multi-TopK the error falls up to $4k$, and with ReLU up to all of its positive latents.
+# A code is *progressive* if keeping more of it never hurts. At test time we now keep the $k'$ largest latents where training kept $k$, with
+# the same weights. The paper finds that TopK is fitted to its own $k$: its error is lowest slightly above $k$ and clearly higher beyond.
+# With Multi-TopK the error falls up to $4k$, and with ReLU up to all of its positive latents.
 
 
 # %%
@@ -902,8 +903,9 @@ page.save_figure(
 
 # %% [markdown]
 # Four claims follow. TopK, at both rates: the number of latents with the lowest error lies between $k$ and $2k$, and at $8k$ the error has
-# risen again by at least one per cent. The ReLU model, cut in the same way, must show neither. Multi-TopK: no step up to $4k$ raises the error
-# (asked at the lower rate, where TopK fails it), and there is a small price at $k$ itself: no gain beyond one per cent over TopK, and no collapse.
+# risen again by at least one per cent. The ReLU model, cut in the same way, must show neither. Multi-TopK: no step up to $4k$ raises the
+# error (asked at the lower rate, where TopK fails it), and there is a small price at $k$ itself: no gain beyond one per cent over TopK, and
+# no collapse.
 
 
 # %%

@@ -160,9 +160,9 @@ L_made = true_law(x_made) * np.exp(scatter)
 print(f"exponent {true_law.exponent}, slope of a line in log-log {scaling.slope(x_made, L_made):.2f}")
 
 # %% [markdown]
-# A power law without a floor is a straight line if both axes are logarithmic (log-log), and minus its slope is the exponent. Here a straight
-# line gives far too small an exponent, because the floor bends the curve. So all three constants must be fitted together. The loss is the mean squared difference of the logarithms, so that
-# one per cent counts the same everywhere:
+# A power law without a floor is a straight line if both axes are logarithmic (log-log), and minus its slope is the exponent. Here a
+# straight line gives far too small an exponent, because the floor bends the curve. So all three constants must be fitted together. The loss
+# is the mean squared difference of the logarithms, so that one per cent counts the same everywhere:
 #
 # $$ \frac1N \sum_i \bigl(\ln L_i - \ln(E + a\,x_i^{-b})\bigr)^2 . $$
 #
@@ -279,12 +279,12 @@ print(f"{len(grid)} runs of {cfg.base.train.steps} steps of {cfg.base.train.batc
 # Compute is counted in floating-point operations. One step has five matrix products with the sizes $B$, $d$ and $n$ (two forward, three
 # backward), each of $2Bdn$ operations: $C = 10\,B d n \cdot \text{steps}$. (A sparse implementation does fewer; all are counted here.)
 #
-# Errors of single batches are noisy, so they are averaged over bins of half a doubling. The first ten steps, in which Adam's own averages fill,
-# are left out.
+# Errors of single batches are noisy, so they are averaged over bins of half a doubling. The first ten steps, in which Adam's own averages
+# fill, are left out.
 #
-# A small dictionary learns fast and stops early; a large one is slow at first and better in the end. The *frontier* is the best error at a given
-# compute over all sizes. It is computed as the lower convex envelope of all curves on logarithmic axes, as if a thread were stretched below
-# them. No run may lie below it.
+# A small dictionary learns fast and stops early; a large one is slow at first and better in the end. The *frontier* is the best error at a
+# given compute over all sizes. It is computed as the lower convex envelope of all curves on logarithmic axes, as if a thread were stretched
+# below them. No run may lie below it.
 
 
 # %%
@@ -393,8 +393,8 @@ page.check(
 # The first term is a power of $n$ with the exponent $\beta_n + \gamma \ln k$: if $\gamma < 0$, it falls faster with $n$ when $k$ is large. The
 # second term is the floor, which depends on $k$: if $\eta < 0$, more kept latents lower it.
 #
-# The six constants are fitted to the mean over seeds, in logarithms as before, with a bootstrap over the seeds. A hundred fits of six constants
-# take a while, so their result is kept in the cache.
+# The six constants are fitted to the mean over seeds, in logarithms as before, with a bootstrap over the seeds. A hundred fits of six
+# constants take a while, so their result is kept in the cache.
 
 
 # %%
@@ -447,9 +447,9 @@ page.save_figure(
 
 # %% [markdown]
 # ### Point at a run
-# The same runs, each divided by what the fitted law says for its $n$ and $k$. Move the pointer onto a dot to see which run it is. If the law were
-# exact, the dots of each column would scatter around one. Where all dots of a colour lie on one side, for all seeds, the law is only an
-# approximation, here by a few per cent.
+# The same runs, each divided by what the fitted law says for its $n$ and $k$. Move the pointer onto a dot to see which run it is. If the
+# law were exact, the dots of each column would scatter around one. Where all dots of a colour lie on one side, for all seeds, the law is
+# only an approximation, here by a few per cent.
 
 # %%
 share_of_fit = {k: here[k]["errors"] / here[k]["fit"] for k in cfg.kept}  # (seed, n)
@@ -591,9 +591,9 @@ page.save_figure(
     plots.convergence(cfg.sizes, tokens_of, (n_axis, through[0]), label, quoted),
     "Fig11_tokens",
     {"n": cfg.sizes, "tokens": tokens_of, "gain": GAIN, "exponent": growth._asdict()},
-    f"Look at the slopes: our fit (solid) is about as steep as the paper's two (dashed, dotted). A dot per run"
-    f" ({cfg.seeds} seeds), batch {t.batch}; converged when a doubling gains less than a tenth. Dots at the top"
-    " are runs that had not converged and count with their whole length, most of them at the largest k and n,"
+    "Look at the slopes: our fit (solid) is about as steep as the paper's two (dashed, dotted). A dot per"
+    f" run ({cfg.seeds} seeds), batch {t.batch}; converged when a doubling gains less than a tenth. At the"
+    " top are runs that had not converged and count with their whole length, most of them at the largest k and n,"
     " so that the exponent depends on the length of the runs. The paper's figure goes up to millions of n.",
 )
 
@@ -729,7 +729,8 @@ page.save_figure(
 )
 
 # %% [markdown]
-# The claim is about the right panel: with $k$ in proportion to the width the error does not grow with the width. The left panel is the control.
+# The claim is about the right panel: with $k$ in proportion to the width the error does not grow with the width. The left panel is the
+# control.
 
 
 # %%
@@ -746,8 +747,8 @@ page.check(
 )
 
 # %% [markdown]
-# Confirmed. So the growth on the left comes from keeping fewer latents per dimension in wider models. Whether this holds for the paper's models
-# as well cannot be read from its figure, which has one $k$.
+# Confirmed. So the growth on the left comes from keeping fewer latents per dimension in wider models. Whether this holds for the paper's
+# models as well cannot be read from its figure, which has one $k$.
 #
 # <a id="floor"></a>
 # ## 8 What is the floor?
@@ -757,8 +758,8 @@ page.check(
 #
 # $$ a = \sum_{j=1}^{k} W_{i_j} + \epsilon, \qquad \epsilon \sim \mathcal N(0, s^2 I). $$
 #
-# $k$ latents cannot describe $\epsilon$, save for a part of about $k/d$ that lies in the space they span. So the fitted floor should be about the
-# noise's share of the variance, and zero without noise.
+# $k$ latents cannot describe $\epsilon$, save for a part of about $k/d$ that lies in the space they span. So the fitted floor should be
+# about the noise's share of the variance, and zero without noise.
 
 
 # %%
@@ -788,8 +789,8 @@ def train_noisy(config: tuple[Noisy, TrainConfig]) -> dict:
 # %% [markdown]
 # At `laptop` every vector is seen once. The noise's share is measured where the error is: after normalisation, on the held-out vectors.
 #
-# Now the law of section 1, fitted to the error against $n$ at each noise level. On the left we expect straight falling points without noise, and
-# curves that flatten with it; on the right, floors on the diagonal.
+# Now the law of section 1, fitted to the error against $n$ at each noise level. On the left we expect straight falling points without
+# noise, and curves that flatten with it; on the right, floors on the diagonal.
 
 
 # %%
