@@ -592,9 +592,10 @@ page.save_figure(
     "Fig11_tokens",
     {"n": cfg.sizes, "tokens": tokens_of, "gain": GAIN, "exponent": growth._asdict()},
     "Look at the slopes: our fit (solid) is about as steep as the paper's two (dashed, dotted). A dot per"
-    f" run ({cfg.seeds} seeds), batch {t.batch}; converged when a doubling gains less than a tenth. At the"
-    " top are runs that had not converged and count with their whole length, most of them at the largest k and"
-    " n, so that the exponent depends on the length of the runs. The paper's figure goes up to millions of n.",
+    f" run ({cfg.seeds} seeds), batch {t.batch}; converged when a doubling gains less than a tenth. Dots at"
+    " the top are runs that had not converged and count with their whole length, most of them at the largest"
+    " k and n, so that the exponent depends on the length of the runs. The paper's figure goes up to millions"
+    " of n.",
 )
 
 # %% [markdown]
