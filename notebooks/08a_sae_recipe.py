@@ -5,9 +5,9 @@
 #
 # **Pages** [← 8. Sparse autoencoders](08_sae_training.ipynb) · [Start here](00_start_here.ipynb) · [8b. Eight ways to be sparse, compared at equal tokens →](08b_activation_functions.ipynb)
 #
-# The sparse autoencoder of [page 8](08_sae_training.ipynb) is trained by a recipe of several parts. Here each part is taken away, or done
-# wrongly in a way that has happened to others, and the damage is measured. One result was not expected: the remedy for dead latents first
-# makes more of them, and this page finds out why.
+# The sparse autoencoder of [page 8](08_sae_training.ipynb) is trained by a recipe of several parts. Here parts of it are taken away, or
+# done wrongly in a way that has happened to others, and the damage is measured. One result was not expected: AuxK, which is to bring dead
+# latents back, first makes more of them, and this page finds out why.
 #
 # **You will** break AuxK in two common ways · watch latents die in four versions of the recipe · explain a hump in the middle of the run by
 # an experiment · find the best learning rate for three sizes · see eight mistakes and what each costs.
@@ -118,9 +118,10 @@ page = claims.Page("08a_sae_recipe", cfg)
 # the living have left over, $e = x - \hat x$.
 #
 # AuxK is easily written wrongly. Two mistakes are found in public code. *The bias counted twice*: if $b_{pre}$ is added to $\hat e$,
-# latents that know the residual exactly still have a loss, and all dead latents are pulled towards $e - b_{pre}$. *A lost gradient*: a
-# hand-written kernel that passes nothing on to $W_{enc}$ trains decoder rows that nothing will ever select. Below, eight dead latents are
-# given eight residuals as their rows, so that they could answer exactly.
+# latents that give $e$ exactly still have a loss, and all dead latents are pulled towards $e - b_{pre}$. *A lost gradient*: if a
+# hand-written kernel passes no gradient on to $W_{enc}$, AuxK trains the decoder rows of dead latents and leaves their encoder rows as they
+# are, so that they are still never among the $k$ largest. Below, eight dead latents are given eight residuals as their rows, so that they
+# can give $e$ exactly.
 
 
 # %%
@@ -156,7 +157,7 @@ assert grads[0][0][dead].norm() > 0  # the encoder's rows of the dead
 # %% [markdown]
 # Now four versions of the recipe, on the residual stream of the language model, same data and order within a seed: each remedy on or off.
 # The paper reports up to 90 % dead latents without mitigation and 7 % with both remedies in its largest model. We expect few dead latents
-# with both, and most with neither.
+# with both, and most with neither. "Dead" is the count of the run itself: not active for a given number of tokens.
 
 # %%
 ARMS = {"both": {}, "AuxK only": dict(transposed_start=False), "transposed start only": dict(aux_k=0)}
@@ -189,7 +190,7 @@ for arm in ("both", "neither"):
     long[arm] = dictionaries.history(study_of(train=config, keep=()))
 
 # %% [markdown]
-# The runs stop while some shares still move, so one run of the best and of the worst version goes on for twice as long.
+# The runs stop while some shares still move, so one run with both remedies and one with neither goes on for twice as long.
 
 # %%
 curves = {arm: [(found["tokens"], found["dead"]) for found in runs] for arm, runs in dead.items()}
@@ -208,12 +209,13 @@ page.save_figure(
 )
 
 # %% [markdown]
-# Both expectations hold at the end of the run, but the way there is strange. In the middle of it, both versions with AuxK have *more* dead
-# latents than those without. Section 2 explains it. First the claims.
+# At the end of the run few are dead with both remedies. Most are dead with neither, and about as many with the transposed start alone. What
+# happens before is strange: in the middle of the run, both versions with AuxK have *more* dead latents than those without. Section 2
+# explains it. First the claims.
 #
 # *How many times as many are dead without the remedies?* The paper's numbers make it 13 times; at this size we ask for three. *Which of the
-# two does it?* The paper names both. If the transposed start is a remedy by itself, it should at least halve the share of dead latents;
-# AuxK by itself is the positive example.
+# two does it?* The paper names both. If the transposed start is a remedy by itself, it should at least halve the share of dead latents. Its
+# control, one seed without remedies over another, says how much that share varies by chance; AuxK by itself is the positive example.
 
 # %%
 final = {arm: np.array([found["dead"][-1] for found in runs]) for arm, runs in dead.items()}
@@ -232,12 +234,12 @@ page.check(
 )
 
 # %% [markdown]
-# The two remedies together are worth more than three times. By itself the transposed start does next to nothing here; AuxK alone does.
-# Beside AuxK the start helps: the dead come back sooner.
+# Without the two remedies more than three times as many latents are dead. By itself the transposed start does next to nothing here; AuxK by
+# itself halves the share. Beside AuxK the transposed start helps: the dead come back sooner.
 #
-# *Are they few?* The paper's figure is 7 %, for its largest model. One size and one length would say little, so the share is taken at
-# several numbers of latents, after half of the steps and after all, each learning rate scaled with $1/\sqrt n$. The control takes both
-# remedies away from the smallest dictionary: few latents might be few dead latents anyway.
+# *Are they few?* The paper reports 7 %, for its largest model. One size and one length would say little, so the share is taken at several
+# numbers of latents, after half of the steps and after all, each learning rate scaled with $1/\sqrt n$. The control is the smallest
+# dictionary without the remedies: in a small dictionary few latents might die anyway.
 
 
 # %%
@@ -257,11 +259,11 @@ shares = np.concatenate(list(few.values()))
 page.check("sae.few-dead", shares, control={"neither remedy, the fewest latents": without})
 
 # %% [markdown]
-# It depends on the number of latents and on when one looks. With the fewest latents they are few all along; with the most, they have not
-# come back by the end of the run.
+# It depends on the number of latents and on when one looks. With the fewest latents, few are dead both times. At the size of page 8 many are
+# dead after half of the steps and few at the end. With the most latents, they have not come back by the end of the run.
 #
-# "Dead" above is the run's own count, over its last tokens. A stricter measure has nothing to do with training: latents that are active
-# nowhere on the held-out text. The two differ, because they count over different numbers of tokens and because the second uses the averaged
+# "Dead" above is the run's own count, over its last tokens. Another measure has nothing to do with training: latents that are active nowhere
+# on the held-out text. The two differ, because they count over different numbers of tokens and because the second uses the averaged
 # weights. By both, the version with both remedies has the fewest.
 
 
@@ -278,14 +280,15 @@ for arm in ARMS:
 # %% [markdown]
 # <a id="hump"></a>
 # ## 2 Why the share rises before it falls
-# Why should a remedy first make things worse? Here is what could happen. A latent is called dead after a short silence, and many that are
-# called so are only rare: without AuxK they come back by themselves, when an input comes on which they are among the $k$ largest. With AuxK
-# they are put to work at once. $k_{aux}$ of them together answer for a small residual, each with the amounts that it has for whole inputs,
-# so their answer $\hat e$ is too long. The quickest way to lower the loss is then to make it shorter: to lower all their amounts. But a
-# latent with lower amounts is further from being among the $k$ largest, so it stays dead.
+# Why should a remedy first make things worse? Here is what could happen. A latent is called dead after rather few tokens without activity,
+# and many that are called so are only rare: without AuxK they come back by themselves, when an input comes on which they are among the $k$
+# largest. With AuxK they are trained on $e$ at once. $k_{aux}$ of them together answer for a small $e$, each with the amount that it has for
+# the whole input, so their answer $\hat e$ is too long. The quickest way to lower AuxK's loss is then to make $\hat e$ shorter: to lower all
+# amounts of the dead latents. But a latent with lower amounts is further from being among the $k$ largest, so it stays dead.
 #
-# If that is the reason, the hump must go away when AuxK is kept from asking for shorter answers: when $\hat e$ is multiplied, before the
-# loss is taken, by the factor at which it fits best, $\langle \hat e, e\rangle / |\hat e|^2$. Only directions are trained then.
+# If that is the reason, the hump must go away when AuxK gains nothing by shorter answers: when $\hat e$ is multiplied, before the loss is
+# taken, by the factor at which it fits best, $\langle \hat e, e\rangle / |\hat e|^2$. Then the loss depends on the direction of $\hat e$
+# alone.
 
 
 # %%
@@ -300,8 +303,9 @@ def aux_term(sae, x, x_hat, dead, k_aux, fitted):
 
 
 # %% [markdown]
-# The loop of page 8 again, with the package's fast model, and with notes of four things every ten steps: the share of dead latents, how
-# many came back since the last note, how long the dead latents' encoder rows are, and that factor.
+# The loop of page 8 again, with the package's fast model. Every `log_every` steps it writes down four things: the share of dead latents, the
+# share that came back since the last time, how long the encoder rows of the dead latents are compared with those of the others, and the
+# factor.
 
 
 # %%
@@ -346,7 +350,8 @@ def watched(case: Watched) -> dict:
 
 
 # %% [markdown]
-# Three versions: AuxK as it is, AuxK with the best length, no AuxK. The first must be the run of section 1 again, step by step.
+# Three versions: AuxK as it is, AuxK with the best length, no AuxK. The first must give the share of dead latents of section 1 again, at
+# every step that was written down.
 
 # %%
 VERSIONS = {"AuxK": ({}, False), "AuxK, best length": ({}, True), "no AuxK": (dict(aux_k=0), False)}
@@ -362,8 +367,9 @@ seen = {version: notes_of(version, 0) for version in VERSIONS}
 assert np.allclose(seen["AuxK"][1], dead["both"][0]["dead"], atol=0.02)
 
 # %% [markdown]
-# We expect: with the best length no hump; the returns, which AuxK suppresses, as frequent as without AuxK; and, with AuxK as it is, shorter
-# encoder rows of the dead latents, and a factor below 1 as long as the hump rises.
+# We expect three things. With the best length there is no hump. Without AuxK and with the best length, dead latents come back from early on;
+# with AuxK as it is they do not. And with AuxK as it is, the encoder rows of the dead latents get shorter, and the factor is below 1 while
+# the hump rises.
 
 # %%
 tokens_seen = seen["AuxK"][0]
@@ -378,10 +384,11 @@ page.save_figure(
     lines(*panels, size=(3.3, 3.0)),
     "hump",
     {version: notes[1:] for version, notes in seen.items()} | {"tokens": tokens_seen},
-    "What AuxK does to dead latents, with its answers as they are and at the length that fits best. Left: "
-    "at the best length there is no hump. Middle: AuxK as it is first suppresses the returns that happen "
-    f"without it. Right: it shortens the encoder rows of the dead. n = {cfg.stream.n}, k = {cfg.stream.k}, "
-    f"{cfg.stream.aux_k} dead latents in AuxK, seed 0. The paper has no such figure.",
+    "What AuxK does to dead latents: as it is (blue), at the length that fits best (dark), and without AuxK "
+    "(grey). Left: at the best length there is no hump. Middle: with AuxK as it is, at first fewer dead "
+    "latents come back than without it. Right: it shortens the encoder rows of the dead. "
+    f"n = {cfg.stream.n}, k = {cfg.stream.k}, {cfg.stream.aux_k} dead latents in AuxK, seed 0. The paper has "
+    "no such figure.",
 )
 factors, top = seen["AuxK"][4], int(np.nanargmax(seen["AuxK"][1]))
 print(f"median factor while the share rises {np.nanmedian(factors[: top + 1]):.2f}", end=", ")
@@ -406,16 +413,17 @@ page.check(
 )
 
 # %% [markdown]
-# So the hump is AuxK's own making. What it first teaches the dead latents is to have smaller amounts; only when their directions fit the
-# residual do they come back. At the end of this run both forms of AuxK have about as few dead latents, so the correction changes the way and
-# not the end. Whether runs as long as the paper's have such a hump is not known from here.
+# So AuxK itself makes the hump, and it does so by the length of its answers. It first lowers the amounts of the dead latents; that they come
+# back once their directions fit $e$ is our reading of what follows, and is not tested here. At the end of this run both forms of AuxK have
+# about as few dead latents: the correction removes the hump and does not change the end. Whether runs as long as the paper's have such a
+# hump is not known from here.
 #
 # <a id="rate"></a>
 # ## 3 The learning rate
 # The paper's figure 3 shows the error against the learning rate, for several numbers of latents. Two things must be seen: the lowest point
-# of each curve lies *inside* the grid (otherwise the grid has not found it), and it moves down with $n$; the paper's rule is $1/\sqrt n$.
-# Its runs are trained to convergence. Runs as short as these also reward a rate that gets somewhere, so another exponent would be no
-# surprise.
+# of each curve lies *inside* the range of rates tried (otherwise that range has not shown it), and the best rate falls as $n$ grows; the
+# paper's rule is $1/\sqrt n$. The paper's runs are trained to convergence. In runs as short as these a higher rate has a second advantage,
+# that it moves the weights further in the few steps there are, so another exponent would be no surprise.
 
 
 # %%
@@ -444,16 +452,16 @@ page.save_figure(
     {"rates": cfg.rates, "mse": swept_errors, "exponents": exponents},
     "Left: error against learning rate, a line per seed; each valley's lowest point (that of a parabola, "
     "dotted) lies inside the grid and moves to the left for more latents. Right: these lowest points "
-    f"against n, with the slope of the paper's rule. {cfg.sweep.steps} steps of {cfg.sweep.batch} tokens, k "
-    f"= {cfg.sweep.k}, no AuxK, {cfg.seeds} seeds. The paper's runs are trained to convergence; page 9 has "
-    "other sizes and another length, and another slope.",
+    "against n, with a line fitted to them and, dashed, the slope of the paper's rule. "
+    f"{cfg.sweep.steps} steps of {cfg.sweep.batch} tokens, k = {cfg.sweep.k}, no AuxK, {cfg.seeds} seeds. "
+    "The paper's runs are trained to convergence; page 9 has other sizes, another length and another slope.",
 )
 
 # %% [markdown]
 # One consequence can be tested without an exponent. One person's [public reproduction](https://github.com/lukaemon/mission-sae) of this
 # paper trained a second dictionary, four times larger, at the rate of the first, and it came out *worse*. If the best rate falls with $n$,
-# that is what a rate too high for both must do. The number is the error of the largest dictionary over that of the one before it, at the
-# highest rate of the grid; each at its own best rate is the control.
+# one rate that is too high for both harms the larger dictionary more. The number is the error of the largest dictionary over that of the
+# next smaller one, at the highest rate of the grid; each at its own best rate is the control.
 
 # %%
 middle, largest = cfg.sizes[-2:]
@@ -548,8 +556,9 @@ by_position = {
 }
 
 # %% [markdown]
-# Trained on all positions, the first should be reconstructed no worse than the last, up to a half. The number is the error at position 0
-# over that at the last one. In GPT-2 the mistake costs more than here, because its first vector is a hundred times as long as the others.
+# Trained on all positions, the autoencoder should reconstruct the first no worse than the last, up to a half more. The number is the error
+# at position 0 over that at the last position of the window. (In GPT-2 the first vector is many times as long as all others. An error there
+# weighs more, in the model and in any measure taken in raw units; [section 5](#mistakes) shows it.)
 
 # %%
 ends = {name: errors[:, 0] / errors[:, -1] for name, errors in by_position.items()}
@@ -557,11 +566,14 @@ control = {"trained on last positions only, on as many vectors": ends["last"]}
 page.check("sae.all-positions", ends["every"], control=control)
 
 # %% [markdown]
+# The autoencoder trained on all positions keeps to this, and the one trained on last positions does not.
+#
 # ### Are later positions harder?
-# The paper finds so (appendix, figure 29): a model knows more the more it has read, and its vectors hold more. But this must be measured
-# with care. Vectors at later positions also *differ* more from each other, so any dictionary, an untrained one too, has larger errors
-# there. So the error at each position is divided by the variance of the vectors at that position. Position 0 is left out: there nearly all
-# vectors are alike. The positive example is a dictionary trained on the first positions of its contexts alone, to which later ones are new.
+# The paper finds that they are (appendix, figure 29). One would expect it: the more a model has read, the more its vectors can hold. But
+# this must be measured with care. Vectors at later positions also *differ* more from each other, so any dictionary, an untrained one too,
+# has larger errors there. So the error at each position is divided by the variance of the vectors at that position. Position 0 is left out:
+# there nearly all vectors are alike. The positive example is a dictionary trained on the first positions of its contexts alone, to which
+# later ones are new.
 
 
 # %%
@@ -593,8 +605,8 @@ early = early.to(x.device).requires_grad_(False)
 relative["early"] = relative_errors(reconstructed(early))[None]
 
 # %% [markdown]
-# If later positions are harder, the first line below rises. The lines of the seeds go up and down together, since all are measured on the
-# same texts; so their wiggles are the texts', and each point is a mean over eight positions.
+# If later positions are harder, the lines of the trained dictionary rise. All seeds are measured on the same texts, so ups and downs that
+# the seeds share come from the texts and say nothing about positions. To make them smaller, each point is a mean over eight positions.
 
 # %%
 named = {"averaged": "trained", "untrained": "before training", "early": "trained on the first positions"}
@@ -632,8 +644,8 @@ page.check(
 #
 # <a id="mistakes"></a>
 # ## 5 Mistakes, and what each costs
-# The reproduction mentioned above and the public code around it hold mistakes that are cheap to state and expensive to find. Some are
-# above. Here are the others.
+# The reproduction mentioned above and other public code hold mistakes that are easily made and hard to find. Three were shown above: AuxK
+# written wrongly, a rate too high, training on last positions. Here are the others.
 #
 # **One memory for encoder and decoder.** The encoder is to *start* equal to the decoder. `encoder.data = decoder.data` copies nothing: it
 # gives one tensor two names, two Adam steps land on it, and the pair stays tied. Two steps at a time are a rate twice as high, which alone
@@ -647,9 +659,9 @@ page.check("sae.untied", overall["every"] / overall["tied"], control=control)
 # %% [markdown]
 # The shared memory does harm, and the doubled rate does not explain it.
 #
-# **The wrong space.** The weights answer in the space that they were trained in: vectors of length $\sqrt{d-1}$. Given inputs of length 1,
-# as the paper's text has them, they answer without complaint. The test that catches it: an error in the common space is the raw error over
-# the variance of its token.
+# **Inputs of the wrong length.** The weights were trained on vectors of length $\sqrt{d-1}$. Given inputs of length 1, as the paper's text
+# has them, the code runs and the answers are wrong. A test that finds this: the squared error of a normalised vector must be its squared
+# error in the model's own units, divided by the square of the standard deviation $s$ of that vector.
 
 
 # %%
@@ -665,11 +677,11 @@ mse = np.array([reconstruction.normalised_mse(x, reconstructed(sae)) for sae in 
 unit_length = [reconstruction.normalised_mse(flat / scale, sae(flat / scale)) for sae in saes]
 
 # %% [markdown]
-# **A metric that sees one token.** The ratio of total errors in raw units is ruled by the longest vectors. GPT-2 has one such vector at
-# position 0 of every text. The small model has none, so we build it: one direction, as long as needed to hold 93 % of all squared length.
-# Two answers differ there alone; one is wrong at it by a 2,000th of its length, the other by three tenths. The paper's metric, taken after
-# normalisation, hardly notices; a raw metric sees nothing else. Neither is wrong, but a report of a raw error needs the share of position 0
-# beside it.
+# **A metric that measures one token.** Without normalisation, the total error over the total variance is decided by the longest vectors.
+# GPT-2 has one very long vector, at position 0 of every text. The small model has none, so we build one: one direction, as long as needed to
+# hold 93 % of all squared length, which is its share in GPT-2. We compare two reconstructions that differ at position 0 alone. One is wrong
+# there by a 2,000th of the vector's length, the other by three tenths. The paper's metric, taken after normalisation, hardly tells them
+# apart; the raw metric measures little else. Both metrics may be used, but a raw error should be reported with the share of position 0.
 
 # %%
 axes = torch.randn(2, sub.d_model, generator=run.generator(0, "sink")).to(x.device)
@@ -693,11 +705,12 @@ print("bad over good error: {:.2f} in the paper's metric, {:.1f} in raw units".f
 assert noticed[:, 0].max() < noticed[:, 1].min()
 
 # %% [markdown]
-# **An encoder of the wrong length.** Copied from the decoder *before* the decoder's rows are normalised, encoder rows are $\sqrt{d/3n}$
-# long, and the first reconstructions are too short. Training may repair it; the test of the first batch finds it.
+# **An encoder of the wrong length.** PyTorch starts the decoder, a linear layer of $n$ inputs, with rows that are about $\sqrt{d/3n}$ long.
+# If the encoder is copied from it *before* the decoder's rows are normalised, the first reconstructions are too short. Training may repair
+# it; comparing the lengths of the first batch's reconstructions and inputs finds it.
 #
-# **A decoder saved as stepped.** Rows are normalised before each step of Adam, so after the last step they are not of length 1. The trainer
-# normalises once more.
+# **A decoder saved after the last step.** Rows are normalised before each step of Adam, so after the last step they are not of length 1.
+# The trainer normalises once more.
 
 # %%
 starts = [run.generator(seed, "begun short", device=run.device()) for seed in range(cfg.seeds)]
@@ -720,8 +733,8 @@ assert max(of_short("every", "off when saved")) < 1e-5 < min(of_short("every", "
 # **Losses on different texts.** The rise of the language model's loss is a difference of two losses. On the same tokens the texts' own ups
 # and downs cancel; on different ones they do not. The number is the standard error of the rise.
 #
-# **Another place of the same width.** Two blocks of one model have the same width, and so have two models of one family. Nothing in a bare
-# weight file objects. The trained dictionary is put on another block's stream.
+# **Another place of the same width.** Two blocks of one model have the same width, and so may two models. A file that holds weights alone
+# can be loaded for either without an error message. Here the trained dictionary reconstructs the residual stream of another block.
 
 # %%
 clean = sub.losses(tokens).double().mean(dim=1)  # one number per context
@@ -752,16 +765,17 @@ page.save_figure(
     "lessons",
     costs,
     "How many times worse a mistake makes the quantity in brackets; 1 is no harm. Logarithmic scale; dots "
-    f"are {cfg.seeds} seeds. The last mistake heals once the memory is parted. The runs on positions, rates "
-    f"and memory are those of sections 3 to 5, the others use n = {cfg.stream.n}, k = {cfg.stream.k}. The "
-    "paper has no such figure.",
+    f"are {cfg.seeds} seeds. The harm of the last mistake is gone by the end of the run. Positions, "
+    "rates, memory and the early copy have the sizes of sections 3 and 4; the others have "
+    f"n = {cfg.stream.n}, k = {cfg.stream.k}. The paper has no such figure.",
 )
 
 # %% [markdown]
 # <a id="disk"></a>
 # ## 6 On disk
-# Against the last kind of mistake a file must say what it belongs to. A trained dictionary is written in the layout that SAELens reads,
-# with the model, the place, the tokens, the seed and the error beside it. Opening it for another width, place or model is refused.
+# A dictionary is put on the wrong model or block less easily if its file says where it belongs. A trained dictionary is written in the
+# layout that the library SAELens reads, with the model, the place, the tokens, the seed and the error beside it. Opening it for another
+# width, place or model is refused.
 
 # %%
 origin = dict(model_name=sub.name, hook_name=study_of(train=cfg.stream).site, layer=cfg.layer, seed=0)
@@ -781,7 +795,7 @@ with tempfile.TemporaryDirectory() as folder:
 # <a id="your-turn"></a>
 # ## 7 Your turn
 # 1. *(5 minutes)* How dead is dead? Count, on the held-out text, how many latents of the trained dictionary are active on fewer than one token
-#    in ten thousand, one in a thousand, one in a hundred. How many would a shorter silence call dead?
+#    in ten thousand, one in a thousand, one in a hundred. Is there a clear gap between dead and living latents?
 #    <details><summary>Hint</summary>`reconstruction.firing_counts(best.encode(flat), best.n)` counts tokens per latent.</details>
 #    <details><summary>Answer</summary>
 #
@@ -792,12 +806,13 @@ with tempfile.TemporaryDirectory() as folder:
 #    assert below[2] - below[0] > 0.02
 #    ```
 #
-#    There is no gap between dead and alive: a large part of all latents is rare, and where "dead" begins is a choice of the window.
+#    There is no gap: the count goes up from each bound to the next, so how many latents are called dead depends on the number of tokens that
+#    one waits.
 #    </details>
 # 2. *(5 minutes)* At the start the encoder is scaled so that reconstructions are as long as inputs. With twice as many latents per token, are
 #    its rows half as long?
-#    <details><summary>Hint</summary>With parallel rows a reconstruction is a sum of $k$ terms that are not at right angles. The paper's bounds are
-#    $1/\sqrt k$ and $1/k$.</details>
+#    <details><summary>Hint</summary>Change `k` with `replace` and call `recipe.start`; all encoder rows are equally long. How long is a sum of $k$
+#    directions if they are at right angles, and if they all point the same way?</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -807,10 +822,11 @@ with tempfile.TemporaryDirectory() as folder:
 #    assert 0.5 < rows[1] / rows[0] < 1
 #    ```
 #
-#    Twice as many terms make the reconstruction longer, but not twice as long, so the encoder gets shorter by less than a half.
+#    Twice as many terms make the reconstruction longer, but not twice as long, so the encoder gets shorter by less than a half. (Between
+#    $1/\sqrt k$, at right angles, and $1/k$, all parallel.)
 #    </details>
-# 3. *(10 minutes)* Does averaging need the whole run? Take the point half-way between the last and the averaged weights. Is its error nearer to
-#    the better or to the worse end?
+# 3. *(10 minutes)* Averaging the weights lowers the error. Go half of the way: take the mean of the last and of the averaged weights. Is its
+#    error nearer to that of the averaged weights or to that of the last ones?
 #    <details><summary>Hint</summary>`TopK.from_tensors` makes a model from a dictionary of tensors; normalise its decoder rows with
 #    `recipe.constrain_decoder`.</details>
 #    <details><summary>Answer</summary>
@@ -824,7 +840,7 @@ with tempfile.TemporaryDirectory() as folder:
 #    assert ends[1] < (ends[0] + ends[2]) / 2
 #    ```
 #
-#    The error is nearly a bowl around the mean: half of the way takes away more than half of what there is to gain.
+#    Half of the way takes away more than half of what there is to gain, as on the wall of a bowl whose bottom is near the averaged weights.
 #    </details>
 #
 # <a id="limits"></a>

@@ -6,11 +6,13 @@
 # **Pages** [← 8a. The recipe, part by part](08a_sae_recipe.ipynb) · [Start here](00_start_here.ipynb) · [9. Scaling laws of sparse autoencoders →](09_sae_scaling_laws.ipynb)
 #
 # A sparse autoencoder explains each activation vector by a few latents. How many it may use, and which, is decided by one small function
-# between its encoder and its decoder. On this page you write eight such functions, train all of them on the same tokens, and see which one
-# reconstructs best with the same number of active latents, and why the classic choice, ReLU with an L1 penalty, falls behind.
+# between its encoder and its decoder, and by a penalty in the loss. On this page you compare eight such choices, train all of them on the
+# same tokens, and see which ones reconstruct best with the same number of active latents, and why the classic choice, ReLU with a penalty on
+# the sum of its latents (L1), falls behind.
 #
-# **You will** write eight activation functions in a few lines each · train an L1 autoencoder with a plain loop · compare error and lost
-# prediction quality at equal sparsity · measure how much a penalty shrinks the latents, and undo it · cut codes to other sizes.
+# **You will** write the activation functions in a few lines each · train an autoencoder with a penalty by a plain loop · compare error and
+# lost prediction quality at equal sparsity · measure how much a penalty shrinks the latents, and undo it · keep more or fewer latents than
+# in training.
 # **Needs** what a sparse autoencoder is and how it is trained: [page 8](08_sae_training.ipynb#model). **Takes** about five minutes the first
 # time, seconds afterwards (`laptop`, two cores; other settings: [start here](00_start_here.ipynb#profiles)).
 # **Paper** Gao et al., *Scaling and evaluating sparse autoencoders* (2024), [figures 2 and 5, section 5](https://arxiv.org/abs/2406.04093).
@@ -48,8 +50,8 @@ from companion.toy import planted
 claims.opening("08b_activation_functions")
 
 # %% [markdown]
-# The eight kinds of autoencoder, by their names in the package and in the figures. The first four fix the number of active latents, $L_0$.
-# The other four let any number be active and add a penalty on activity to the loss.
+# The eight kinds of autoencoder, by their names in the package and in the figures. The first four (`KEEP`) fix the number of active latents
+# per token, $L_0$. The other four (`PAY`) let any number be active and add a penalty on activity to the loss.
 #
 # Two data sets are used: activations of a small language model, and *planted* data, whose true directions are known because we made them.
 
@@ -158,7 +160,8 @@ cfg
 # latent: $\hat x(z) = z\,W_{dec} + b_{pre}$. In plain words:
 #
 # - **TopK** keeps the $k$ largest pre-activations of each token. Every token gets exactly $k$ latents (fewer if some of the $k$ are negative).
-# - **Multi-TopK** is TopK, trained at two sizes at once, $k$ and $4k$, so that the code also works if more latents are kept later.
+# - **Multi-TopK** is TopK, trained at two sizes at once, $k$ and $4k$, so that the *code* (the latents of a token with their amounts) is also
+#   good if more latents are kept later.
 # - **BatchTopK** keeps the $Bk$ largest entries of a whole batch of $B$ tokens. A difficult token may use more latents than an easy one.
 # - **Matryoshka** selects as BatchTopK does. In addition the first $\frac{1}{32}$ of the latents must reconstruct $x$ alone, as must the first
 #   $\frac{3}{32}$, and so on: dictionaries inside each other, like the dolls.
@@ -194,9 +197,9 @@ relu = torch.relu
 
 # %% [markdown]
 # What do they look like? Take a batch of made-up pre-activations, move a single one, $p$, from $-1$ to $3$ and watch its latent $z$, while
-# all other entries stay. We expect TopK and BatchTopK to pass $p$ unchanged from the place where it beats its competitors; ReLU to pass it
-# from zero on, so that a small $p$ always leaves a small $z$; Gated and JumpReLU to jump, at a place that each latent learns for itself. (A
-# penalty does not change the picture of a function. It changes where training moves $b_{enc}$, the gate and $\theta$.)
+# all other entries stay as they are. We expect TopK and BatchTopK to pass $p$ unchanged from the place where it beats its competitors; ReLU
+# to pass it from zero on, so that a small $p$ always leaves a small $z$; Gated and JumpReLU to jump, at a place that each latent learns for
+# itself. (A penalty does not change the picture of a function. It changes where training moves $b_{enc}$, the gate and $\theta$.)
 
 # %%
 others = torch.randn(8, 16, generator=run.generator(0, "others"))  # 8 tokens, 16 latents
@@ -205,7 +208,7 @@ moving = torch.linspace(-1, 3, 801)
 
 def response(function, k):
     """Latent 0 of token 0, as its pre-activation moves and the rest of the batch stays."""
-    other = torch.ones_like(others)
+    other = torch.ones_like(others)  # 0 at the place of the moving entry
     other[0, 0] = 0
     return torch.stack([function(torch.where(other > 0, others, value), k)[0, 0] for value in moving])
 
@@ -232,8 +235,8 @@ page.save_figure(
     {"p": moving[::40], "z": {kind: values[::40] for kind, values in z.items()}},
     "Look at the dotted lines first: they mark where a latent begins to pass, and the words say what sets"
     " that place. Drawn is the latent z of one entry of a made-up batch (8 tokens, 16 latents, k = 3)"
-    " against its pre-activation p; the grey line is z = p. The paper describes these functions in"
-    " formulas; JumpReLU, BatchTopK and Matryoshka training are younger or not in its comparison.",
+    " against its pre-activation p; the grey line is z = p. The paper describes its functions in formulas;"
+    " JumpReLU, BatchTopK and Matryoshka are not in its comparison.",
 )
 
 # %% [markdown]
@@ -260,7 +263,8 @@ widgets.live(who_is_kept, k=widgets.Slider(1, 10, 4), threshold=widgets.Slider(0
 # %% [markdown]
 # <a id="losses"></a>
 # ## 2 Eight losses
-# With all sums over a batch, and $\lambda$ for the coefficient of a penalty:
+# What training minimises is the squared error plus what the third column of the table adds. All terms are summed over a batch; $\lambda$ is
+# the coefficient of a penalty; $z_{4k}$ is the code with $4k$ latents, and $z_{<m}$ the code cut to the first $m$ latents of the dictionary:
 #
 # | kind | latents $z$ | loss beside $\lVert\hat x(z) - x\rVert^2$ | decoder rows |
 # |---|---|---|---|
@@ -273,8 +277,9 @@ widgets.live(who_is_kept, k=widgets.Slider(1, 10, 4), threshold=widgets.Slider(0
 # | Gated | $1[g > 0]\; \mathrm{relu}(e^{r} q + b_{enc})$ | $+ \lambda \sum_i \mathrm{relu}(g_i)$, error of $\hat x(\mathrm{relu}(g))$ | unit length |
 # | JumpReLU | $p\, 1[p > \theta]$, $\theta \ge 0$ | $+ \lambda \sum_i 1[p_i > \theta_i]$ | unit length |
 #
-# In Gated $q = W_{enc}(x - b_{pre})$ and $g = q + b_{gate}$. Why unit length? With free rows and a penalty on $z$ alone, the model would make
-# $z$ small and the rows long, and pay nothing. The April recipe multiplies the two instead.
+# In Gated $q = W_{enc}(x - b_{pre})$ and $g = q + b_{gate}$. Its second error, that of the reconstruction from $\mathrm{relu}(g)$, trains the
+# gate, since no gradient passes through $1[g > 0]$. Why unit length? With free rows and a penalty on $z$ alone, the model could make $z$
+# small and the rows long, with the same reconstruction and hardly any penalty. The April recipe multiplies the two instead.
 
 
 # %%
@@ -310,8 +315,8 @@ def formula(sae, x):
 
 
 # %% [markdown]
-# The package computes the same with sparse products, which never build the whole of $z$. Does it compute the same *numbers*? We compare both
-# in double precision, with all parameters moved away from their start at random. They must agree for every kind.
+# The package computes the same with sparse products, which never build the whole of $z$. To see that it computes the same *numbers*, we
+# compare both in double precision, with all parameters moved away from their start at random. They must agree for every kind.
 
 # %%
 x64 = torch.randn(96, 24, generator=run.generator(0, "examples"), dtype=torch.float64)
@@ -326,8 +331,9 @@ for kind in NAMES:
         assert torch.allclose(a.double(), torch.as_tensor(b).double()), kind
 
 # %% [markdown]
-# The derivative of JumpReLU with respect to $\theta$ is zero almost everywhere, so gradient descent could never learn a threshold. The package
-# puts a narrow box in place of the jump's derivative when it trains (a *straight-through* estimate). The values compared here are the same.
+# The derivative of JumpReLU with respect to $\theta$ is zero almost everywhere, so gradient descent could never learn a threshold. When it
+# trains, the package takes for the derivative of the jump a constant within a narrow range around $\theta$ (a *straight-through* estimate).
+# That changes gradients only, not the values compared here.
 #
 # ### A training loop with a penalty
 # The loop of [page 8](08_sae_training.ipynb#training) needs one change for the kinds that pay: the penalty joins the loss, and its coefficient
@@ -351,8 +357,8 @@ def train_plainly(config, batches, sample, generator):
 
 
 # %% [markdown]
-# `train.fit` is the package's trainer. From the same start and the same batches both must reach the same error; rounding apart, they take the
-# steps. (The package also divides the loss by a constant, which Adam does not notice.)
+# `train.fit` is the package's trainer. From the same start and the same batches both must reach the same error, since they take the same
+# steps up to rounding. (The package also divides the loss by a constant, which hardly changes Adam's steps.)
 
 # %%
 W = planted.directions(32, 16, run.generator(0, "plain loop"))
@@ -374,8 +380,8 @@ print("normalised error by hand and by the package:", np.round(errors_of_both, 4
 
 # %% [markdown]
 # ### One loss, three conventions
-# The three losses that people call "squared error plus L1" differ in what is a sum and what is a mean. The coefficients of three public recipes
-# are $0.004$, $5$ and $0.0003$, and cannot be compared before they are converted:
+# The three losses that people call "squared error plus L1" differ in what is a sum and what is a mean. The coefficients of three public
+# recipes are $0.004$, $5$ and $0.0003$, and cannot be compared before they are converted:
 #
 # | recipe | error over the $d$ entries | penalty over the $B$ tokens | width, batch |
 # |---|---|---|---|
@@ -383,7 +389,8 @@ print("normalised error by hand and by the package:", np.round(errors_of_both, 4
 # | April 2024 update | sum | mean | any |
 # | open replication of the first | sum | sum | 2048, 4096 |
 #
-# Written in one convention, sums over $d$ and means over $B$, they differ by a small factor. (Exercise 5 checks the conversion.)
+# Written in one convention (sums over $d$ and means over $B$, as in the April update) they differ by a small factor, no longer by thousands.
+# (Exercise 5 checks the conversion.)
 
 # %%
 PUBLISHED = {
@@ -397,14 +404,15 @@ for name, (coefficient, form, width, batch) in PUBLISHED.items():
 # %% [markdown]
 # <a id="frontiers"></a>
 # ## 3 Which reconstructs best at equal sparsity?
-# Now all eight are trained on activations of a language model, at `laptop` one of four layers that was trained on Python code, read after its
-# third block. Each activation vector is centred and scaled first, as on [page 8](08_sae_training.ipynb#model). All kinds see the same tokens in
-# the same order, for the same number of steps.
+# Now all eight are trained on activations of a language model, at `laptop` one of four layers that was trained on Python code, read after
+# its third block. Each activation vector is centred and scaled first, as on [page 8](08_sae_training.ipynb#model). All kinds see the same
+# tokens in the same order, for the same number of steps. (In the code, `level` is 0, 1 or 2: which of the three sparsities of a kind is
+# meant.)
 #
 # Each kind gets the recipe it was published with, as far as a short run allows. ReLU (2023): constant learning rate, full penalty from the
-# first step, independent encoder, dead latents restarted (*resampled*) up to four times. ReLU (April 2024): falling rate, rising penalty, clipped
-# gradients. All others share the TopK paper's start, a falling rate and averaged weights; the four that fix $L_0$ use the paper's auxiliary
-# loss for dead latents (AuxK), Gated and JumpReLU the rising penalty and an Adam without momentum, as in their papers.
+# first step, independent encoder, dead latents restarted (*resampled*) up to four times. ReLU (April 2024): falling rate, rising penalty,
+# clipped gradients. All others share the TopK paper's start, a falling rate and averaged weights; the four that fix $L_0$ use the paper's
+# auxiliary loss for dead latents (AuxK), Gated and JumpReLU the rising penalty and an Adam without momentum, as in their papers.
 
 
 # %%
@@ -426,8 +434,8 @@ def run_of(kind: str, level: int, seed: int = 0, n: int | None = None, rate: flo
 
 # %% [markdown]
 # Three numbers are measured on held-out text, spread over all files. $L_0$ is the mean number of active latents per token. The *normalised
-# MSE* is the squared error divided by that of always answering the mean. The *rise of the loss* is how many nats per token the language model
-# loses in predicting the next token if it has to continue with the reconstruction in place of its own activations.
+# MSE* is the squared error divided by that of always answering the mean. The *rise of the loss* is how much larger the language model's loss
+# becomes, in nats per token, if it has to continue with the reconstruction in place of its own activations.
 
 
 # %%
@@ -458,8 +466,8 @@ def measured(config):
 # A penalty does not say beforehand which $L_0$ comes out. To compare kinds at the same $L_0$, the error is read off between the sparsities
 # that were trained, on straight lines in the logarithms, at eight points of the common range.
 #
-# TopK and ReLU (April 2024) are trained with all random seeds: the claims below are about these two. (Of the two ReLU recipes the April one
-# had the lower error on the seeds set apart.) The other six kinds have one seed and are drawn for orientation.
+# TopK and ReLU (April 2024) are trained with all random seeds: the claims of this section and the next are about these two. (Of the two ReLU
+# recipes the April one had the lower error on the seeds set apart.) The other six kinds have one seed here and are drawn for orientation.
 
 
 # %%
@@ -511,7 +519,7 @@ page.save_figure(
     plots.frontiers(curves(mse), cfg.grid, "normalised MSE"),
     "Fig2a_frontiers",
     {"rates": {kind: rate_of(kind) for kind in NAMES}, "mse": curves(mse)},
-    "Look at the two dashed orange curves on top: both ReLU recipes have a higher error than the rest at"
+    "Look at the two dashed curves on top: both ReLU recipes have a higher error than the rest at"
     f" every number of active latents, at L0 = {MIDDLE[0]:.0f} {at_middle['relu_norm']:.2f} against TopK's"
     f" {at_middle['topk']:.2f}. Grey band: the range of L0 that every kind covers, in which kinds are"
     f" compared. Solid: a fixed number of latents, dashed: a penalty. {setting}; {cfg.seeds} seeds of TopK"
@@ -524,7 +532,7 @@ page.save_figure(
 # cannot decide.
 #
 # The first claim counts, for each seed, at how many of the eight points TopK's error is not above that of ReLU. As a control, TopK with an
-# encoder that was never trained takes TopK's place. It must not beat ReLU.
+# encoder and decoder that were never trained takes TopK's place. It must not beat ReLU.
 
 
 # %%
@@ -552,7 +560,7 @@ page.check(
 )
 
 # %% [markdown]
-# TopK wins at every point in every seed, and the untrained one at none. The advantage is a result of training.
+# TopK's error is the lower one at every point in every seed; without training it is so at no point.
 #
 # ### Figure 5a: what the language model loses
 # Does a lower error also mean that the language model predicts better from the reconstruction? The order of the kinds should be much the same.
@@ -564,18 +572,18 @@ page.save_figure(
     {"rise": curves(delta)},
     "Look at the order from top to bottom: it is nearly that of figure 2a. Drawn is how much worse the"
     " language model predicts with the reconstruction in place of its activations. Same runs as figure 2a"
-    f" ({setting}). In the paper's figure 5a, on GPT-4, TopK's advantage over ReLU is larger here than on"
+    f" ({setting}). In the paper, on GPT-4, TopK's advantage over ReLU is larger in this figure (5a) than on"
     " the error; the next cell asks whether that is so for us.",
 )
 
 # %% [markdown]
 # The ratio of ReLU to TopK is larger in this figure than in the last. But the loss grows faster than the error for *any* kind, so a larger
-# ratio proves nothing. The fair question is: at equal *error*, does ReLU's reconstruction cost more than TopK's? We read $\ln$ rise off
-# linearly in $\ln$ MSE, within each seed, over the errors that both curves cover. If TopK is better downstream beyond its lower error, the
-# ratio is above one.
+# ratio proves nothing. The fair question is: at equal *error*, does ReLU's reconstruction raise the loss more than TopK's? Within each seed
+# we read the rise off each curve at the same eight errors, on straight lines in the logarithms, over the errors that both curves cover. If
+# TopK is better for the language model by more than its lower error explains, the ratio of ReLU's rise to TopK's is above one.
 #
-# Two comparisons frame the result. Another seed of TopK in ReLU's place must give about one. And a kind of error that certainly does more harm
-# must give more than one: some tokens' activations replaced by the mean, all others exact.
+# Two comparisons come along. As the control, another seed of TopK in ReLU's place must give about one. As the positive example, a kind of
+# error that certainly does more harm must give more than one: some tokens' activations replaced by the mean, all others exact.
 
 
 # %%
@@ -615,13 +623,12 @@ page.check(
 )
 
 # %% [markdown]
-# The ratio does not come out above one: at equal error ReLU's reconstructions are no worse for the language model than TopK's. The paper's
-# larger advantage on the loss is not seen here, beyond what the lower error explains. The replaced tokens show that the measurement could have
-# seen one.
+# The ratio comes out a little below one: at equal error ReLU's reconstructions are no worse for the language model than TopK's. So here TopK's
+# lower error explains all of its advantage on the loss. The replaced tokens show that the measurement would have found a larger advantage.
 #
 # ### Figure 2b: against the number of latents
-# At one $L_0$, in the middle of the range, with the learning rates found for the middle size, and one seed. In the paper both errors fall as the
-# dictionary grows, and TopK's falls faster.
+# At one $L_0$, in the middle of the range, with the learning rates found for the middle size, and one seed. In the paper both errors fall
+# as the dictionary grows, and TopK's falls faster.
 
 # %%
 by_size = {NAMES[at]: np.array([[on_grid(points(at, n=n), MIDDLE)[0] for n in cfg.sizes]]) for at in COMPARED}
@@ -629,28 +636,28 @@ page.save_figure(
     plots.against_latents(cfg.sizes, by_size, MIDDLE[0]),
     "Fig2b_against_latents",
     {"n": cfg.sizes, "L0": MIDDLE[0]} | by_size,
-    f"Look at the upper curve: with more latents ReLU gets worse here. That is short training ({t.steps}"
+    f"Look at the upper curve: with more latents ReLU gets worse here. We blame short training ({t.steps}"
     f" steps of {t.batch} tokens): a larger dictionary trained to its end can do all that a smaller one"
     " does. In the paper, trained far longer, both curves fall and TopK's falls faster. One seed, error"
     f" read off at L0 = {MIDDLE[0]:.0f}.",
 )
 
 # %% [markdown]
-# ReLU gets worse with $n$ because training is short: every latent of a larger dictionary is active more rarely and has seen fewer examples by
-# the end of the run, and the April recipe has no remedy for latents that never become active. How fast a kind learns cannot be separated from
-# how it scales in runs of this length, so no claim is made.
+# Why would ReLU get worse with $n$? Training is short: every latent of a larger dictionary is active more rarely and has seen fewer examples
+# by the end of the run, and the April recipe has no remedy for latents that never become active. We have not tested this explanation. In
+# runs of this length one cannot tell how fast a kind learns from how it scales with $n$, so no claim is made.
 
 # %% [markdown]
 # <a id="shrinkage"></a>
 # ## 4 Shrinkage, and how to undo it
-# Why is ReLU with L1 worse? A penalty on activations makes them too small. Take one latent with a unit direction and the ideal amount $a$: it
-# minimises $(a - z)^2 + \lambda z$, whose minimum is $z = a - \lambda/2$. Reducing $z$ a little costs the error almost nothing and saves
-# penalty at once. This is *shrinkage*.
+# Why is ReLU with L1 worse? A penalty on activations makes them too small. Take one latent with a unit direction and the ideal amount $a$:
+# training minimises $(a - z)^2 + \lambda z$ over $z$, and the minimum is at $z = a - \lambda/2$, below $a$. Near $z = a$ a smaller $z$
+# raises the error hardly at all and lowers the penalty. This is *shrinkage*.
 #
 # It can be undone after training. We keep the code's *support* (which latents are active) and solve for the best non-negative amounts on it,
-# with the decoder fixed (section 5.1 of the paper calls this refinement):
+# with the decoder fixed (section 5.1 of the paper calls this *refinement*; row $i$ of $W_{dec}$ is the direction of latent $i$):
 #
-# $$ \min_{z \ge 0,\; z_i = 0 \text{ off the support}} \; \lVert x - b_{pre} - W_{dec} z \rVert^2 . $$
+# $$ \min_{z \ge 0,\; z_i = 0 \text{ off the support}} \; \lVert x - b_{pre} - W_{dec}^\top z \rVert^2 . $$
 
 
 # %%
@@ -708,17 +715,17 @@ page.save_figure(
     plots.refinement(moved_amounts, {NAMES[kind]: errors[kind] for kind in COMPARED}),
     "refinement",
     {"errors": errors, "mean log ratio": means},
-    "Look at the left panel first: TopK's amounts stay around where they were, ReLU's grow"
-    f" {ratio:.1f}-fold in the geometric mean (seed 0). Right: the normalised error before and after, one"
+    "Look at the left panel first (seed 0): TopK's amounts stay around where they were, ReLU's grow, over all"
+    f" seeds {ratio:.1f}-fold in the geometric mean. Right: the normalised error before and after, one"
     f" line per seed, at the L0 of ReLU's middle penalty. {cfg.refined} held-out tokens; {setting},"
     f" {cfg.seeds} seeds. The paper's figure for section 5.1 shows the same two effects, on the error and on"
     " the loss.",
 )
 
 # %% [markdown]
-# Three claims follow. ReLU's activations go up (TopK's as control must not). TopK's move far less than ReLU's (the other ReLU recipe as
-# control must move like ReLU). And refinement closes part of the gap between the two, not all of it. The control of the third is a gap without
-# shrinkage: TopK with half as many latents against TopK.
+# Three claims follow. ReLU's activations go up (TopK's, as control, must not). TopK's move far less than ReLU's (the other ReLU recipe, as
+# control, must not). And refinement closes part of the gap in error between the two, not all of it. The control of the third is a gap that
+# has nothing to do with shrinkage, so that refinement should close none of it: TopK with half as many latents against TopK.
 
 
 # %%
@@ -746,8 +753,9 @@ page.check(
 )
 
 # %% [markdown]
-# Shrinkage is real and most of the gap: after refinement ReLU is close to TopK. What remains is in the latents themselves, that is, in which
-# of them were active and in their decoder rows. The third verdict is cautious, because the share closed comes near the upper end of its band.
+# ReLU's latents are too small, and that makes up most of the gap: after refinement ReLU is close to TopK. What remains lies in which latents
+# were active and in their decoder rows, since refinement leaves both as they are. The third verdict is MIXED, because the share closed comes
+# near the upper end of its band.
 #
 # ### Does refinement find the true amounts?
 # On a language model nobody knows the true amounts. On planted data we do: $x = \sum_i (f_i / s)\, W_i$ with unit directions $W_i$, sparse
@@ -821,13 +829,13 @@ page.check(
 )
 
 # %% [markdown]
-# The encoder of the ReLU autoencoder reports about a quarter less than the truth; refinement restores the scale to within a few per cent.
+# The encoder's amounts in the ReLU autoencoder are about a quarter too small; after refinement they are right to within a few per cent.
 #
 # <a id="progressive"></a>
 # ## 5 Keeping more or fewer latents than in training
-# A code is *progressive* if keeping more of it never hurts. At test time we now keep the $k'$ largest latents where training kept $k$, with the
-# same weights. The paper finds that TopK is fitted to its own $k$: best slightly above, then clearly worse. Multi-TopK is safe up to $4k$, and
-# ReLU may be cut anywhere.
+# A code is *progressive* if keeping more of it never hurts. At test time we now keep the $k'$ largest latents where training kept $k$, with
+# the same weights. The paper finds that TopK is fitted to its own $k$: its error is lowest slightly above $k$ and clearly higher beyond.
+# With Multi-TopK the error falls up to $4k$, and with ReLU up to all of its positive latents.
 
 
 # %%
@@ -860,7 +868,8 @@ def with_threshold(sae, size):
 
 # %% [markdown]
 # ReLU here is the model of the middle penalty. TopK and Multi-TopK are trained at their best learning rate and at half of it, because the
-# outcome turned with the rate: at the lower one fewer latents die, and more of the pre-activations beyond the $k$ largest are positive.
+# outcome depends on the rate. The likely reason: at the lower rate fewer latents die, and more of the pre-activations beyond the $k$ largest
+# are positive.
 
 
 # %%
@@ -885,8 +894,8 @@ page.save_figure(
     plots.other_sizes(SIZES, sizes, threshold, K),
     "progressive",
     {"sizes": SIZES, "k": K, "threshold": threshold, "half the rate": halved} | sizes,
-    f"Look at where each curve stops falling: Multi-TopK goes on to about 4k, TopK soon after k = {K}, ReLU"
-    f" where it has no more positive latents. One line per seed ({cfg.seeds}), best learning rates;"
+    f"Look at where each curve stops falling: ReLU first, where it has no more positive latents, then TopK"
+    f" (trained with k = {K}), Multi-TopK only at about 4k. One line per seed ({cfg.seeds}), best rates;"
     f" {setting}. Dotted: TopK cut by one fixed threshold for all tokens. In the paper TopK's curve turns up"
     " clearly beyond k; at this learning rate ours goes level, at half the rate (in the claims) it turns"
     " up.",
@@ -894,8 +903,9 @@ page.save_figure(
 
 # %% [markdown]
 # Four claims follow. TopK, at both rates: the number of latents with the lowest error lies between $k$ and $2k$, and at $8k$ the error has
-# risen again by at least one per cent. The ReLU model, cut in the same way, must show neither. Multi-TopK: no step up to $4k$ raises the error
-# (asked at the lower rate, where TopK fails it), and there is a small price at $k$ itself: no gain beyond one per cent over TopK, and no collapse.
+# risen again by at least one per cent. The ReLU model, cut in the same way, must show neither. Multi-TopK: no step up to $4k$ raises the
+# error (asked at the lower rate, where TopK fails it), and there is a small price at $k$ itself: no gain beyond one per cent over TopK, and
+# no collapse.
 
 
 # %%
@@ -934,18 +944,20 @@ page.check(
 )
 
 # %% [markdown]
-# TopK's two sentences hold at half the learning rate and fail at the best one. At the best rate so many latents have died that few
-# pre-activations beyond the $k$ largest are positive, and keeping more of nothing changes nothing. The paper's sentences are true for some
-# training settings, not for all.
+# Both claims on TopK hold at half the learning rate and fail at the best one, where the error goes on falling to beyond $2k$ and then stays
+# level. That fits the reason given above: entries that are not positive add nothing, so keeping more of them changes nothing. So what the
+# paper says of TopK depends on how it was trained.
 #
-# Multi-TopK is progressive. Its price at $k$ is not always there: at the best rate some seeds of Multi-TopK are better than TopK even at $k$.
-# In a short run the wider code also trains latents that TopK leaves idle.
+# Multi-TopK is progressive at the lower rate, where it was asked. Its price at $k$ is not always there: at the best rate some seeds of
+# Multi-TopK are better than TopK even at $k$. In a short run the term with $4k$ latents may help by training latents that TopK alone leaves
+# unused.
 #
 # <a id="recovery"></a>
 # ## 6 Which of them find what is there?
 # A low error does not say that the right directions were found. Back to the planted data: each true feature is matched to one decoder row, one
 # to one, so that the sum of cosines is largest. A feature counts as found if its cosine is above 0.9. Two dictionaries that know nothing of
-# features are the controls: random rows, and the principal directions of the data with both signs (PCA).
+# features are the controls: random rows, and the principal directions of the data with both signs (PCA). The random rows are the harder
+# control: PCA has fewer rows than there are features, so that some features have no row at all.
 #
 # The claim says that *every* kind finds nine in ten features; what counts is the worst kind of each seed. TopK alone is the positive example.
 
@@ -988,8 +1000,9 @@ page.check(
 )
 
 # %% [markdown]
-# Seven kinds find nearly all; Matryoshka does not. Its first prefixes have fewer latents than there are features and must still reconstruct
-# everything, so their latents become mixtures of features. That is the price of nesting where features have no hierarchy, as here.
+# Seven kinds find nearly all features; Matryoshka does not. The likely reason: its first prefixes have fewer latents than there are features
+# and must still reconstruct everything, so their latents become mixtures of features. The features here have no hierarchy that nested
+# dictionaries could use; data with a hierarchy are not tested.
 #
 # <a id="your-turn"></a>
 # ## 7 Your turn
@@ -1010,7 +1023,7 @@ page.check(
 #    $\theta = b_{enc} - b_{gate}$. The two kinds differ in how the threshold is trained, and in the slope $e^r$.
 #    </details>
 # 2. *(5 minutes)* TopK keeps the *largest* latents. Take the ReLU dictionary `saes["relu_norm", 1.0][0]` and keep as many, chosen at random
-#    among the positive ones. Predict first: does the error rise by a tenth, or by far more?
+#    among the positive ones. Predict first: by what factor does the error rise?
 #    <details><summary>Hint</summary>`positive(sae)` gives the positive pre-activations and the rows. Rank random numbers, with
 #    `torch.where(p > 0, noise, 0)`, and use `topk` on them to choose.</details>
 #    <details><summary>Answer</summary>
@@ -1026,7 +1039,7 @@ page.check(
 #    assert error_of[1] > 1.05 * error_of[0]
 #    ```
 #
-#    Most of what a code says is in its few largest latents, which is why it can be cut at all.
+#    The printed errors give the factor. The largest latents carry most of the reconstruction, which is why a code can be cut at all.
 #    </details>
 # 3. *(10 minutes)* How much of what refinement gains can one single number gain? Multiply all of ReLU's latents by the one factor that
 #    minimises the error.
@@ -1048,6 +1061,7 @@ page.check(
 #    The factor is above one: shrinkage. But latents are not all shrunk by the same share, so that one number regains only a part.
 #    </details>
 # 4. *(10 minutes)* What does BatchTopK do with its freedom? Count the active latents of each held-out token for BatchTopK and for TopK.
+#    Which of the two spreads more?
 #    <details><summary>Hint</summary>`dictionaries.dictionary(run_of("batch_topk", 1))`, then `(sae.encode(some).values > 0).sum(1)`.</details>
 #    <details><summary>Answer</summary>
 #
@@ -1088,14 +1102,15 @@ page.check(
 #    assert (gradient_direction(True, 0.1) - gradient_direction(False, 0.1)).norm() > 0.1
 #    ```
 #
-#    The converted coefficient is 24 times as large here. Copying a coefficient between libraries trains another model.
+#    The converted coefficient is 24 times as large here, the width of `x64`. A coefficient copied from one library to another, without
+#    conversion, trains a different model.
 #    </details>
 #
 # <a id="limits"></a>
 # ## 8 Limits
 # - Short runs. All kinds saw the same tokens, few of them; a kind that learns slowly is judged early, and so is a larger dictionary.
 # - One seed for most kinds. Only TopK, ReLU (April 2024) and Multi-TopK are trained with several, so this page cannot rank the others.
-# - A lower error does not show that latents mean more. No claim here is about meaning.
+# - A lower error does not show that latents are easier to interpret. No claim here is about what latents mean.
 # - What differs from the paper: a 4-layer GPT-2 trained on Python's library in place of GPT-4, some hundred latents, each token seen once.
 #   JumpReLU, BatchTopK and Matryoshka are added, ProLU is left out, and the planted features are ours.
 #

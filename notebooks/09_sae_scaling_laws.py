@@ -5,12 +5,13 @@
 #
 # **Pages** [← 8b. Eight ways to be sparse, compared at equal tokens](08b_activation_functions.ipynb) · [Start here](00_start_here.ipynb) · [10. What a reconstruction is worth in pre-training compute →](10_downstream_loss_to_compute.ipynb)
 #
-# How much better does a sparse autoencoder get with more compute, or with more latents? The answer is a *scaling law*: a curve with two or
-# three constants that describes all runs at once, and lets one predict the next. On this page you fit such laws to some hundred small runs,
-# see what their constants mean, and find out what the part of the error is made of that no larger autoencoder removes.
+# How much better does a sparse autoencoder get with more compute, or with more latents? The answer is a *scaling law*: a curve with a few
+# constants that describes all runs at once, and from which the error of a larger run can be guessed. On this page you fit such laws to some
+# hundred small runs and see what their constants mean. You also find out, on made-up data, what the part of the error consists of that no
+# larger autoencoder removes.
 #
 # **You will** fit a power law with a floor by hand · find the best error at every compute · fit a law in the number of latents $n$ and of kept
-# latents $k$ · see which rate is best at which $n$ · add noise of known size and find it again as the floor.
+# latents $k$ · see which learning rate is best at which $n$ · add noise of known size and find it again as the floor.
 # **Needs** what a TopK autoencoder is: [its model](08_sae_training.ipynb#model) and [its training](08_sae_training.ipynb#training). **Takes**
 # some six minutes the first time, half a minute afterwards (`laptop`, two cores; other settings: [start here](00_start_here.ipynb#profiles)).
 # **Paper** Gao et al., *Scaling and evaluating sparse autoencoders* (2024), [section 3](https://arxiv.org/abs/2406.04093).
@@ -62,7 +63,7 @@ class Noisy:
 
     features: int = 512
     width: int = 64
-    active: int = 4
+    active: int = 4  # directions in each sum
     decay: float = 1.3
     samples: int = 60_000
     share: float = 0.0  # of the variance, noise
@@ -84,8 +85,8 @@ class Config:
     noisy_sizes: tuple[int, ...]
     shares: tuple[float, ...] = (0.0, 0.2, 0.4)  # of the variance, noise
     seeds: int = 5
-    twin_seeds: int = 2
-    resamples: int = 100
+    twin_seeds: int = 2  # of the comparison with Gaussian vectors, section 2
+    resamples: int = 100  # of the bootstrap, section 3
 
 
 def narrow(width: int, steps: int) -> dictionaries.DictionaryConfig:
@@ -98,8 +99,8 @@ def narrow(width: int, steps: int) -> dictionaries.DictionaryConfig:
 
 # %% [markdown]
 # ### Parameters
-# One block per profile. At `laptop` there are just as many vectors as the longest run needs: no vector is seen twice, so that the error in
-# training is that of unseen text.
+# One block per profile. At `laptop` there are as many vectors as the longest run needs, so that no vector is seen twice. Then the error on a
+# training batch, taken before the step on that batch, is an error on unseen text.
 
 
 # %% tags=["parameters"]
@@ -147,9 +148,9 @@ cfg
 #
 # $$ L(x) = E + a\,x^{-b}. $$
 #
-# $x$ is what we spend (compute, or latents) and $L$ the error. Each doubling of $x$ divides the second term by $2^b$; $b$ is the *exponent*.
-# $E$ is the *floor*: the error that remains however much we spend. Before we fit real runs, where nobody knows the right answer, we fit points
-# whose constants we chose: a floor of 0.2, an exponent of 0.6, and one per cent of scatter.
+# $x$ is what we spend (compute, or latents; not the vector $x$ of page 8) and $L$ the error. Each doubling of $x$ divides the second term by
+# $2^b$; $b$ is the *exponent*. $E$ is the *floor*: the error that remains however much we spend. Before we fit real runs, where nobody knows
+# the right answer, we fit points whose constants we chose: a floor of 0.2, an exponent of 0.6, and one per cent of scatter.
 
 # %%
 true_law = scaling.PowerLaw(floor=0.2, scale=3.0, exponent=0.6)
@@ -159,14 +160,15 @@ L_made = true_law(x_made) * np.exp(scatter)
 print(f"exponent {true_law.exponent}, slope of a line in log-log {scaling.slope(x_made, L_made):.2f}")
 
 # %% [markdown]
-# A power law without a floor is a straight line if both axes are logarithmic. Here a straight line gives far too small an exponent, because
-# the floor bends the curve. So all three constants must be fitted together. The loss is the mean squared difference of the logarithms, so that
-# one per cent counts the same everywhere:
+# A power law without a floor is a straight line if both axes are logarithmic (log-log), and minus its slope is the exponent. Here a
+# straight line gives far too small an exponent, because the floor bends the curve. So all three constants must be fitted together. The loss
+# is the mean squared difference of the logarithms, so that one per cent counts the same everywhere:
 #
 # $$ \frac1N \sum_i \bigl(\ln L_i - \ln(E + a\,x_i^{-b})\bigr)^2 . $$
 #
-# We fit the logarithms of $E$ and $a$, which keeps both positive, and measure $x$ from its middle, so that the constants do not pull at each
-# other. The optimiser is plain Adam.
+# We fit the logarithms of $E$, $a$ and $b$, which keeps all three positive. And we divide $x$ by its geometric mean: then $a$ is the size of
+# the second term in the middle of the points, and a change of $b$ does not have to be made good by a change of $a$. The optimiser is plain
+# Adam.
 
 
 # %%
@@ -200,8 +202,8 @@ assert abs(packaged.exponent - 0.6) < 0.1
 # %% [markdown]
 # ### Try it: fit by eye
 # Move the two sliders until the curve goes through the points (the scale $a$ is chosen for you). Start with a floor of zero: no exponent fits.
-# Then see how a lower exponent can be repaired, for a while, by a lower floor. With few points over a short range the two can hardly be told
-# apart, and that is the weak spot of every floor on this page.
+# Then lower the exponent a little and find a lower floor with which the curve nearly fits again. With few points over a short range, a
+# lower exponent with a lower floor fits nearly as well as the true pair. So every floor fitted on this page is uncertain.
 
 
 # %%
@@ -223,8 +225,9 @@ widgets.live(by_eye, floor=widgets.Slider(0.0, 0.21, 0.12), exponent=widgets.Sli
 # two errors: that of each training batch, taken before the batch's own step, and at the end that of its averaged weights on held-out text.
 # Both are normalised: 1 means no better than always answering the mean.
 #
-# Every statement about language models needs a comparison with data that have no features. We use Gaussian vectors with the same mean and the
-# same covariance as the activations, and call them the *twin*. What an autoencoder does on the twin too follows from the covariance alone.
+# Which results come from the features of a language model, and which would any data give? For comparison we use data without features:
+# Gaussian vectors with the same mean and the same covariance as the activations, called the *twin*. A result that the twin shows as well can
+# be explained by the covariance alone.
 #
 # The grid of runs: every $n$ with every $k$, at five random seeds. This is the cell that takes time when the page runs first.
 
@@ -273,14 +276,15 @@ print(f"{len(grid)} runs of {cfg.base.train.steps} steps of {cfg.base.train.batc
 # %% [markdown]
 # <a id="compute"></a>
 # ## 3 Error against compute
-# Compute is counted in floating-point operations. One step has five products of a $(B, d)$ batch with a $(d, n)$ matrix, each of $2Bdn$
-# operations: $C = 10\,B d n \cdot \text{steps}$. (A sparse implementation does fewer; we count as if it did not.)
+# Compute is counted in floating-point operations. One step has five matrix products with the sizes $B$, $d$ and $n$ (two forward, three
+# backward), each of $2Bdn$ operations: $C = 10\,B d n \cdot \text{steps}$. (A sparse implementation does fewer; all are counted here.)
 #
-# Errors of single batches are noisy, so they are averaged over bins of half a doubling. The first ten steps, in which Adam's own averages fill,
-# are left out.
+# Errors of single batches are noisy, so they are averaged over bins of half a doubling. The first ten steps, in which Adam's own averages
+# fill, are left out.
 #
-# A small dictionary learns fast and stops early; a large one is slow at first and better in the end. The *frontier* is the best error at a given
-# compute over all sizes: the lower convex envelope of all curves, on logarithmic axes. No run may lie below it.
+# A small dictionary learns fast and stops early; a large one is slow at first and better in the end. The *frontier* is the best error at a
+# given compute over all sizes. It is computed as the lower convex envelope of all curves on logarithmic axes, as if a thread were stretched
+# below them. No run may lie below it.
 
 
 # %%
@@ -307,8 +311,9 @@ above = [L / scaling.interpolate(C, *frontier[s]) for s in seeds for C, L in run
 assert min(ratio.min() for ratio in above) > 1 - 1e-9
 
 # %% [markdown]
-# The paper fits $L(C) = E + a C^{-b}$ to its frontier. We fit forty points of ours, evenly spaced in $\ln C$. How sure are the constants? A
-# *bootstrap* answers that: the seeds are drawn again with replacement, the fit is repeated, and the spread of the results is the interval.
+# The paper fits $L(C) = E + a C^{-b}$ to its frontier. We fit forty points of ours, evenly spaced in $\ln C$. How much do the constants
+# depend on the seeds? A *bootstrap* answers that: the seeds are drawn again with replacement, the fit is repeated, and the spread of the
+# results is the interval.
 
 
 # %%
@@ -364,9 +369,9 @@ page.save_figure(
 )
 
 # %% [markdown]
-# A law with a floor also describes every single run. What does the frontier add? It falls more slowly than any of the runs it is made of, since
-# it leaves each before its own floor. So we compare the exponent of the frontier with the smallest exponent of the single runs of the same seed:
-# the first must lie between 0.02 and 0.5, the second must not.
+# A law with a floor also describes every single run. How does the frontier differ from them? It should fall more slowly than each of the runs
+# that it is made of, since it passes on to a larger dictionary before a run comes near its own floor. So we compare the exponent of the
+# frontier with the smallest exponent of the single runs of the same seed: the first must lie between 0.02 and 0.5, the second must not.
 
 # %%
 single = {s: [fit_frontier(*curve)[0].exponent for curve in runs[s]] for s in seeds}
@@ -377,7 +382,7 @@ page.check(
 )
 
 # %% [markdown]
-# Confirmed, with a wide gap: single runs approach their own floors more than twice as steeply as the frontier falls.
+# Confirmed, with a wide gap: the exponents of single runs are more than twice that of the frontier.
 #
 # <a id="latents"></a>
 # ## 4 Error against latents and kept latents
@@ -385,11 +390,11 @@ page.check(
 #
 # $$ L(n, k) = e^{\alpha + \beta_k \ln k + \beta_n \ln n + \gamma \ln k \ln n} + e^{\zeta + \eta \ln k}. $$
 #
-# The first term is a power of $n$ with the exponent $\beta_n + \gamma \ln k$: it may fall faster when $k$ is large ($\gamma < 0$). The second
-# term is the floor, which depends on $k$ ($\eta < 0$: a longer code lowers it).
+# The first term is a power of $n$ with the exponent $\beta_n + \gamma \ln k$: if $\gamma < 0$, it falls faster with $n$ when $k$ is large. The
+# second term is the floor, which depends on $k$: if $\eta < 0$, more kept latents lower it.
 #
-# The six constants are fitted to the mean over seeds, in logarithms as before, with a bootstrap over the seeds. A hundred fits of six constants
-# take a while, so their result is kept in the cache.
+# The six constants are fitted to the mean over seeds, in logarithms as before, with a bootstrap over the seeds. A hundred fits of six
+# constants take a while, so their result is kept in the cache.
 
 
 # %%
@@ -424,7 +429,7 @@ for name, value, low, high, quoted in zip(scaling.JointLaw._fields, *six, scalin
 
 # %% [markdown]
 # ### Figure 1, right
-# Curves of one colour should fall and flatten towards their dotted floor, and lie further apart at large $n$ than at small.
+# Each curve should fall and flatten towards its dotted floor, and the curves should lie further apart at large $n$ than at small $n$.
 
 # %%
 here = {k: {"errors": np.array([errors[s][:, j] for s in seeds])} for j, k in enumerate(cfg.kept)}
@@ -442,9 +447,9 @@ page.save_figure(
 
 # %% [markdown]
 # ### Point at a run
-# The same runs, each divided by what the fitted law says for its $n$ and $k$. Move the pointer onto a dot to see which run it is. If the law were
-# exact, the dots of each column would scatter around one. Where all dots of a colour lie on one side, for all seeds, the law is only an
-# approximation, here by a few per cent.
+# The same runs, each divided by what the fitted law says for its $n$ and $k$. Move the pointer onto a dot to see which run it is. If the
+# law were exact, the dots of each column would scatter around one. Where all dots of a colour lie on one side, for all seeds, the law is
+# only an approximation, here by a few per cent.
 
 # %%
 share_of_fit = {k: here[k]["errors"] / here[k]["fit"] for k in cfg.kept}  # (seed, n)
@@ -465,8 +470,9 @@ hover = widgets.hoverable_points(dots, told, static, style.shades(len(dots)))
 # %% [markdown]
 # ### Does the data matter?
 # More latents describe *any* data better, the twin too. So the claim is not that the error falls but how fast: the exponent of $n$, from the
-# smallest to the largest dictionary, must be larger than the twin's. The band begins at the geometric middle of the two, as found on seeds that
-# no claim uses. (That the exponent grows with $k$, which is $\gamma < 0$, is no claim here, because the twin's does as well.)
+# smallest to the largest dictionary, must be larger than on the twin. The band begins at the geometric mean of the two exponents, as found on
+# seeds that no claim uses. (That the exponent grows with $k$, which is $\gamma < 0$, is no claim here, because the twin's exponent does so as
+# well.)
 
 
 # %%
@@ -493,11 +499,13 @@ for name, tables in (("activations", list(errors.values())), ("twin", twins)):
 # Confirmed: on activations of a language model the error falls several times as fast as the covariance explains.
 #
 # ### Is it this law, or just any curve?
-# Six constants can describe many tables. A quadratic in $\ln n$ and $\ln k$ has six constants as well, and no floor. We compare the two by AIC,
-# which for equally many constants is the difference of the log likelihoods: 6 means odds of about twenty to one for the paper's law. Two tables
-# with known answers come along: one made by the quadratic, which must not prefer the paper's law, and one made by the paper's law, which must.
+# Six constants can describe many tables of errors. If $\ln L$ is a quadratic in $\ln n$ and $\ln k$, that has six constants as well, and no
+# floor. We compare the two by Akaike's information criterion (AIC). For equally many constants a difference in AIC is twice the difference
+# of the log likelihoods, so that 6 in favour of the paper's law means odds of $e^{6/2}$, about twenty to one. Tables with known answers come
+# along, one of each sort for each seed: those made by the quadratic must not prefer the paper's law (the control), and those made by the
+# paper's law must (the positive example).
 #
-# Each table gets the scatter of one seed around the mean, so that all are equally noisy.
+# Each made table gets the scatter of one seed around the mean, so that all are equally noisy.
 
 # %%
 axes = np.log(n_flat / n_flat.mean()), np.log(k_flat / k_flat.mean())
@@ -534,14 +542,15 @@ for name, fitted in (("the paper's law", mean_law(n_flat, k_flat)), ("quadratic"
     print(f"largest relative residual, {name}: {scaling.quality(mean_error, fitted, 6).residual:.3f}")
 
 # %% [markdown]
-# The paper's law is preferred in every seed. Note how much stronger the preference is on the table that the law made itself: the runs follow
+# The paper's law is preferred in every seed. On tables that the law itself made, the preference is several times as strong. So the runs follow
 # the law roughly, not exactly.
 #
 # <a id="convergence"></a>
 # ## 5 How long until a run has converged?
-# Larger dictionaries need more tokens. How many more? "Converged" needs a rule that does not know how long a run was. Ours: from some point on, a
-# doubling of the tokens lowers the error by less than a tenth. The paper finds that tokens grow as $n^{0.6}$ for GPT-2 and $n^{0.65}$ for
-# GPT-4 (figure 11), by a rule it does not give. A run that has not settled by its end counts with its whole length, which is too little.
+# Larger dictionaries need more tokens. How many more? To say when a run has converged we need a rule that does not depend on how long the run
+# was. Ours: from some point on, a doubling of the tokens lowers the error by less than a tenth. The paper finds that the tokens grow as
+# $n^{0.6}$ for GPT-2 and $n^{0.65}$ for GPT-4 (figure 11); it does not say by which rule. A run that has not converged by its end counts
+# with its whole length, which is too little.
 
 # %%
 GAIN = 0.1
@@ -582,16 +591,18 @@ page.save_figure(
     plots.convergence(cfg.sizes, tokens_of, (n_axis, through[0]), label, quoted),
     "Fig11_tokens",
     {"n": cfg.sizes, "tokens": tokens_of, "gain": GAIN, "exponent": growth._asdict()},
-    f"Look at the slopes: our fit is nearly as steep as the paper's two. A dot per run ({cfg.seeds} seeds),"
-    f" batch {t.batch}; converged when a doubling gains less than a tenth. Dots at the top are runs that had"
-    " not settled and count with their whole length, most of them at the largest k and n, so that the"
-    " exponent depends on the length of the runs. The paper's figure has one k and n up to millions.",
+    "Look at the slopes: our fit (solid) is about as steep as the paper's two (dashed, dotted). A dot per"
+    f" run ({cfg.seeds} seeds), batch {t.batch}; converged when a doubling gains less than a tenth. Dots at"
+    " the top are runs that had not converged and count with their whole length, most of them at the largest"
+    " k and n, so that the exponent depends on the length of the runs. The paper's figure goes up to millions"
+    " of n.",
 )
 
 # %% [markdown]
-# A part of this follows from the rule alone. A larger dictionary has a lower error to fall to, and a curve that falls just as fast but further
-# settles later. So the control is the smallest dictionary's own fall, moved down to the floor of each of the others: if its exponent were the
-# same, the dictionaries would only differ in where they end, not in how fast they learn.
+# A part of this follows from the rule alone. A larger dictionary ends at a lower error. If two curves fall by the same amounts and one ends
+# lower, the same fall is a larger share of the lower error, and the rule calls that run converged later. So the control is the training
+# curve of the smallest dictionary, moved down to the floor of each of the others. If it gave the same exponent, the dictionaries would
+# differ only in where they end, not in how fast they learn.
 
 
 # %%
@@ -618,13 +629,14 @@ page.check(
 )
 
 # %% [markdown]
-# Confirmed: lower floors explain about a third of the exponent; for the rest, larger dictionaries do learn more slowly.
+# Confirmed. Lower floors alone give about a third of the exponent; the rest means that larger dictionaries learn more slowly.
 #
 # <a id="rate"></a>
 # ## 6 The best learning rate
 # Figure 3 of the paper finds that the best learning rate falls as $n^{-1/2}$. This is a statement about optimisation, not about the data, so
-# its control is other random seeds and not the Gaussian twin. An optimum at the edge of the rates tried would be none, so the range is wide,
-# and we print the share of optima that have a neighbour on both sides. Between the rates tried, the optimum is the vertex of a parabola.
+# its control is other random seeds and not the Gaussian twin. If the best of the rates tried is the lowest or the highest of them, the true
+# optimum may lie outside. So the range is wide, and we print the share of optima inside it. To place an optimum between the rates tried, a
+# parabola is put through the lowest point and its two neighbours.
 #
 # ### Figure 3
 # The valleys on the left should move to the left as $n$ grows.
@@ -658,14 +670,14 @@ page.save_figure(
     "Fig3_rates",
     {"rates": cfg.rates, "errors": sweep, "optima": optima},
     "Look at the dotted lines on the left: the best rate moves down as the dictionary grows. Right: the"
-    " optimum of each seed against n, with our fit and the paper's exponent -1/2 through the same mean. k ="
-    f" {k_mid}, batch {t.batch}, {cfg.rate_steps} steps, {cfg.seeds} seeds. Short runs favour high rates at"
-    " every n. The paper's figure gives the tokens to convergence at each point as well.",
+    " optimum of each seed against n, with our fit (solid) and the paper's exponent -1/2 (dashed) through the"
+    f" same mean. k = {k_mid}, batch {t.batch}, {cfg.rate_steps} steps, {cfg.seeds} seeds. The paper's figure"
+    " gives the tokens to convergence at each point as well.",
 )
 
 # %% [markdown]
-# The claim allows 0.3 either way around $-1/2$, since the rates tried differ by factors of two. As control, optima of a single $n$ at several
-# seeds are put in place of those of several $n$: their exponent must be near zero.
+# The claim allows 0.3 either way around $-1/2$, since the rates tried differ by factors of two. The control shows how large an exponent chance
+# alone gives: optima of a single $n$ at several seeds are put in place of those of several $n$.
 
 # %%
 of_one_n = [
@@ -679,17 +691,18 @@ page.check(
 )
 
 # %% [markdown]
-# The rate falls with $n$ in every seed, somewhat less steeply than the paper's square root.
+# The best rate falls with $n$ in every seed, somewhat less steeply than as $n^{-1/2}$.
 #
 # <a id="subjects"></a>
 # ## 7 The size of the language model
 # The paper finds that larger language models need more latents for the same error (figure 4, at one $k$). We train three small ones that are
-# alike in everything but their width $d$, on the same tokens, and read them at the same place. But $k$ latents are a smaller share of a wider
-# vector, and even Gaussian noise is harder to describe for that reason alone. So we measure twice: with one $k$ for all, and with $k$ in
-# proportion to $d$.
+# alike but for their width $d$ (and the learning rate that suits it), on the same tokens, and read them at the same place. But $k$ latents
+# are fewer per dimension of a wider vector, and even Gaussian noise is harder to describe for that reason alone. So we measure twice: with one
+# $k$ for all, and with $k$ in proportion to $d$.
 #
 # ### Figure 4
-# On the left, with one $k$, wider models should lie higher, as in the paper. What happens on the right?
+# On the left, with one $k$, wider models should have the larger error, as in the paper. If the number of kept latents per dimension is the
+# only reason, the curves on the right, with $k$ in proportion, should not be ordered so.
 
 
 # %%
@@ -717,7 +730,8 @@ page.save_figure(
 )
 
 # %% [markdown]
-# The claim is about the right panel: with $k$ in proportion to the width the error does not grow with the width. The left panel is the control.
+# The claim is about the right panel: with $k$ in proportion to the width the error does not grow with the width. The left panel is the
+# control.
 
 
 # %%
@@ -734,19 +748,19 @@ page.check(
 )
 
 # %% [markdown]
-# Confirmed. The growth on the left comes from the share of the width that $k$ latents are. Whether this holds for the paper's models too, their
-# figure, at one $k$, cannot say.
+# Confirmed. So the growth on the left comes from keeping fewer latents per dimension in wider models. Whether this holds for the paper's
+# models as well cannot be read from its figure, which has one $k$.
 #
 # <a id="floor"></a>
 # ## 8 What is the floor?
-# On a language model nobody knows what the floor is made of. So we make data whose unpredictable part we know. Each vector is a sum of $k$ of 512
-# random directions, the $i$-th as frequent as $i^{-1.3}$, so that each doubling of $n$ catches a further part of a long tail. Then Gaussian noise
-# is added:
+# On a language model nobody knows what the floor consists of. So we make data whose unpredictable part we know. Each vector is a sum of $k$ of
+# 512 random directions. They are not equally frequent: the $i$-th is drawn in proportion to $i^{-1.3}$, so that each doubling of $n$ finds
+# some more of the rarer ones. Then Gaussian noise is added:
 #
 # $$ a = \sum_{j=1}^{k} W_{i_j} + \epsilon, \qquad \epsilon \sim \mathcal N(0, s^2 I). $$
 #
-# No dictionary can predict $\epsilon$ from $k$ latents, save for a part of about $k/d$ that lies in the space they span. So the fitted floor
-# should be the noise's share of the variance, and zero without noise.
+# $k$ latents cannot describe $\epsilon$, save for a part of about $k/d$ that lies in the space they span. So the fitted floor should be
+# about the noise's share of the variance, and zero without noise.
 
 
 # %%
@@ -776,8 +790,8 @@ def train_noisy(config: tuple[Noisy, TrainConfig]) -> dict:
 # %% [markdown]
 # At `laptop` every vector is seen once. The noise's share is measured where the error is: after normalisation, on the held-out vectors.
 #
-# Now the law of section 1, fitted to the error against $n$ at each noise level. On the left we expect straight falling points without noise, and
-# curves that flatten with it; on the right, floors on the diagonal.
+# Now the law of section 1, fitted to the error against $n$ at each noise level. On the left we expect straight falling points without
+# noise, and curves that flatten with it; on the right, floors on the diagonal.
 
 
 # %%
@@ -823,8 +837,8 @@ page.save_figure(
 
 # %% [markdown]
 # A floor fitted over four doublings is an extrapolation, and with noise it comes out somewhat too high. The intervals need not cover the true
-# share: they are over seeds and know nothing of that bias. The claims allow for it, with a third of the lower noise share either way. Is the fit
-# needed at all? The control does without one and takes the error of the largest dictionary for the floor.
+# share, since they show how the seeds differ and not this bias. The claims allow for it: the floor may be off by about a third of the lower
+# noise share, either way. Is the fit needed at all? The control does without one and takes the error of the largest dictionary for the floor.
 
 # %%
 by_seed = {share: [scaling.fit_power_law(n_noisy, row).floor for row in noisy[share]] for share in cfg.shares}
@@ -838,8 +852,8 @@ page.check(
 page.check("scaling.no-noise-no-floor", by_seed[without], control={unfitted: noisy[without][:, -1]})
 
 # %% [markdown]
-# Where the answer is known, the law finds it: the floor is what cannot be predicted. That makes it plausible that the floor on a language model
-# is of the same nature, but does not prove it.
+# Where the answer is known, the fit finds it within the tolerance: the floor is the share of the noise. That makes it plausible that the floor
+# on a language model is something that no dictionary can describe, but does not prove it.
 #
 # <a id="your-turn"></a>
 # ## 9 Your turn
@@ -857,10 +871,10 @@ page.check("scaling.no-noise-no-floor", by_seed[without], control={unfitted: noi
 #    assert abs(seen) < true_law.exponent / 4
 #    ```
 #
-#    The true exponent is many times larger. Who fits a line near the floor concludes that spending more is useless a little too early.
+#    The true exponent is many times larger. A straight line fitted near the floor does not show the exponent of the law.
 #    </details>
-# 2. *(5 minutes)* By the paper's law for GPT-4 at $k = 32$: with how many latents is half of the error removable, that is, is the falling term
-#    as large as the floor?
+# 2. *(5 minutes)* By the paper's law for GPT-4 at $k = 32$: at how many latents is the falling term as large as the floor, so that half of the
+#    error could still be removed?
 #    <details><summary>Hint</summary>Set $e^{\alpha + \beta_k \ln k}\, n^{\beta_n + \gamma \ln k}$ equal to the floor and solve for $n$.</details>
 #    <details><summary>Answer</summary>
 #
@@ -876,7 +890,8 @@ page.check("scaling.no-noise-no-floor", by_seed[without], control={unfitted: noi
 #    A quarter of a million latents, and each further halving of the falling term takes some seventy times as many.
 #    </details>
 # 3. *(10 minutes)* Does a frontier say anything about how single runs learn? Make twelve copies of one training curve, each with 4 times the
-#    compute and 0.7 times the error of the one before. Which exponent does their frontier have in its middle?
+#    compute and 0.7 times the error of the one before. Predict the exponent that their frontier has in its middle (take $L \propto C^{-b}$,
+#    without a floor), then measure it.
 #    <details><summary>Hint</summary>Shifting by a factor 4 in $C$ and 0.7 in $L$ maps the set of curves onto itself. Use `envelope` and
 #    `scaling.interpolate`.</details>
 #    <details><summary>Answer</summary>
@@ -890,7 +905,8 @@ page.check("scaling.no-noise-no-floor", by_seed[without], control={unfitted: noi
 #    assert np.isclose(high / low, 0.7, rtol=0.01)
 #    ```
 #
-#    It is $\ln(1/0.7) / \ln 4$, whatever the curve looks like: the frontier tells how the *levels* of the runs are ordered.
+#    It is $\ln(1/0.7) / \ln 4$, whatever the curve looks like. The frontier shows how the runs are placed to each other, not how one of them
+#    learns.
 #    </details>
 # 4. *(5 minutes)* Ask for a smaller gain per doubling, a twentieth in place of a tenth, before a run counts as converged. What happens to the
 #    tokens needed, and to the number of runs that do not settle within their length?
@@ -907,7 +923,7 @@ page.check("scaling.no-noise-no-floor", by_seed[without], control={unfitted: noi
 #    assert unsettled[0] >= unsettled[1]
 #    ```
 #
-#    Every run settles later and more of them not at all, so the exponent of section 5 belongs to its rule.
+#    Runs converge later, and more of them not within their length. So the exponent of section 5 depends on the gain that its rule asks for.
 #    </details>
 #
 # <a id="limits"></a>
@@ -915,10 +931,11 @@ page.check("scaling.no-noise-no-floor", by_seed[without], control={unfitted: noi
 # - What differs from the paper: the language model is a 4-layer GPT-2 (section 7 trains three smaller ones), dictionaries have tens to hundreds
 #   of latents, batches hundreds of tokens. The paper's constants are for GPT-4. They are quoted beside ours and are not expected to be met: what
 #   is checked is the form of the laws and the signs of their exponents. The twin and the data with noise are ours.
-# - No floor of language is established. With five sizes it is an extrapolation, and part of it may be what short training has not removed.
-# - That $n$ helps more at large $k$, and that a longer code has a lower error, says nothing of features: the twin shows both.
-# - That dictionaries leave the frontier in the order of their sizes says nothing either: copies of one curve would do so (exercise 3).
-# - The intervals are over seeds, with the language model, the place and the recipe fixed.
+# - A floor on language-model activations is not established. With five sizes it is an extrapolation, and part of it may be error that longer
+#   training would remove.
+# - That $n$ helps more at large $k$, and that keeping more latents lowers the error, are no evidence of features: the twin shows both.
+# - That dictionaries leave the frontier in the order of their sizes is no evidence either: copies of one curve would do so (exercise 3).
+# - The intervals show how the random seeds differ, with the language model, the place and the recipe fixed.
 #
 # <a id="checked"></a>
 # ## 11 What was checked
