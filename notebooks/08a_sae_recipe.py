@@ -849,6 +849,8 @@ with tempfile.TemporaryDirectory() as folder:
 #   not known from here.
 # - The explanation of the hump is tested at one size and one $k_{aux}$. That the paper's runs have such a hump at all is not known to us.
 # - The slope of the best learning rate is one of these sizes and this length.
+# - The subject model was trained to predict the next token of each context, so the position embedding of the very last position never got a gradient.
+#   Vectors of that position are in the training data and in the errors by position like all others, and are reconstructed worse.
 # - The costs of mistakes are those of this small model; in GPT-2 some of them are larger, since its first vector is so long.
 #
 # <a id="checked"></a>
