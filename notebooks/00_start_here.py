@@ -175,7 +175,8 @@ about = {"latent": "latent", "share of active tokens": "density", "tokens it mak
 
 # %%
 claim = registry.load("01_demonstrating_superposition").claims["F1.pentagon"]
-made_up = {"verdict": "CONFIRMED", "reason": "", "values": [2.3, 2.5, 2.3, 2.6, 2.5], "control": {claim.control[0]: [18.1]}}
+made_up = {"verdict": "CONFIRMED", "reason": "", "values": [2.3, 2.5, 2.3, 2.6, 2.5]}
+made_up["control"] = {claim.control[0]: [18.1]}
 display(HTML(card.as_html(claim, made_up)))
 
 # %% [markdown]
