@@ -481,9 +481,8 @@ page.save_figure(
     {"threshold": FOUND, "cosines": dict(zip(KINDS, first_seed, strict=True))},
     "How well each true feature is matched, best first: the blue line, the trained dictionary, stays at the "
     f"top over its whole width; the grey ones are controls. {cfg.planted.features} features in "
-    f"{cfg.planted.width} dimensions, each present with probability {cfg.planted.density}; "
-    f"n = {cfg.planted.sae.n}, k = {cfg.planted.sae.k}, {cfg.planted.sae.steps} steps of "
-    f"{cfg.planted.sae.batch}; seed 0. The paper has no such data.",
+    f"{cfg.planted.width} dimensions, each with probability {cfg.planted.density}; n = {cfg.planted.sae.n}, "
+    f"k = {cfg.planted.sae.k}, {cfg.planted.sae.steps} steps of {cfg.planted.sae.batch}. Not in the paper.",
 )
 
 # %% [markdown]

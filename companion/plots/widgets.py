@@ -37,11 +37,15 @@ class Slider(NamedTuple):
     """On a logarithmic scale."""
 
 
-def png(figure: Figure) -> bytes:
-    """The figure as the bytes of a PNG, twice as fine as it is shown."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=SHARP)
-    return buffer.getvalue()
+def png(figure: Figure, colours: int = 0) -> bytes:
+    """The figure as the bytes of a PNG, twice as fine as it is shown; in at most so many colours where it is kept in a notebook."""
+    from PIL import Image
+
+    full, few = io.BytesIO(), io.BytesIO()
+    figure.savefig(full, format="png", dpi=SHARP)
+    if colours:
+        Image.open(full).convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(few, "png", optimize=True)
+    return (few if colours else full).getvalue()
 
 
 def live(draw: Callable[..., Figure], **controls: Slider | tuple[str, ...]) -> None:
@@ -56,10 +60,10 @@ def live(draw: Callable[..., Figure], **controls: Slider | tuple[str, ...]) -> N
     inputs = {name: _input(name, control) for name, control in controls.items()}
     message = ipywidgets.Label()
 
-    def picture():
-        return _image(draw(**{name: box.value for name, box in inputs.items()}))
+    def picture(colours: int = 0):
+        return _image(draw(**{name: box.value for name, box in inputs.items()}), colours)
 
-    shown = display(picture(), display_id=True)
+    shown = display(picture(colours=256), display_id=True)  # the one that is kept
 
     def refresh(_=None) -> None:
         try:
@@ -87,10 +91,10 @@ def _input(name: str, control: Slider | tuple[str, ...]) -> Any:
     return ipywidgets.FloatSlider(min=control.low, max=control.high, step=(control.high - control.low) / 50, **common)
 
 
-def _image(figure: Figure) -> Any:
+def _image(figure: Figure, colours: int = 0) -> Any:
     from IPython.display import Image
 
-    return Image(png(figure), width=round(figure.get_size_inches()[0] * 96))
+    return Image(png(figure, colours), width=round(figure.get_size_inches()[0] * 96))
 
 
 def solids(W: dict[str, Float[ndarray, "F 3"]], static: Figure) -> dict[str, Any]:
@@ -147,7 +151,7 @@ def turnable(figure: Any, static: Figure) -> dict[str, Any]:
     data = json.loads(json.dumps(figure.to_plotly_json(), cls=PlotlyJSONEncoder))
     data["layout"].pop("template", None)
     if "google.colab" not in sys.modules:
-        picture = base64.b64encode(png(static)).decode()
+        picture = base64.b64encode(png(static, colours=256)).decode()
         bundle = {"application/vnd.plotly.v1+json": data, "image/png": picture, "text/plain": "a figure to turn or hover over"}
         display(bundle, raw=True, metadata={"image/png": {"width": width}})
     return data
