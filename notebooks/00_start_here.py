@@ -79,7 +79,8 @@ neighbours = torch.tensor([1.0, 1, 0, 0, 0])
 apart = torch.tensor([1.0, 0, 1, 0, 0])
 assert (read_out(one)[1:] < 0.01).all()
 for name, x in {"one feature": one, "two neighbours": neighbours, "two far apart": apart}.items():
-    print(f"{name:15}", "in", x.tolist(), "  out", read_out(x).round(decimals=2).tolist())
+    out = ", ".join(f"{value:.2f}" for value in read_out(x))
+    print(f"{name:15} in {x.tolist()}   out [{out}]")
 
 # %% [markdown]
 # One feature alone is read without a trace of the others, at about two thirds of its size (longer directions would mend that). Two neighbours

@@ -24,6 +24,7 @@ from companion.plots.style import CATEGORIES, OURS, THEORY, Row
 SHARP = 192
 """Dots per inch of pictures, which are shown at 96."""
 MARGIN = dict(l=60, r=10, t=40, b=50)
+WITHOUT_KERNEL = "(controls: they need a running notebook)"
 WRAPPED = {"display": "flex", "flex_flow": "row wrap"}
 
 
@@ -74,7 +75,9 @@ def live(draw: Callable[..., Figure], **controls: Slider | tuple[str, ...]) -> N
 
     for box in inputs.values():
         box.observe(refresh, names="value")
-    display(ipywidgets.VBox([ipywidgets.Box(list(inputs.values()), layout=WRAPPED), message]))
+    controls = ipywidgets.VBox([ipywidgets.Box(list(inputs.values()), layout=WRAPPED), message])
+    view = {"version_major": 2, "version_minor": 0, "model_id": controls.model_id}
+    display({"application/vnd.jupyter.widget-view+json": view, "text/plain": WITHOUT_KERNEL}, raw=True)
 
 
 def _input(name: str, control: Slider | tuple[str, ...]) -> Any:

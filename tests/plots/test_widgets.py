@@ -34,6 +34,11 @@ def made(monkeypatch):
     return boxes
 
 
+def controls_of(shown) -> ipywidgets.Widget:
+    """The widget that the second output is a view of."""
+    return ipywidgets.widgets.widget._instances[shown[1]["application/vnd.jupyter.widget-view+json"]["model_id"]]
+
+
 def figure(width: float):
     return style.panels(size=(width, 2.0))[0]
 
@@ -53,13 +58,14 @@ def test_sliders_draw_at_once_and_again_at_every_move(shown, made):
     assert first.startswith(PNG)
     assert shown[0].data.startswith(PNG)
     assert shown[0].data != first
-    assert isinstance(shown[1], ipywidgets.VBox)
+    assert isinstance(controls_of(shown), ipywidgets.VBox)
+    assert shown[1]["text/plain"] == widgets.WITHOUT_KERNEL
     assert len(shown) == 2
 
 
 def test_controls_keep_their_width_and_wrap(shown, made):
     widgets.live(lambda p, n: figure(2 + n), p=widgets.Slider(0.01, 1, 0.1, log=True), n=widgets.Slider(1, 4, 2))
-    row = shown[1].children[0]
+    row = controls_of(shown).children[0]
     assert row.layout.flex_flow == "row wrap"
     assert {box.layout.width for box in row.children} == {"330px"}
 
