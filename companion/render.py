@@ -51,6 +51,8 @@ def main(arguments: list[str]) -> int:
 def _render_all(root: Path, pages: list[Path]) -> int:
     at = root / "figures" / "claims.json"
     recorded, seen, failed = record.read(at), [], []
+    if run.output() == "record":
+        tables.write(root)  # links and contents, before the pages are read: a notebook and its pair agree at once
     for index, page in enumerate(pages, 1):
         rows = render(page, f"{index}/{len(pages)}")
         if rows is None:

@@ -179,7 +179,7 @@ def test_quick_defers_what_needs_more_and_writes_nothing(project, monkeypatch):
     one.check("b", 7.0, control={"one": 1.0})
     assert [row["verdict"] for row in one.rows.values()] == ["CONFIRMED", "DEFERRED"]
     figure, _ = style.panels()
-    one.save_figure(figure, "F1", {})
+    one.save_figure(figure, "F1", {}, "a caption")
     one.close()
     assert not list((project / "figures").iterdir())
 
@@ -204,7 +204,7 @@ def test_a_figure_goes_where_the_run_may_write(project, monkeypatch, output, fol
     monkeypatch.setenv("COMPANION_OUTPUT", output)
     figure, axes = style.panels()
     axes[0].plot([0, 1], [1, 2])
-    page().save_figure(figure, "F1", {"loss": [1 / 3, 2.0], "n": 3, "nan": np.nan})
+    page().save_figure(figure, "F1", {"loss": [1 / 3, 2.0], "n": 3, "nan": np.nan}, "a caption")
     held = json.loads((project / f"figures/{folder}01_page/F1.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
     assert (held["loss"], held["n"], held["nan"]) == ([0.3333, 2.0], 3, None)
     assert (project / f"figures/{folder}01_page/F1.png").read_bytes().startswith(b"\x89PNG")
@@ -222,9 +222,9 @@ def test_a_clone_that_cannot_be_written(monkeypatch, caplog, output):
     one, (figure, _) = page(), style.panels()
     if output == "record":
         with pytest.raises(run.SetupError, match=r"cannot write .*F1\.png"):
-            one.save_figure(figure, "F1", {})
+            one.save_figure(figure, "F1", {}, "a caption")
         return
-    one.save_figure(figure, "F1", {})
+    one.save_figure(figure, "F1", {}, "a caption")
     one.check("a", 1.0, control=CONTROL, witness=1.0)
     one.check("b", 2.0, control={"one": 1.0})
     one.close()

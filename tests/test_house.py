@@ -210,20 +210,21 @@ LEFT_OF = {
     "lm": {"files", "lm"},
     "sae": {"files", "sae"},
     "evals": {"lm", "sae", "evals"},
-    "plots": {"plots"},
+    "picture": set(),
+    "plots": {"picture", "plots"},
     "files": set(),
     "run": set(),
     "source": {"run"},
     "fingerprint": {"run", "source"},
     "memo": {"run", "files", "source", "fingerprint"},
-    "claims": {"run", "files", "memo", "claims"},
+    "claims": {"run", "files", "memo", "picture", "claims"},
     "dictionaries": {"run", "memo", "lm", "sae", "evals"},
     "cli": {"run", "lm", "sae", "dictionaries"},
     "pages": set(),
     "tables": {"files", "claims", "pages"},
     "render": {"run", "files", "claims", "tables"},
 }
-"""What each room may import of the package. plots takes arrays, sae takes activations: neither needs another room."""
+"""What each room may import of the package. plots takes arrays and sae takes activations: neither needs another room."""
 
 
 def imports_of(module: Path) -> set[str]:
@@ -265,7 +266,7 @@ def code_lines(module: Path) -> int:
     return len(used - {line for node in notes for line in range(node.lineno, node.end_lineno + 1)})
 
 
-LINES_OF_CODE = {"toy": 950, "lm": 470, "sae": 1570, "evals": 400, "plots": 1780, "claims": 450, "companion": 950}
+LINES_OF_CODE = {"toy": 950, "lm": 470, "sae": 1570, "evals": 400, "plots": 1750, "claims": 400, "companion": 970}
 """Most lines of code per room, docstrings, comments and blanks apart: what a reader of one room has to get through."""
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from companion.claims import picture
+from companion import claims, picture
 
 
 def drawn(**look) -> Figure:
@@ -48,3 +48,10 @@ def test_on_a_dark_page_ground_and_ink_change_and_colours_stay():
 
 def test_a_page_without_an_opening_picture_shows_none():
     assert picture.opening("99_nothing") is None
+
+
+def test_a_new_page_keeps_a_place_for_its_opening_picture(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **place: shown.append((data.data, place)))
+    claims.opening("99_nothing")
+    assert shown == [("*The opening picture is made with the record.*", {"display_id": claims.OPENING})]

@@ -73,6 +73,8 @@ def test_only_a_record_rewrites_the_record_the_tables_and_the_outputs(project, c
     assert recorded(project)[0]["verdict"] == "CONFIRMED"
     assert record.faults(recorded(project), registry.all_pages()) == []
     notebook = nbformat.read(project / "notebooks" / "01_page.ipynb", as_version=4)
+    pair = render.notebook_of(project / "notebooks" / "01_page.py")
+    assert [cell.source for cell in notebook.cells] == [cell.source for cell in pair.cells]  # links and badge were written before the run
     assert [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"] == [None, 1, 2]
     assert not [output for cell in notebook.cells[1:] for output in cell.outputs if output.get("name") == "stderr"]
     assert "One is one." in (project / "CLAIMS.md").read_text(encoding="utf-8")

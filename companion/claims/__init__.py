@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from companion import files, memo, run
-from companion.claims import card, picture, record, registry, verdicts
+from companion import files, memo, picture, run
+from companion.claims import card, record, registry, verdicts
 from companion.claims.registry import ClaimError
 
 __all__ = ["ClaimError", "Page", "opening", "shipped"]
@@ -96,7 +96,7 @@ class Page:
             raise ClaimError(f"claim {id!r}: {file} names {names} witness, and the page measures {measures}")
         return claim
 
-    def save_figure(self, figure, name: str, numbers: dict[str, Any], caption: str = "") -> None:
+    def save_figure(self, figure, name: str, numbers: dict[str, Any], caption: str) -> None:
         """Show a matplotlib figure over its caption, and keep it as <name>.png with its numbers in <name>.json, below 30 kB.
 
         The folder is figures/<notebook> where `make figures` or `make record` runs the page, figures/here/<notebook> or
@@ -107,8 +107,7 @@ class Page:
 
         png = picture.as_png(figure, caption)
         display(_image(png))
-        if caption:
-            display(Markdown(f"*{caption}*"))
+        display(Markdown(f"*{caption}*"))
         if self.profile == "quick":
             return
         folder = self._figures / ("" if self.output in ("figures", "record") else self.output) / self.notebook
@@ -161,11 +160,11 @@ class Page:
 
 
 def opening(notebook: str) -> None:
-    """Show the picture that a page leads to, as it ships with the package."""
-    from IPython.display import display
+    """Show the picture that a page leads to, as it ships with the package; `make record` puts a new page's in its place."""
+    from IPython.display import Markdown, display
 
-    if png := picture.opening(notebook):
-        display(_image(png), display_id=OPENING)
+    png = picture.opening(notebook)
+    display(_image(png) if png else Markdown("*The opening picture is made with the record.*"), display_id=OPENING)
 
 
 def shipped(name: str) -> dict[str, Any]:
@@ -174,9 +173,7 @@ def shipped(name: str) -> dict[str, Any]:
 
 
 def _image(png: bytes):
-    from IPython.display import Image
-
-    return Image(png, width=picture.width(png), metadata={"alt": picture.description(png)})
+    return picture.image(png, alt=picture.description(png))
 
 
 def hash_of(config: Any) -> str:

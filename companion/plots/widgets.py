@@ -5,7 +5,6 @@ without a front end.
 """
 
 import base64
-import io
 import json
 import math
 import sys
@@ -18,11 +17,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from numpy import ndarray
 
+from companion import picture
 from companion.plots import polytopes
 from companion.plots.style import CATEGORIES, OURS, THEORY, Row
 
-SHARP = 192
-"""Dots per inch of pictures, which are shown at 96."""
 MARGIN = dict(l=60, r=10, t=40, b=50)
 WITHOUT_KERNEL = "(controls: they need a running notebook)"
 WRAPPED = {"display": "flex", "flex_flow": "row wrap"}
@@ -38,17 +36,6 @@ class Slider(NamedTuple):
     """On a logarithmic scale."""
 
 
-def png(figure: Figure, colours: int = 0) -> bytes:
-    """The figure as the bytes of a PNG, twice as fine as it is shown; in at most so many colours where it is kept in a notebook."""
-    from PIL import Image
-
-    full, few = io.BytesIO(), io.BytesIO()
-    figure.savefig(full, format="png", dpi=SHARP)
-    if colours:
-        Image.open(full).convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(few, "png", optimize=True)
-    return (few if colours else full).getvalue()
-
-
 def live(draw: Callable[..., Figure], **controls: Slider | tuple[str, ...]) -> None:
     """Show draw(**values), and under it one slider (or menu of names) per argument; the picture is drawn anew at every move.
 
@@ -61,22 +48,22 @@ def live(draw: Callable[..., Figure], **controls: Slider | tuple[str, ...]) -> N
     inputs = {name: _input(name, control) for name, control in controls.items()}
     message = ipywidgets.Label()
 
-    def picture(colours: int = 0):
-        return _image(draw(**{name: box.value for name, box in inputs.items()}), colours)
+    def drawn() -> Figure:
+        return draw(**{name: box.value for name, box in inputs.items()})
 
-    shown = display(picture(colours=256), display_id=True)  # the one that is kept
+    shown = display(picture.image(picture.as_png(drawn())), display_id=True)  # the one that is kept
 
     def refresh(_=None) -> None:
         try:
-            shown.update(picture())
+            shown.update(picture.image(picture.at_once(drawn())))
             message.value = ""
         except ValueError as error:
             message.value = str(error)
 
     for box in inputs.values():
         box.observe(refresh, names="value")
-    controls = ipywidgets.VBox([ipywidgets.Box(list(inputs.values()), layout=WRAPPED), message])
-    view = {"version_major": 2, "version_minor": 0, "model_id": controls.model_id}
+    below = ipywidgets.VBox([ipywidgets.Box(list(inputs.values()), layout=WRAPPED), message])
+    view = {"version_major": 2, "version_minor": 0, "model_id": below.model_id}
     display({"application/vnd.jupyter.widget-view+json": view, "text/plain": WITHOUT_KERNEL}, raw=True)
 
 
@@ -92,12 +79,6 @@ def _input(name: str, control: Slider | tuple[str, ...]) -> Any:
     if all(isinstance(number, int) for number in control[:3]):
         return ipywidgets.IntSlider(min=control.low, max=control.high, **common)
     return ipywidgets.FloatSlider(min=control.low, max=control.high, step=(control.high - control.low) / 50, **common)
-
-
-def _image(figure: Figure, colours: int = 0) -> Any:
-    from IPython.display import Image
-
-    return Image(png(figure, colours), width=round(figure.get_size_inches()[0] * 96))
 
 
 def solids(W: dict[str, Float[ndarray, "F 3"]], static: Figure) -> dict[str, Any]:
@@ -149,12 +130,12 @@ def turnable(figure: Any, static: Figure) -> dict[str, Any]:
     width, height = (round(96 * inches) for inches in static.get_size_inches())
     figure.update_layout(width=width, height=height)
     if "google.colab" in sys.modules:
-        display(_image(static))
+        display(picture.image(picture.as_png(static)))
         figure.show()
     data = json.loads(json.dumps(figure.to_plotly_json(), cls=PlotlyJSONEncoder))
     data["layout"].pop("template", None)
     if "google.colab" not in sys.modules:
-        picture = base64.b64encode(png(static, colours=256)).decode()
-        bundle = {"application/vnd.plotly.v1+json": data, "image/png": picture, "text/plain": "a figure to turn or hover over"}
+        still = base64.b64encode(picture.as_png(static)).decode()
+        bundle = {"application/vnd.plotly.v1+json": data, "image/png": still, "text/plain": "a figure to turn or hover over"}
         display(bundle, raw=True, metadata={"image/png": {"width": width}})
     return data

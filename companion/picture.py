@@ -1,4 +1,4 @@
-"""A page's pictures as bytes: sharp PNGs of few colours, with their caption inside; the same on a dark ground; a page's opening picture."""
+"""Pictures as bytes: sharp PNGs with their caption inside, in few colours where they are kept; a dark variant; a page's opening picture."""
 
 import io
 from pathlib import Path
@@ -11,19 +11,32 @@ from PIL import Image, PngImagePlugin
 
 DPI = 192
 """Twice what a screen of common density shows."""
-OPENINGS = Path(__file__).parents[1] / "openings"
+OPENINGS = Path(__file__).parent / "openings"
 DARK, PALE = "#0d1117", "#e6edf3"
 """Ground and ink where the reader's page is dark."""
 
 
 def as_png(figure: Figure, caption: str = "", **look: Any) -> bytes:
     """The figure in at most 256 colours, a third of the bytes; the caption is kept as the file's description."""
-    full, buffer, about = io.BytesIO(), io.BytesIO(), PngImagePlugin.PngInfo()
-    figure.savefig(full, format="png", dpi=DPI, **look)
+    buffer, about = io.BytesIO(), PngImagePlugin.PngInfo()
     about.add_itxt("Description", caption)
-    few = Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    few = Image.open(io.BytesIO(at_once(figure, **look))).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     few.save(buffer, "png", optimize=True, pnginfo=about)
     return buffer.getvalue()
+
+
+def at_once(figure: Figure, **look: Any) -> bytes:
+    """The figure in all its colours: larger and sooner made, for what is shown and not kept."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, **look)
+    return buffer.getvalue()
+
+
+def image(png: bytes, **metadata: str):
+    """A picture of `DPI` as IPython shows it, at its true width."""
+    from IPython import display
+
+    return display.Image(png, width=width(png), metadata=metadata)
 
 
 def width(png: bytes) -> int:
