@@ -841,14 +841,13 @@ page.check(
 # ## 11 Limits
 #
 # - The losses are upper bounds of what is possible, and these networks are still improving at the sparse end from either start. At the
-#   sparsest density the reference ended below the random starts with every seed of this run and with all but one of another, so it is the
-#   better start there. Neither is shown to be the best there is.
+#   sparsest density the reference is the better start by the comparison of section 9. Neither is shown to be the best there is.
 # - In the sparse reference many neurons still have one weight far larger than the others. Whether random starts come to such neurons in longer
 #   training was not tested.
 # - At $p = 1$ and $0.3$ the explicit model seems to be the best. Every network of the figure ends there at its loss or above it, which supports
 #   this and does not prove it.
-# - Whether a neuron counts as monosemantic depends on a threshold, 0.3 of its largest weight for the large networks. With 0.1 fewer neurons
-#   count as monosemantic, and hardly any of the sparsest reference, because many small weights lie on top of its large ones.
+# - Whether a neuron counts as monosemantic depends on a threshold, 0.3 of its largest weight for the large networks. A lower threshold counts
+#   fewer of them, above all in the sparsest reference, where many small weights lie beside the large ones.
 # - Importances fall by a fixed factor in most models here. What sparse features of equal importance do was not tested.
 #
 # How one neuron can serve two features, which this page leaves open, is the subject of [the next page](06b_asymmetric_motif.ipynb).

@@ -15,7 +15,7 @@ def test_a_block_is_replaced_whole_and_twice_in_the_same_way():
 
 def test_findings_take_their_numbers_from_the_record():
     page, id, _ = tables.FINDINGS[0]
-    row = ROW | {"id": id, "notebook": page, "control": {"one": [0.8], "other": [0.6]}}
+    row = ROW | {"id": id, "notebook": page, "control": {"one": [0.8], "other": [0.6]}, "witness": []}
     told = tables.findings([row])
     assert "0.5 of the loss" in told
     assert "recovers 0.8" in told
