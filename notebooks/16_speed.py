@@ -474,8 +474,8 @@ page.save_figure(
     "time",
     {"parts": bars, "whole step": whole, "step": cfg.step._asdict()},
     "Compare the two bars, then the parts of the lower one: where four of five products are gone, "
-    "selection (orange) takes the most time beside the encoder (grey). The number at a bar's end is the whole "
-    f"step, timed by itself; the pale rest is what its parts leave. One thread, medians of {cfg.repeats} "
+    "selection (orange) takes the most time beside the encoder (grey). The number at a bar's end is the "
+    f"whole step, timed by itself; the pale rest is what its parts leave. One thread, medians of {cfg.repeats} "
     "rounds, measured in this run, so it differs from machine to machine. The paper has no such figure.",
 )
 
@@ -745,6 +745,8 @@ if record is not None:
     )
 
 # %% [markdown]
+# In the record of this repository each of the nine ratios reaches its target.
+#
 # <a id="company"></a>
 # ## 7 Two processes, and other libraries' files, as recorded
 # Also from `make bench`: two processes with one thread each, each with as much work as one process has alone. Each process takes a part of the batch
