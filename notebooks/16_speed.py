@@ -475,8 +475,9 @@ page.save_figure(
     {"parts": bars, "whole step": whole, "step": cfg.step._asdict()},
     "Compare the two bars, then the parts of the lower one: where four of five products are gone, "
     "selection (orange) takes the most time beside the encoder (grey). The number at a bar's end is the "
-    f"whole step, timed by itself; the pale rest is what its parts leave. One thread, medians of {cfg.repeats} "
-    "rounds, measured in this run, so it differs from machine to machine. The paper has no such figure.",
+    "whole step, timed by itself; the pale rest is what its parts leave. One thread, medians of "
+    f"{cfg.repeats} rounds, measured in this run, so it differs from machine to machine. The paper has no "
+    "such figure.",
 )
 
 # %% [markdown]
