@@ -7,8 +7,8 @@
 #
 # How much better does a sparse autoencoder get with more compute, or with more latents? The answer is a *scaling law*: a curve with a few
 # constants that describes all runs at once, and from which the error of a larger run can be guessed. On this page you fit such laws to some
-# hundred small runs and see what their constants mean. You also find out, on made-up data, what the part of the error consists of that no
-# larger autoencoder removes.
+# hundred small runs and see what their constants mean. A part of the error remains however large the autoencoder is. On made-up data you find
+# out what this part is.
 #
 # **You will** fit a power law with a floor by hand · find the best error at every compute · fit a law in the number of latents $n$ and of kept
 # latents $k$ · see which learning rate is best at which $n$ · add noise of known size and find it again as the floor.
@@ -72,13 +72,13 @@ class Noisy:
 
 @dataclass(frozen=True)
 class Config:
-    base: dictionaries.DictionaryConfig  # subject, site, and the training of sections 2 to 6
+    base: dictionaries.DictionaryConfig  # language model, layer, and the training of sections 2 to 6
     sizes: tuple[int, ...]  # numbers of latents n
     kept: tuple[int, ...]  # numbers of kept latents k; the middle one is used wherever only one is
     rates: tuple[float, ...]  # learning rates
     rate_sizes: tuple[int, ...]
     rate_steps: int
-    subjects: tuple[dictionaries.DictionaryConfig, ...]  # from narrow to wide, one site and one training
+    subjects: tuple[dictionaries.DictionaryConfig, ...]  # language models from narrow to wide, section 7
     subject_sizes: tuple[int, ...]
     noisy: Noisy
     noisy_train: TrainConfig
@@ -149,8 +149,9 @@ cfg
 # $$ L(x) = E + a\,x^{-b}. $$
 #
 # $x$ is what we spend (compute, or latents; not the vector $x$ of page 8) and $L$ the error. Each doubling of $x$ divides the second term by
-# $2^b$; $b$ is the *exponent*. $E$ is the *floor*: the error that remains however much we spend. Before we fit real runs, where nobody knows
-# the right answer, we fit points whose constants we chose: a floor of 0.2, an exponent of 0.6, and one per cent of scatter.
+# $2^b$; $b$ is the *exponent*, and $a$ the scale of this term. $E$ is the *floor*: the error that remains however much we spend. Before we fit
+# real runs, where nobody knows the right answer, we fit points whose constants we chose: a floor of 0.2, an exponent of 0.6, and one per cent
+# of scatter.
 
 # %%
 true_law = scaling.PowerLaw(floor=0.2, scale=3.0, exponent=0.6)
@@ -167,8 +168,7 @@ print(f"exponent {true_law.exponent}, slope of a line in log-log {scaling.slope(
 # $$ \frac1N \sum_i \bigl(\ln L_i - \ln(E + a\,x_i^{-b})\bigr)^2 . $$
 #
 # We fit the logarithms of $E$, $a$ and $b$, which keeps all three positive. And we divide $x$ by its geometric mean: then $a$ is the size of
-# the second term in the middle of the points, and a change of $b$ does not have to be made good by a change of $a$. The optimiser is plain
-# Adam.
+# the second term in the middle of the points, and a change of $b$ hardly changes the best $a$. The optimiser is plain Adam.
 
 
 # %%
@@ -201,9 +201,10 @@ assert abs(packaged.exponent - 0.6) < 0.1
 
 # %% [markdown]
 # ### Try it: fit by eye
-# Move the two sliders until the curve goes through the points (the scale $a$ is chosen for you). Start with a floor of zero: no exponent fits.
-# Then lower the exponent a little and find a lower floor with which the curve nearly fits again. With few points over a short range, a
-# lower exponent with a lower floor fits nearly as well as the true pair. So every floor fitted on this page is uncertain.
+# Move the two sliders until the curve (black) goes through the points (blue); the scale $a$ is chosen for you. Start with a floor of zero: no
+# exponent fits. Then find a floor and an exponent that fit, lower the exponent a little, and look for a lower floor with which the curve nearly
+# fits again. With few points over a short range, a lower exponent with a lower floor fits nearly as well as the true pair. So every floor
+# fitted on this page is uncertain.
 
 
 # %%
@@ -221,9 +222,9 @@ widgets.live(by_eye, floor=widgets.Slider(0.0, 0.21, 0.12), exponent=widgets.Sli
 # %% [markdown]
 # <a id="runs"></a>
 # ## 2 The runs
-# One run trains the TopK autoencoder of page 8 with $n$ latents, of which $k$ are kept, on activations of a 4-layer language model. It keeps
-# two errors: that of each training batch, taken before the batch's own step, and at the end that of its averaged weights on held-out text.
-# Both are normalised: 1 means no better than always answering the mean.
+# One run trains the TopK autoencoder of page 8, also called a *dictionary*, with $n$ latents, of which $k$ are kept, on activations of a 4-layer
+# language model. We store two kinds of error: that of each training batch, taken before the step on that batch, and at the end that of the
+# averaged weights on held-out text. Both are normalised: 1 means no better than always answering the mean.
 #
 # Which results come from the features of a language model, and which would any data give? For comparison we use data without features:
 # Gaussian vectors with the same mean and the same covariance as the activations, called the *twin*. A result that the twin shows as well can
@@ -279,12 +280,12 @@ print(f"{len(grid)} runs of {cfg.base.train.steps} steps of {cfg.base.train.batc
 # Compute is counted in floating-point operations. One step has five matrix products with the sizes $B$, $d$ and $n$ (two forward, three
 # backward), each of $2Bdn$ operations: $C = 10\,B d n \cdot \text{steps}$. (A sparse implementation does fewer; all are counted here.)
 #
-# Errors of single batches are noisy, so they are averaged over bins of half a doubling. The first ten steps, in which Adam's own averages
-# fill, are left out.
+# Errors of single batches are noisy, so they are averaged over bins, two to each doubling of the tokens. The first ten steps, in which Adam's
+# running averages build up, are left out.
 #
-# A small dictionary learns fast and stops early; a large one is slow at first and better in the end. The *frontier* is the best error at a
-# given compute over all sizes. It is computed as the lower convex envelope of all curves on logarithmic axes, as if a thread were stretched
-# below them. No run may lie below it.
+# A small dictionary needs little compute to learn and soon stops improving; a large one needs more and is better in the end. The *frontier* is the
+# best error at a given compute over all sizes. It is computed as the lower convex envelope of all curves of one seed on logarithmic axes, as if
+# a thread were stretched below them. No run of that seed may lie below it.
 
 
 # %%
@@ -335,7 +336,7 @@ for name, value, low, high, theirs in zip(("floor", "exponent"), *interval, (0.0
 
 # %% [markdown]
 # ### Figure 1, left
-# Each colour should follow the frontier for a while and then level off, the small dictionaries first.
+# Each colour is one $n$. The lines of a colour should follow the frontier for a while and then level off, those of the small dictionaries first.
 
 # %%
 law, at = laws[0]
@@ -346,9 +347,10 @@ page.save_figure(
     "Fig1_compute",
     fitted | {"k": k_mid, "runs": curves_of, "frontier": np.array(frontier[0])},
     "Look at the dashed line: it passes from each dictionary to the next larger one, before the smaller"
-    f" one levels off. Exponent {interval.value[1]:.2f} of the compute, floor {interval.value[0]:.2f}."
-    f" {setting}; one line per seed, the frontier is that of seed 0. The paper's figure, for GPT-4, has the"
-    " same form over seven decades and a far smaller exponent, 0.084.",
+    " one levels off. It is the law fitted to the frontier of seed 0, whose corners are the black dots, so"
+    " lines of other seeds may lie below it; dotted: its floor. From all seeds: exponent of the compute"
+    f" {interval.value[1]:.2f}, floor {interval.value[0]:.2f}. Colours: n, one line per seed. {setting}. The"
+    " paper's figure, for GPT-4, has the same form over seven decades and a far smaller exponent, 0.084.",
 )
 
 # %% [markdown]
@@ -363,9 +365,9 @@ page.save_figure(
     plots.quoted((paper_at, scaling.PAPER_COMPUTE(paper_at)), scaling.PAPER_COMPUTE.floor, wide, theirs),
     "Fig1_paper",
     {"L(C)": scaling.PAPER_COMPUTE._asdict(), "L(n, k)": scaling.PAPER_JOINT._asdict()},
-    "Look at the dotted floors: both laws have one. Left: L(C) = 0.09 + 0.056 C^-0.084, C as a share of"
-    " GPT-4's pre-training compute. Right: the paper's law in latents n and kept latents k with its six"
-    " constants. Both are drawn from the constants that the paper gives, not measured.",
+    "Look at the dotted floors: both laws have them. Left: L(C) = 0.09 + 0.056 C^-0.084, C as a share of"
+    " GPT-4's pre-training compute. Right: the paper's law in latents n and kept latents k (colours) with its"
+    " six constants. Both are drawn from the constants that the paper gives, not measured.",
 )
 
 # %% [markdown]
@@ -382,7 +384,7 @@ page.check(
 )
 
 # %% [markdown]
-# Confirmed, with a wide gap: the exponents of single runs are more than twice that of the frontier.
+# The frontier is flatter than its runs, with a wide gap: the exponents of single runs are more than twice that of the frontier.
 #
 # <a id="latents"></a>
 # ## 4 Error against latents and kept latents
@@ -393,8 +395,8 @@ page.check(
 # The first term is a power of $n$ with the exponent $\beta_n + \gamma \ln k$: if $\gamma < 0$, it falls faster with $n$ when $k$ is large. The
 # second term is the floor, which depends on $k$: if $\eta < 0$, more kept latents lower it.
 #
-# The six constants are fitted to the mean over seeds, in logarithms as before, with a bootstrap over the seeds. A hundred fits of six
-# constants take a while, so their result is kept in the cache.
+# In the code the constants are `a`, `bk`, `bn`, `g`, `z` and `h`, in the order of the equation. They are fitted to the mean over seeds, in
+# logarithms as before, with a bootstrap over the seeds. A hundred fits of six constants take a while, so their result is kept in the cache.
 
 
 # %%
@@ -429,7 +431,8 @@ for name, value, low, high, quoted in zip(scaling.JointLaw._fields, *six, scalin
 
 # %% [markdown]
 # ### Figure 1, right
-# Each curve should fall and flatten towards its dotted floor, and the curves should lie further apart at large $n$ than at small $n$.
+# Each colour is one $k$. Each curve should fall and flatten towards its dotted floor, and the curves should lie further apart at large $n$ than at
+# small $n$.
 
 # %%
 here = {k: {"errors": np.array([errors[s][:, j] for s in seeds])} for j, k in enumerate(cfg.kept)}
@@ -470,9 +473,9 @@ hover = widgets.hoverable_points(dots, told, static, style.shades(len(dots)))
 # %% [markdown]
 # ### Does the data matter?
 # More latents describe *any* data better, the twin too. So the claim is not that the error falls but how fast: the exponent of $n$, from the
-# smallest to the largest dictionary, must be larger than on the twin. The band begins at the geometric mean of the two exponents, as found on
-# seeds that no claim uses. (That the exponent grows with $k$, which is $\gamma < 0$, is no claim here, because the twin's exponent does so as
-# well.)
+# smallest to the largest dictionary, must be larger on the activations than on the twin. The claim asks for at least the geometric mean of the two
+# exponents, as found on seeds that no claim uses. (That the exponent grows with $k$, which is $\gamma < 0$, is no claim here, because the
+# twin's exponent does so as well.)
 
 
 # %%
@@ -496,16 +499,16 @@ for name, tables in (("activations", list(errors.values())), ("twin", twins)):
     print(f"{name:11} exponent of n at k = {cfg.kept}:", np.mean([*map(exponents, tables)], axis=0))
 
 # %% [markdown]
-# Confirmed: on activations of a language model the error falls several times as fast as the covariance explains.
+# On activations of a language model the exponent is several times as large as the covariance explains.
 #
 # ### Is it this law, or just any curve?
 # Six constants can describe many tables of errors. If $\ln L$ is a quadratic in $\ln n$ and $\ln k$, that has six constants as well, and no
 # floor. We compare the two by Akaike's information criterion (AIC). For equally many constants a difference in AIC is twice the difference
-# of the log likelihoods, so that 6 in favour of the paper's law means odds of $e^{6/2}$, about twenty to one. Tables with known answers come
-# along, one of each sort for each seed: those made by the quadratic must not prefer the paper's law (the control), and those made by the
-# paper's law must (the positive example).
+# of the log likelihoods, so that 6 in favour of the paper's law means odds of $e^{6/2}$, about twenty to one. To see whether the comparison can
+# tell the two apart, we also make tables of errors from each formula. On those made by the quadratic the paper's law must not be preferred
+# (the control), and on those made by the paper's law it must (the positive example).
 #
-# Each made table gets the scatter of one seed around the mean, so that all are equally noisy.
+# Each made table is multiplied by the scatter of one seed around the mean, so that all are as noisy as the measured ones.
 
 # %%
 axes = np.log(n_flat / n_flat.mean()), np.log(k_flat / k_flat.mean())
@@ -542,15 +545,15 @@ for name, fitted in (("the paper's law", mean_law(n_flat, k_flat)), ("quadratic"
     print(f"largest relative residual, {name}: {scaling.quality(mean_error, fitted, 6).residual:.3f}")
 
 # %% [markdown]
-# The paper's law is preferred in every seed. On tables that the law itself made, the preference is several times as strong. So the runs follow
+# The paper's law is preferred in every seed. On tables made by the law itself the preference is several times as strong. So the runs follow
 # the law roughly, not exactly.
 #
 # <a id="convergence"></a>
 # ## 5 How long until a run has converged?
 # Larger dictionaries need more tokens. How many more? To say when a run has converged we need a rule that does not depend on how long the run
-# was. Ours: from some point on, a doubling of the tokens lowers the error by less than a tenth. The paper finds that the tokens grow as
-# $n^{0.6}$ for GPT-2 and $n^{0.65}$ for GPT-4 (figure 11); it does not say by which rule. A run that has not converged by its end counts
-# with its whole length, which is too little.
+# was. Our rule: a run has converged at the point from which on a doubling of the tokens lowers the error by less than a tenth. The paper finds
+# that the tokens grow as $n^{0.6}$ for GPT-2 and $n^{0.65}$ for GPT-4 (figure 11); it does not say by which rule. A run that has not converged
+# by its end counts with its whole length, which is too little.
 
 # %%
 GAIN = 0.1
@@ -578,7 +581,7 @@ print(f"tokens ~ n^{growth.value:.2f}  [{growth.low:.2f}, {growth.high:.2f}]    
 
 # %% [markdown]
 # ### Figure 11
-# The dots of one colour should rise along the lines.
+# Each colour is one $k$. The dots of a colour should rise with the slope of the lines.
 
 # %%
 n_axis = np.array(cfg.sizes, dtype=float)
@@ -591,11 +594,11 @@ page.save_figure(
     plots.convergence(cfg.sizes, tokens_of, (n_axis, through[0]), label, quoted),
     "Fig11_tokens",
     {"n": cfg.sizes, "tokens": tokens_of, "gain": GAIN, "exponent": growth._asdict()},
-    "Look at the slopes: our fit (solid) is about as steep as the paper's two (dashed, dotted). A dot per"
-    f" run ({cfg.seeds} seeds), batch {t.batch}; converged when a doubling gains less than a tenth. Dots at"
-    " the top are runs that had not converged and count with their whole length, most of them at the largest"
-    " k and n, so that the exponent depends on the length of the runs. The paper's figure goes up to millions"
-    " of n.",
+    "Look at the slopes: our fit (solid) is about as steep as the paper's two (vermilion, dashed and"
+    f" dotted). A dot per run ({cfg.seeds} seeds), batch {t.batch}; converged when a doubling of the tokens"
+    " lowers the error by less than a tenth. Dots at the top are runs that had not converged and count with"
+    " their whole length, most of them at the largest k and n, so that the exponent depends on the length of"
+    " the runs. The paper's figure goes up to millions of latents.",
 )
 
 # %% [markdown]
@@ -629,7 +632,8 @@ page.check(
 )
 
 # %% [markdown]
-# Confirmed. Lower floors alone give about a third of the exponent; the rest means that larger dictionaries learn more slowly.
+# The exponent lies in the claim's range around the paper's. Lower floors alone give about a third of it; the rest comes from larger dictionaries
+# learning more slowly.
 #
 # <a id="rate"></a>
 # ## 6 The best learning rate
@@ -639,7 +643,7 @@ page.check(
 # parabola is put through the lowest point and its two neighbours.
 #
 # ### Figure 3
-# The valleys on the left should move to the left as $n$ grows.
+# Each colour is one $n$. In the left panel the lowest points should move to the left as $n$ grows.
 
 
 # %%
@@ -669,7 +673,7 @@ page.save_figure(
     plots.rates(cfg.rates, sweep, optima, power_law),
     "Fig3_rates",
     {"rates": cfg.rates, "errors": sweep, "optima": optima},
-    "Look at the dotted lines on the left: the best rate moves down as the dictionary grows. Right: the"
+    "Look at the dotted lines on the left, the optima: they move to lower rates as n grows. Right: the"
     " optimum of each seed against n, with our fit (solid) and the paper's exponent -1/2 (dashed) through the"
     f" same mean. k = {k_mid}, batch {t.batch}, {cfg.rate_steps} steps, {cfg.seeds} seeds. The paper's figure"
     " gives the tokens to convergence at each point as well.",
@@ -701,8 +705,8 @@ page.check(
 # $k$ for all, and with $k$ in proportion to $d$.
 #
 # ### Figure 4
-# On the left, with one $k$, wider models should have the larger error, as in the paper. If the number of kept latents per dimension is the
-# only reason, the curves on the right, with $k$ in proportion, should not be ordered so.
+# In the left panel, with one $k$, wider models should have the larger error, as in the paper. If the number of kept latents per dimension is the
+# only reason, this order should be gone in the right panel, with $k$ in proportion.
 
 
 # %%
@@ -725,7 +729,8 @@ page.save_figure(
     "Look at the order of the curves: it is reversed from left to right. Error against n, one curve per"
     f" width d of the language model (the paper's axes); a dot per run ({cfg.seeds} seeds). Left, one k for"
     f" all, k / d falls from {k_there / widths[0]:.3g} to {k_there / widths[-1]:.3g}; right, k / d is the"
-    f" same for all. {cfg.subjects[0].train.steps} steps of {cfg.subjects[0].train.batch}. The paper has"
+    " same for all. In the left panel the error of the narrowest model does not fall with n."
+    f" {cfg.subjects[0].train.steps} steps of {cfg.subjects[0].train.batch}. The paper has"
     " GPT-4-like models and one k, 32; there the curves of larger models are also less steep.",
 )
 
@@ -748,19 +753,19 @@ page.check(
 )
 
 # %% [markdown]
-# Confirmed. So the growth on the left comes from keeping fewer latents per dimension in wider models. Whether this holds for the paper's
-# models as well cannot be read from its figure, which has one $k$.
+# It does not grow, it falls. So the growth in the left panel comes from keeping fewer latents per dimension in wider models. Whether this holds
+# for the paper's models as well cannot be read from its figure, which has one $k$.
 #
 # <a id="floor"></a>
 # ## 8 What is the floor?
 # On a language model nobody knows what the floor consists of. So we make data whose unpredictable part we know. Each vector is a sum of $k$ of
-# 512 random directions. They are not equally frequent: the $i$-th is drawn in proportion to $i^{-1.3}$, so that each doubling of $n$ finds
-# some more of the rarer ones. Then Gaussian noise is added:
+# some hundreds of random directions (the exact numbers are in the parameters and in the caption). They are not equally frequent: the $i$-th is
+# drawn in proportion to $i^{-1.3}$, so that each doubling of $n$ finds some more of the rarer ones. Then Gaussian noise is added:
 #
 # $$ a = \sum_{j=1}^{k} W_{i_j} + \epsilon, \qquad \epsilon \sim \mathcal N(0, s^2 I). $$
 #
-# $k$ latents cannot describe $\epsilon$, save for a part of about $k/d$ that lies in the space they span. So the fitted floor should be
-# about the noise's share of the variance, and zero without noise.
+# Here $W_{i_j}$ are the directions drawn and $s$ sets how much noise there is. $k$ latents cannot describe $\epsilon$, except for a part of
+# about $k/d$ that lies in the space they span. So the fitted floor should be about the noise's share of the variance, and zero without noise.
 
 
 # %%
@@ -788,10 +793,10 @@ def train_noisy(config: tuple[Noisy, TrainConfig]) -> dict:
 
 
 # %% [markdown]
-# At `laptop` every vector is seen once. The noise's share is measured where the error is: after normalisation, on the held-out vectors.
+# At `laptop` every vector is seen once. The noise's share of the variance is measured as the error is: after normalisation, on held-out vectors.
 #
-# Now the law of section 1, fitted to the error against $n$ at each noise level. On the left we expect straight falling points without
-# noise, and curves that flatten with it; on the right, floors on the diagonal.
+# Now the law of section 1 is fitted to the error against $n$ at each noise level. In the left panel we expect points on a falling straight line
+# without noise, and curves that flatten with noise; in the right panel, floors on the diagonal.
 
 
 # %%
@@ -829,8 +834,9 @@ page.save_figure(
     "noise_floor",
     {"n": cfg.noisy_sizes, "errors": noisy, "share": true, "floors": told},
     "Look at the right panel: the fitted floors lie close to the diagonal, where the floor is exactly the"
-    f" noise. Left: error against n, a dot per run ({cfg.seeds} seeds); dashed: the fitted law; dotted: the"
-    f" noise's share of the variance. {cfg.noisy.features} directions in {cfg.noisy.width} dimensions,"
+    " noise's share of the variance (bars: bootstrap intervals over seeds). Colours: noise levels. Left:"
+    f" error against n, a dot per run ({cfg.seeds} seeds); dashed: the fitted law; dotted: the noise's share"
+    f" of the variance. {cfg.noisy.features} directions in {cfg.noisy.width} dimensions,"
     f" {cfg.noisy.active} active, k = {cfg.noisy_train.k}, {cfg.noisy_train.steps} steps of"
     f" {cfg.noisy_train.batch}. The paper has no such figure.",
 )
@@ -857,6 +863,8 @@ page.check("scaling.no-noise-no-floor", by_seed[without], control={unfitted: noi
 #
 # <a id="your-turn"></a>
 # ## 9 Your turn
+# Write each answer in a new cell below the last one, after the page has run. Say what you expect before you run it.
+#
 # 1. *(5 minutes)* Near its floor a power law looks flat. Which slope does a straight line in log-log give through the *last four* points of
 #    section 1? Predict it from the constants, then measure.
 #    <details><summary>Hint</summary>The slope of $\ln L$ against $\ln x$ is $-b\,(L - E)/L$. Average it over the four points.</details>
@@ -873,9 +881,10 @@ page.check("scaling.no-noise-no-floor", by_seed[without], control={unfitted: noi
 #
 #    The true exponent is many times larger. A straight line fitted near the floor does not show the exponent of the law.
 #    </details>
-# 2. *(5 minutes)* By the paper's law for GPT-4 at $k = 32$: at how many latents is the falling term as large as the floor, so that half of the
-#    error could still be removed?
-#    <details><summary>Hint</summary>Set $e^{\alpha + \beta_k \ln k}\, n^{\beta_n + \gamma \ln k}$ equal to the floor and solve for $n$.</details>
+# 2. *(5 minutes)* By the paper's law for GPT-4 at $k = 32$ (section 4): at how many latents is the falling term as large as the floor, so that half of
+#    the error could still be removed?
+#    <details><summary>Hint</summary>Set $e^{\alpha + \beta_k \ln k}\, n^{\beta_n + \gamma \ln k}$ equal to the floor and solve for $n$.
+#    `scaling.PAPER_JOINT` holds the six constants, and `scaling.PAPER_JOINT.floor(32.0)` is the floor.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -892,8 +901,8 @@ page.check("scaling.no-noise-no-floor", by_seed[without], control={unfitted: noi
 # 3. *(10 minutes)* Does a frontier say anything about how single runs learn? Make twelve copies of one training curve, each with 4 times the
 #    compute and 0.7 times the error of the one before. Predict the exponent that their frontier has in its middle (take $L \propto C^{-b}$,
 #    without a floor), then measure it.
-#    <details><summary>Hint</summary>Shifting by a factor 4 in $C$ and 0.7 in $L$ maps the set of curves onto itself. Use `envelope` and
-#    `scaling.interpolate`.</details>
+#    <details><summary>Hint</summary>A factor of 4 in $C$ and of 0.7 in $L$ turns each copy into the next one, so it maps the frontier onto itself
+#    (except at its ends). Use `envelope` of the copies, and `scaling.interpolate(at, C, L)` at two values of $C$ that differ by 4.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -905,7 +914,7 @@ page.check("scaling.no-noise-no-floor", by_seed[without], control={unfitted: noi
 #    assert np.isclose(high / low, 0.7, rtol=0.01)
 #    ```
 #
-#    It is $\ln(1/0.7) / \ln 4$, whatever the curve looks like. The frontier shows how the runs are placed to each other, not how one of them
+#    It is $\ln(1/0.7) / \ln 4$, whatever the curve looks like. The frontier shows where the runs lie relative to each other, not how one of them
 #    learns.
 #    </details>
 # 4. *(5 minutes)* Ask for a smaller gain per doubling, a twentieth in place of a tenth, before a run counts as converged. What happens to the
@@ -923,22 +932,25 @@ page.check("scaling.no-noise-no-floor", by_seed[without], control={unfitted: noi
 #    assert unsettled[0] >= unsettled[1]
 #    ```
 #
-#    Runs converge later, and more of them not within their length. So the exponent of section 5 depends on the gain that its rule asks for.
+#    Runs converge later, and more of them do not converge within their length. So the exponent of section 5 depends on the gain that its rule asks
+#    for.
 #    </details>
 #
 # <a id="limits"></a>
 # ## 10 Limits
 # - What differs from the paper: the language model is a 4-layer GPT-2 (section 7 trains three smaller ones), dictionaries have tens to hundreds
-#   of latents, batches hundreds of tokens. The paper's constants are for GPT-4. They are quoted beside ours and are not expected to be met: what
-#   is checked is the form of the laws and the signs of their exponents. The twin and the data with noise are ours.
+#   of latents, batches hundreds of tokens. The paper's constants are for GPT-4. They are quoted beside ours, and most are not expected to be met:
+#   what is checked is the form of the laws, the signs of their exponents, and for tokens and learning rates a wide range around the paper's
+#   exponent. The twin and the data with noise are ours.
 # - A floor on language-model activations is not established. With five sizes it is an extrapolation, and part of it may be error that longer
 #   training would remove.
 # - That $n$ helps more at large $k$, and that keeping more latents lowers the error, are no evidence of features: the twin shows both.
 # - That dictionaries leave the frontier in the order of their sizes is no evidence either: copies of one curve would do so (exercise 3).
-# - The intervals show how the random seeds differ, with the language model, the place and the recipe fixed.
+# - The intervals show how the random seeds differ, with the language model, the layer and the training recipe fixed.
 #
 # <a id="checked"></a>
 # ## 11 What was checked
+# Every claim of this page, with its band and its control.
 
 # %%
 page.close()

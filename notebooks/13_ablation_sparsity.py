@@ -5,9 +5,10 @@
 #
 # **Pages** [← 10. What a reconstruction is worth in pre-training compute](10_downstream_loss_to_compute.ipynb) · [Start here](00_start_here.ipynb) · [16. Why a training step is fast: operations, bytes, and what a clock says →](16_speed.ipynb)
 #
-# A sparse autoencoder (SAE) writes each activation as a sum of a few latents. If a latent means one thing, removing it should change the model's
-# guesses for few tokens and leave the rest alone. The paper measures this with one number per removal. On this page you remove a latent by
-# hand, compute that number, and find that it mixes two questions: how many *tokens of the vocabulary* change, and how many *later positions*.
+# A sparse autoencoder (SAE, also called a dictionary) writes each activation as a sum of a few latents. If a latent means one thing, removing it
+# should change the model's guesses for few tokens and leave the rest alone. The paper measures this with one number per removal, its *score*.
+# On this page you remove a latent by hand, compute the score, and find that it mixes two questions: at how many *tokens of the vocabulary* the
+# guesses change, and at how many *positions of the text*.
 #
 # **You will** remove one latent and look at what changes · compute the score in three lines and test it on effects with a known answer · split it
 # exactly into two factors · compare latents with single channels of the activation, random directions and an SAE that was never trained.
@@ -86,9 +87,9 @@ cfg
 # %% [markdown]
 # <a id="one"></a>
 # ## 1 Remove one latent by hand
-# Take a held-out text and a position $t$ in its middle. The *residual stream* $h_t$ is the vector that the blocks of the model hand on for this
+# Take a held-out text and a position $t$ inside it. The *residual stream* $h_t$ is the vector that the blocks of the model hand on for this
 # token. The SAE ([page 8](08_sae_training.ipynb#model)) sees it brought to mean 0 and standard deviation 1, and finds amounts $z_i$ of a few
-# latents, each with a direction $d_i$.
+# latents, each with a direction $d_i$ (row $i$ of `W_dec`).
 
 # %%
 subject, texts, _, _ = dictionaries.heldout(cfg.base)
@@ -96,7 +97,7 @@ texts, t = texts[:, : cfg.length], cfg.span
 sae = dictionaries.dictionary(cfg.base)
 stream = subject.residual(texts[:1], cfg.base.layer)[0]  # (length, d)
 inputs = normalise(stream)  # x, mean and standard deviation of each position
-code = sae.encode(inputs.x)
+code = sae.encode(inputs.x)  # per position: which latents (indices) and how much of each (values)
 active = code.indices[t][code.values[t] > 0]  # the latents of position t
 
 tokenizer = AutoTokenizer.from_pretrained(subject.folder)
@@ -104,9 +105,9 @@ print("...", tokenizer.decode(texts[0, max(0, t - 12) : t + 1].tolist()))
 print(f"{len(active)} latents are active at the last token shown")
 
 # %% [markdown]
-# In the units of the stream latent $i$ contributes $\sigma_t z_i d_i$, where $\sigma_t$ is the standard deviation that was divided out. The factor is
-# easily lost. To ablate the latent is to subtract this vector, run the blocks above, and compare the logits (the scores from which the
-# probabilities of the next token are made) with those of the untouched stream.
+# In the units of the stream latent $i$ contributes $\sigma_t z_i d_i$, where $\sigma_t$ is the standard deviation that was divided out. (It is easy
+# to forget this factor; exercise 3 does so.) To *ablate* the latent is to subtract this vector, run the blocks above, and compare the logits (the
+# numbers from which the probabilities of the next token are made) with those of the untouched stream.
 
 
 # %%
@@ -125,11 +126,11 @@ untouched, ablated = logits_from(torch.stack([stream, without]))
 v = (ablated - untouched)[t : t + cfg.span]  # (T, V)
 
 # %% [markdown]
-# All other latents together, and the SAE's constant part, make up the rest of its reconstruction. So the contributions must add up to it. And the
-# package's fast form, which removes all active latents in one batch, must find the same change.
+# The contributions of all active latents and the SAE's constant part must add up to its reconstruction. And the package's fast form, which removes
+# each active latent in turn, all in one batch, must find the same change.
 
 # %%
-removed = ablation.latent_removals(sae, stream, t=t, persist=False)  # (latents, length, d)
+removed = ablation.latent_removals(sae, stream, t=t, persist=False)  # at t only; (latents, length, d)
 constant = inputs.mean[t] + sae.b_pre * inputs.std[t]
 assert torch.allclose(removed.sum(0)[t] + constant, sae.reconstruct(stream)[t], atol=1e-3)
 effects = ablation.effects(subject, stream, removed, cfg.base.layer, t, cfg.span)  # (latents, T, V)
@@ -150,7 +151,7 @@ print("fell:", words(change.argsort()[:6]), "rose:", words(change.argsort()[-6:]
 print(f"largest fall {change.min():.2f}, rise {change.max():.2f}; typical change {change.abs().median():.2f}")
 
 # %% [markdown]
-# The typical change is a fair part of the largest ones: many tokens move, not a few. How many exactly is what the score has to say.
+# The typical change is well above zero: many tokens move, not only those printed. The score turns this into a number.
 #
 # <a id="score"></a>
 # ## 2 The score
@@ -159,8 +160,9 @@ print(f"largest fall {change.min():.2f}, rise {change.max():.2f}; typical change
 #
 # $$ s(v) = \frac{1}{TV}\left(\frac{\lVert v \rVert_1}{\lVert v \rVert_2}\right)^2 \in \left[\tfrac{1}{TV},\, 1\right], $$
 #
-# the effective share of (position, token) pairs that change. Two examples: if one entry changes, both norms are equal and $s = 1/TV$; if all
-# entries change by the same amount $a$, then $\lVert v \rVert_1 = TVa$, $\lVert v \rVert_2 = \sqrt{TV}\,a$, and $s = 1$.
+# the effective share of (position, token) pairs that change. Two examples for the formula itself, in which $v$ is the table after the median is taken
+# off: if one entry differs from zero, both norms are equal and $s = 1/TV$; if all entries have the same size $a$, then
+# $\lVert v \rVert_1 = TVa$, $\lVert v \rVert_2 = \sqrt{TV}\,a$, and $s = 1$.
 
 
 # %%
@@ -181,8 +183,9 @@ print(f"the latent removed above scores {score(v):.1%}")
 
 # %% [markdown]
 # Real effects lie between. Independent Gaussian changes, which nobody would call sparse, score $2/\pi$, about 64 %; Laplace ones, with heavier
-# tails, $1/2$. But a Gaussian effect that stays at its own position scores only $2/(\pi T)$, below the paper's value for latents (10 to 14 %),
-# although it is as dense over the vocabulary as before. Neither the scale of $v$ nor a constant added at a position matters.
+# tails, $1/2$. But a Gaussian effect at position $t$ alone, with no change at later positions, scores only $2/(\pi T)$. That is below the paper's
+# value for latents (10 to 14 %), although the effect is as dense over the vocabulary as before. Neither the scale of $v$ nor a constant added
+# at a position matters.
 
 # %%
 gaussian = torch.randn(cfg.span, 4096, generator=run.generator(0, "gaussian"))
@@ -195,8 +198,9 @@ assert torch.isclose(score(3 * gaussian + torch.arange(cfg.span)[:, None]), scor
 
 # %% [markdown]
 # ### Two factors
-# So a small score can mean few tokens or few positions. With $n_t = \lVert v_t \rVert_2$, the size of the effect at position $t$, and
-# $r_t = \lVert v_t\rVert_1 / (n_t\sqrt V)$, its density there, the score splits exactly:
+# So a small score can mean few tokens or few positions. Let $n_t = \lVert v_t \rVert_2$ be the size of the effect at position $t$, and
+# $r_t^2$ with $r_t = \lVert v_t\rVert_1 / (n_t\sqrt V)$ its *density* over the vocabulary there, which is the score of that position alone. The
+# score splits exactly:
 #
 # $$ s = \underbrace{\left(\frac{\sum_t n_t r_t}{\sum_t n_t}\right)^{2}}_{\text{vocabulary}} \cdot
 # \underbrace{\frac{\left(\sum_t n_t\right)^2}{T \sum_t n_t^2}}_{\text{position}}. $$
@@ -215,9 +219,9 @@ assert torch.isclose(vocabulary * position, score(v))
 print(f"score {score(v):.1%} = vocabulary {vocabulary:.1%} x position {position:.1%}")
 
 # %% [markdown]
-# Look at other latents of the same token. In variant A a latent is removed at position $t$ only; in variant B wherever it is active from $t$ on.
-# On the left are the changes at position $t$ beside a Gaussian of the same spread, on the right how far the effect reaches. Everything was
-# computed above or here; the menus only choose.
+# Look at other latents of the same token. In *variant A* a latent is removed at position $t$ only; in *variant B* wherever it is active from $t$ on.
+# On the left are the changes at position $t$ (blue) beside a Gaussian of the same spread (black), on the right the size of the change at each
+# position, as a share of that at $t$. The menus choose between results that this cell has computed.
 
 # %%
 removed_onward = ablation.latent_removals(sae, stream, t, persist=True)
@@ -237,16 +241,17 @@ widgets.live(one_latent, latent=tuple(names), variant=tuple(stored))
 # %% [markdown]
 # <a id="removed"></a>
 # ## 3 What else is removed
-# One number for latents says little without others to compare. All are measured at the same site and positions.
+# One number for latents says little without others to compare. All are measured at the same layer and positions. Each row of the table is one
+# ablation at a time; *its length* is the length of the contribution of the latent that it stands in for.
 #
 # | name | what is subtracted |
 # |---|---|
-# | latents | every latent active at $t$ |
-# | channels | one of the $d$ entries of the stream, which is set to zero |
-# | random | a random direction with the length of the latent's contribution, drawn twice |
-# | stream | the difference of two held-out vectors of the stream, brought to that length: a direction along which the stream varies |
-# | token | the direction of one token in the unembedding, at that length |
-# | never trained | the latents of an SAE before its training |
+# | latents | the contribution of one latent, for every latent active at $t$ |
+# | channels | the value of one of the $d$ entries of the stream, which sets this entry to zero |
+# | random | a random direction, at its length; drawn a second time as *random again* |
+# | stream | the difference of two held-out vectors of the stream, at its length: a direction along which the stream varies |
+# | token | the row of one token of the text in the unembedding (the matrix that makes logits of the stream), at its length |
+# | never trained | the contribution of one latent of an SAE before its training |
 #
 # The paper does not say whether a channel is removed at one position or at all later ones. Both variants are measured.
 
@@ -279,9 +284,9 @@ def removals_of(pair, resid, t, persist, config, draw, vectors, rows):
 
 
 # %% [markdown]
-# Each random seed has its own dictionary, texts and positions. Position 0 is never ablated: it attends only to itself, and in larger models its
-# activation is unlike any other. An ablation whose effect is not a hundred times that of changing the stream's last bits would measure
-# rounding; it is dropped, and the share of those is printed.
+# Each random seed has its own SAE, texts and positions. Position 0 is never ablated: it attends only to itself, and in larger models its
+# activation is unlike any other. An ablation is dropped if its effect is less than a hundred times that of changing the last bits of the
+# stream, because it would measure rounding. The share that is dropped is printed.
 
 
 # %%
@@ -338,9 +343,9 @@ assert ablation.effects(subject, stream, nothing, cfg.base.layer, t, cfg.span).n
 # %% [markdown]
 # <a id="factors"></a>
 # ## 4 The score and its factors
-# The paper has latents at 10 to 14 % and channels at 60 %. If latents have sparse effects in the sense of the sentence, the vocabulary factor
-# must be smaller for them than for channels and random directions. If the score only says how far an effect travels, the vocabulary
-# factors are alike and the position factors differ.
+# The paper says that latents have sparse effects, and gives scores of 10 to 14 % for latents and 60 % for channels. If their effects are sparse over
+# the vocabulary, the vocabulary factor must be smaller for latents than for channels and random directions. If the score only says how far
+# an effect travels along the text, the vocabulary factors are alike and the position factors differ.
 
 # %%
 FACTORS = ("score", "vocabulary", "position", "first")  # first: the score of position t alone
@@ -383,16 +388,17 @@ page.save_figure(
     figure,
     "score_and_factors",
     {"means": summarised(np.mean), "medians": summarised(np.median), "ablations": counts},
-    "Start with the middle panel: over the vocabulary all effects are nearly as dense as Gaussian noise. "
-    "The score differs by how far effects reach (right). Blue: variant A, removed at position t only; "
-    "orange: variant B, at every later position too. Dots and numbers are means, strokes medians, diamonds "
-    f"the paper's means. n = {cfg.base.train.n:,}, k = {cfg.base.train.k}, T = {cfg.span}, {cfg.seeds} "
-    f"dictionaries, {cfg.contexts} texts each. The paper has the two means, for GPT-2, not the split.",
+    "Start with the middle panel: over the vocabulary all effects are nearly as dense as Gaussian noise "
+    "(dotted line). The score differs by how far effects reach (right). Blue: variant A, removed at position "
+    "t only; orange: variant B, at later positions too (latents and random directions where the latent is "
+    "active). Dots and numbers are means, strokes medians, vermilion diamonds the paper's means, between A "
+    f"and B because it does not say which. n = {cfg.base.train.n:,} latents, k = {cfg.base.train.k} active, "
+    f"T = {cfg.span}, {cfg.seeds} SAEs, {cfg.contexts} texts each. The paper, on GPT-2, has no factors.",
 )
 
 # %% [markdown]
-# Only channels of variant B come near the paper's 60 %, and they do so because the change is made again at every position. How far an effect
-# reaches by itself is seen here, in variant A:
+# Channels in variant B come nearest to the paper's 60 %, without reaching it, because the change is made again at every later position. In
+# variant A an effect reaches later positions only by itself. How far is seen in the next figure.
 
 # %%
 fading = {kind: measured["norms"][chosen(kind)].mean(0) for kind in DRAWN}
@@ -400,17 +406,18 @@ page.save_figure(
     plots.reach(fading),
     "reach",
     {"norm by position": fading},
-    "Compare position 0 with the ones after it: effects fade to a small part at once, and then slowly. "
-    "Latents and directions along which the stream varies fade less than channels and random directions. "
-    f"Mean size of the change of the logits in variant A, relative to position t; {cfg.seeds} dictionaries, "
-    f"{cfg.contexts} texts each. Not in the paper.",
+    "Compare 0, the ablated position, with the ones after it: effects fade to a small part at once, and then "
+    "slowly. Latents and directions along which the stream varies (the two upper lines) fade less than "
+    "channels and random directions. Mean size of the change of the logits in variant A, relative to "
+    f"position t, log scale; {cfg.seeds} SAEs, {cfg.contexts} texts each. Not in the paper.",
 )
 
 # %% [markdown]
-# ### Is the whole score in the two factors at position t?
-# A shortcut that needs the vocabulary at position $t$ only: multiply the score of position $t$ alone by the position factor. If that gives the
-# whole score, then what happens over the vocabulary later on adds nothing. It would not if later effects were sparser: the control keeps
-# every size $n_t$ and lets the later effects have a tenth of the density. We expect a ratio near 1, and the control near 2.
+# ### Is the density at position t enough?
+# The vocabulary factor averages over all $T$ positions. A shortcut looks at the vocabulary at position $t$ only: multiply the score of position $t$
+# alone by the position factor. If this product is the whole score, then later effects are as dense as the one at $t$. If later effects were
+# sparser, the product would be too large. The control makes them so: it keeps every size $n_t$ and gives later effects a tenth of their
+# density $r_t^2$. We expect a ratio of product and score near 1, and a control well above it.
 
 
 # %%
@@ -431,8 +438,9 @@ page.check(
 )
 
 # %% [markdown]
-# It does: later positions add nothing new. So it is enough to ask how dense the effect is at $t$. We expect it nearer to Gaussian changes
-# ($2/\pi$) than to Laplace ones ($1/2$). The control shows what a sparser effect looks like in this model: the direction of one token.
+# The product is the whole score: later effects are as dense as the one at $t$. So it is enough to ask how dense the effect is at $t$. We expect it
+# nearer to Gaussian changes ($2/\pi$) than to Laplace ones ($1/2$). The control is an effect that is sparser in this model: that of removing the
+# unembedding direction of one token.
 
 # %%
 page.check(
@@ -446,9 +454,9 @@ page.check(
 #
 # <a id="directions"></a>
 # ## 5 Latents against other directions
-# Are latents at least sparser than random directions? Both are measured in the same texts, so we take differences text by text. The interval is
-# a bootstrap over texts (draw as many as there are, with replacement, and repeat), and each claim is about its nearer end: even that end must
-# be on the right side of zero.
+# Are latents at least sparser than random directions? Both are measured in the same texts, so we take differences text by text. A 95 % interval of
+# the mean difference comes from a bootstrap over texts (draw as many as there are, with replacement, and repeat). Each claim is about the end
+# of the interval that is nearer to zero, or beyond it: even that end must be on the claimed side of zero.
 
 
 # %%
@@ -477,8 +485,8 @@ def pooled(factor, kind, other, end):
 
 
 # %% [markdown]
-# First the vocabulary, at position $t$. A second random direction must show no difference (the control), and single tokens of the unembedding must
-# show one (a positive example).
+# First the vocabulary, at position $t$: the score of that position, latents less random directions. A second random direction must show no
+# difference (the control), and single tokens of the unembedding must show one (the positive example).
 
 # %%
 page.check(
@@ -489,10 +497,11 @@ page.check(
 )
 
 # %% [markdown]
-# Not so in most seeds: the interval includes zero. The check can tell a difference, as the tokens of the unembedding show.
+# In most seeds latents are not sparser than random directions: the interval includes zero. The measurement could have found a difference, as it does
+# for the tokens of the unembedding.
 #
-# Then the positions. Random directions are a poor standard there, since later positions may read any direction along which the stream varies.
-# That is the first claim below: directions of the stream reach further than random ones.
+# Then the positions. Latents might reach further than random directions only because they are directions along which the stream varies, which
+# later positions have learned to read. So the first claim is about such directions: they reach further than random ones.
 
 # %%
 page.check(
@@ -505,7 +514,8 @@ page.check(
 )
 
 # %% [markdown]
-# So in the second claim latents are compared with directions of the stream, and must reach further than those.
+# So in the second claim latents are compared with directions of the stream, and must reach further than those. The positive example is latents in
+# variant B.
 
 # %%
 page.check(
@@ -519,13 +529,15 @@ page.check(
 )
 
 # %% [markdown]
-# Latents reach a little further than directions of the stream, and most of their reach they share with these.
+# In every seed latents reach a little further than directions of the stream, but the margin is small beside the differences between seeds; the card
+# above says whether it is large enough to count. Most of what latents have over random directions, directions of the stream have as well (the
+# means in the right panel of the first figure). The latents of an SAE that was never trained reach no further than random directions.
 #
 # <a id="paper"></a>
 # ## 6 The paper's sentence
-# In the paper latents score a fifth of channels. Here the figure of section 4 predicts otherwise. The positive example mixes the variants,
-# latents removed at one position and channels at all later ones: it shows that the check can pass, and one way in which the paper's pair of
-# numbers could come about. Random directions in the place of the latents would give nearly the same ratio.
+# In the paper the score of latents is a fifth of that of channels. From the figure of section 4 we expect another ratio here. The positive example
+# mixes the variants, latents removed at one position and channels at all later ones: it shows that the check can pass, and one way in which
+# the paper's pair of numbers could come about. With this mixture, random directions in place of the latents would give nearly the same ratio.
 
 # %%
 latents, channels, random = (by_seed("score", kind) for kind in DRAWN[:3])
@@ -538,8 +550,8 @@ page.check(
 )
 
 # %% [markdown]
-# On this subject latents are not sparser than channels by the paper's score. The second half of the sentence, channels at 60 %, is judged in
-# variant B, the one that comes nearer.
+# On this language model latents are not sparser than channels by the paper's score. The second half of the sentence, channels at 60 %, is judged in
+# variant B, the one that comes nearer. The positive example is the Gaussian effect of section 2.
 
 # %%
 page.check(
@@ -550,8 +562,9 @@ page.check(
 )
 
 # %% [markdown]
-# It does not get there on this subject. Last, what variant B does: if channels are removed at every later position, their effect cannot fade. The
-# score should rise with the number of positions that change (at least twofold), and the density over the vocabulary should stay as it is.
+# Channels score less than that on this language model. Last, what variant B does: if channels are removed at every later position, their effect
+# cannot fade. The score should rise with the number of positions that change (at least twofold), and the density over the vocabulary should stay
+# as it is. The control is random directions in variant B: they are removed again only where the latent is active, so they should gain less.
 
 # %%
 random_directions = by_seed("score", "random", True) / by_seed("score", "random")
@@ -565,7 +578,8 @@ print(f"vocabulary factor of channels: variant A {vocabularies[0]:.1%}, variant 
 assert abs(vocabularies[1] / vocabularies[0] - 1) < 0.1
 
 # %% [markdown]
-# A small score can mean that few tokens change, or that the change stays where it was made. Only the first is what "sparse effects" suggests.
+# So a small score can mean that few tokens change, or that the change stays at the position where it was made. A reader of "sparse effects" will
+# think of the first; on this page the differences between scores come from the second.
 #
 # <a id="your-turn"></a>
 # ## 7 Your turn
@@ -581,10 +595,12 @@ assert abs(vocabularies[1] / vocabularies[0] - 1) < 0.1
 #    print(f"{score(first_four):.1%}")
 #    ```
 #
-#    At `laptop` (16 positions) that is 16 %: close to the paper's value for latents, with no sparsity over the vocabulary at all.
+#    At `laptop` (16 positions) that is 16 %: a little above the paper's value for latents, with no sparsity over the vocabulary at all.
 #    </details>
-# 2. *(5 minutes)* Add the latent a second time instead of removing it. Is the effect the opposite of the ablation's? Is its score another one?
-#    <details><summary>Hint</summary>`ablation.effects` with `-removed`; compare it with `-effects` by their cosine.</details>
+# 2. *(5 minutes)* Add the contribution of each latent a second time instead of removing it. Is the effect the opposite of the ablation's? Does its
+#    score differ?
+#    <details><summary>Hint</summary>Call `ablation.effects` with `-removed`, and compare the result with `-effects` by the cosine of the two
+#    vectors of changes at position $t$.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -610,10 +626,13 @@ assert abs(vocabularies[1] / vocabularies[0] - 1) < 0.1
 #    assert (sizes[1] < sizes[0]) == (inputs.std[t].item() > 1)
 #    ```
 #
-#    Only the size would. The score hides the mistake, since it is made so that scale does not matter. A published attempt made this mistake.
+#    Only the size would. The score hides the mistake: it does not depend on the scale of $v$, and the model above is close to linear. A published
+#    attempt made this mistake.
 #    </details>
-# 4. *(5 minutes)* The claims use means. Would medians change the order of latents and channels in variant A? Which of the two is larger, and why?
-#    <details><summary>Hint</summary>`pick("score", kind)` holds every ablation.</details>
+# 4. *(5 minutes)* The claims use means. Would medians change the order of latents and channels in variant A? Is the mean or the median of a kind the
+#    larger one, and why?
+#    <details><summary>Hint</summary>`pick("score", kind)` holds the score of every ablation of that kind. Look at the shapes in the first figure
+#    of section 4.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -630,10 +649,10 @@ assert abs(vocabularies[1] / vocabularies[0] - 1) < 0.1
 #
 # <a id="limits"></a>
 # ## 8 Limits
-# - One small subject, one layer, one size of dictionary. Whether the paper's order on GPT-2 comes from the vocabulary or from the positions is
-#   open. The `paper` profile answers it where there is a GPU and a network.
-# - The paper does not say at how many positions a channel is removed. Both variants are here; neither gives its pair of numbers.
-# - Latents are removed one at a time. Latents that stand in for each other would show no effect alone.
+# - One small language model, one layer, one size of SAE. Whether the paper's order on GPT-2 comes from the vocabulary or from the positions is
+#   open. The `paper` profile is made to answer it; it needs a GPU and a network.
+# - The paper does not say at how many positions a channel is removed. Both variants are measured here; neither gives the paper's two numbers.
+# - Latents are removed one at a time. If two latents can replace each other, removing one of them shows little effect.
 #
 # <a id="checked"></a>
 # ## 9 What was checked

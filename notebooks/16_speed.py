@@ -6,8 +6,8 @@
 # **Pages** [← 13. Is the effect of one latent sparse?](13_ablation_sparsity.ipynb) · [Start here](00_start_here.ipynb)
 #
 # A sparse autoencoder (SAE) has thousands of latents, but uses only a few for each token. A training step written with plain matrix products
-# computes all of them anyway. On this page you leave out what is zero, see that no number changes, and find out how much time and memory
-# that saves, and what is then the slowest part.
+# computes all of them anyway. On this page you leave out the products with zeros, see that the results stay the same, and find out how much time
+# and memory that saves, and what is then the slowest part.
 #
 # **You will** count the operations of a step before and after · find the $k$ largest numbers of a row without sorting it · write the sparse
 # products in three lines each · compare what the count promises with what a clock says · see what selecting in low precision costs.
@@ -56,9 +56,9 @@ claims.opening("16_speed")
 class Config:
     step: cost.Step  # the step that is taken apart
     ranked: cost.Step  # sizes at which n / k is varied; its k is not used
-    ratios: tuple[int, ...]  # n / k
+    ratios: tuple[int, ...]  # n / k of the whole steps that are timed
     selected: tuple[int, int]  # rows and columns of the table in which selection is timed
-    kept_shares: tuple[int, ...]  # its n / k
+    kept_shares: tuple[int, ...]  # n / k of the selections that are timed
     widths: tuple[int, ...]  # n at which memory is measured
     repeats: int
     features: int  # true features of the planted data
@@ -128,10 +128,11 @@ for name, held in {"steps": record, "sweeps": sweeps}.items():
 # | gradients of $W_{dec}$ and of $W_{enc}$ | $2 \cdot 2Bdn$ | $2 \cdot 2Bdk$ |
 #
 # Only the encoder has to look at every latent, to know which are largest. In all others the code $z$, or its gradient, is zero but for $k$ entries
-# per token. An example, a token at the largest size below: 32 of 32,768 latents. In code:
+# per token. At the sizes of the next cell, those of the paper's training, that is 32 of 32,768 entries.
 #
-# The limit is five, since one of five products stays. (If latents die, the AuxK loss of [page 8](08_sae_training.ipynb#training) adds $8Bdn$ to the
-# dense count and $8Bdk_{aux}$ to the sparse one.) Operations are not all: numbers have to come from memory. At the same sizes:
+# A sparse step can take five times fewer operations at best, since one of five products stays. (If latents die, the AuxK loss of
+# [page 8](08_sae_training.ipynb#training) adds $8Bdn$ to the dense count and $8Bdk_{aux}$ to the sparse one.) But numbers also have to be
+# fetched from memory and written back. So the cell counts the operations, and then the bytes of the pre-activations and of the optimiser, Adam.
 
 
 # %%
@@ -152,8 +153,8 @@ adam = at_scale.sparse_bytes()["Adam"]
 print(f"what Adam reads and writes, in float32: {adam / 1e9:.2f} GB, whatever B is")
 
 # %% [markdown]
-# Change $n$ and $k$ and see what is left. We expect the sparse bar to be a fifth of the dense one while $k$ is small against $n$, and as long as
-# the dense one if every latent is kept. Below is the picture for the sizes of this page.
+# Change $n$ and $k$ and see which operations are left. We expect the sparse bar to be a fifth of the dense one while $k$ is small against $n$, and
+# as long as the dense one if every latent is kept. The second picture shows the sizes of this page.
 
 
 # %%
@@ -175,8 +176,7 @@ page.save_figure(
     {form: {name: flops / 1e9 for name, flops in parts.items()} for form, parts in counts.items()},
     "Compare the coloured parts of the two bars: only the encoder's product (grey) is left in the sparse "
     "step; the other four are there, too thin to be seen. Counted by the formula, not measured. The paper "
-    "counts in the same "
-    "way and has no such figure.",
+    "counts in the same way and has no such figure.",
 )
 
 # %% [markdown]
@@ -207,10 +207,11 @@ sae, x = example(cfg.step)
 assert torch.allclose(sae(x[:64]), dense(sae, x[:64]), atol=1e-4)
 
 # %% [markdown]
-# torch can count the operations it is asked for (`cost.counted_flops` also tells it that gathering $N$ rows of width $d$ and summing them is
-# $2Nd$).
-# Both counts must equal the formula exactly, small terms for the biases included. Beside them stands a form that uses a sparse code but decodes
-# it as a matrix, which is where many libraries stop.
+# torch can count the operations of the products that it computes (`cost.counted_flops` also tells it that gathering $N$ rows of width $d$ and summing
+# them takes $2Nd$). Both counts must equal the formula exactly, up to two small terms for the biases. torch does not count products of a matrix
+# with a single vector, which is how the dense form treats $b_{pre}$. And the sparse form treats $b_{enc}$ as the weights of one more input that
+# is always 1, which adds $2B(n+k)$. Beside them stands a form that selects a sparse code but decodes it as a matrix, as many libraries do
+# (`halfway`).
 
 
 # %%
@@ -236,13 +237,11 @@ for step in (few, few._replace(k=2 * few.k), few._replace(d=2 * few.d)):
 # <a id="same"></a>
 # ## 2 Leave out what is zero
 # Nothing is approximated on this page until section 5. First the selection. To sort a row of $n$ numbers for its $k$ largest is wasteful. Split
-# the row
-# into groups and take the maximum of each. The $k$ groups with the largest maxima must hold the $k$ largest numbers: any number in another
-# group is no larger than its group's maximum, and so than $k$ other maxima.
+# the row into groups and take the maximum of each. The $k$ groups with the largest maxima must hold the $k$ largest numbers: any number in
+# another group is no larger than the maximum of its group, and so no larger than each of the $k$ maxima.
 #
 # The package's `kernels.top_k` goes one step further: the $k$-th largest maximum is a bound that few numbers reach, and only these are ranked. It
-# must
-# return the same numbers, and where they stand.
+# must return the same numbers, and their places in the row.
 
 
 # %%
@@ -263,8 +262,8 @@ assert torch.equal(table.gather(1, indices), values)
 
 # %% [markdown]
 # Next the products with the code $z$, which is given by `values` and `indices`. To decode, fetch the $k$ rows of $W_{dec}$ and add them up. For the
-# gradient of $z$, multiply the same rows with the incoming gradient $g$. For the gradient of $W_{dec}$, add to row $i$ from each token that
-# used latent $i$.
+# gradient of $z$, multiply the same rows with the gradient $g$ of the loss with respect to $\hat x$. For the gradient of $W_{dec}$, add $z_i g$ to
+# row $i$ for each token that uses latent $i$.
 
 # %%
 z, n = values.double(), table.shape[1]
@@ -280,8 +279,8 @@ assert torch.allclose(dz, (g @ W.T).gather(1, indices))
 assert torch.allclose(dW, as_matrix.T @ g)
 
 # %% [markdown]
-# Written so, an array of $(B, k, d)$ numbers stands in memory. The package's forms do the same sums without it, and sort the $Bk$ pairs by latent
-# once, so that the last one is a gather too.
+# Written like this, each product makes an array of $(B, k, d)$ numbers in memory. The package's forms compute the same sums without this array. They
+# sort the $Bk$ pairs of a token and a latent by latent, once, so that the gradient of $W_{dec}$ fetches and adds rows too.
 
 # %%
 by = kernels.ByLatent(indices, n)
@@ -290,9 +289,9 @@ assert torch.allclose(kernels.gathered_dot(indices, W, g), dz)
 assert torch.allclose(kernels.transposed_gather(by, z, g), dW)
 
 # %% [markdown]
-# The whole step, then: gradients of all four parameters against autograd through the dense form. In float32 both get the same selection, because a
-# near tie may fall either way. The control is a mistake that a published kernel makes: it returns no gradient to the encoder. We expect the
-# largest relative distance to be rounding, and the mistake to be far beyond it.
+# Now the whole step: the gradients of all four parameters must equal those of autograd through the dense form. Both forms get the same selection,
+# because in float32 two nearly equal numbers may be ranked either way. The control is a mistake that a published kernel makes: it returns no
+# gradient to the encoder. We expect the largest relative distance to be rounding, and that of the mistake to be far larger.
 
 
 # %%
@@ -325,8 +324,8 @@ for dtype, limit in ((torch.float64, 1e-10), (torch.float32, 1e-4)):
 # round. A step here is forward, backward, decoder rows back to length 1 and Adam, for both forms. The pictures of this section show this run;
 # claims are judged from the rounds that `make bench` recorded.
 #
-# **Selection first**: after the other four products are gone, it is what the clock shows next to the encoder. Groups help where few numbers are
-# kept. At $k = n/4$ every group holds some of them, and the function hands over to `torch.topk`: the ratio is one there.
+# **Selection first**: when the other four products are gone, it takes the largest part of the time beside the encoder. Groups help where few numbers
+# are kept. At $k = n/4$ most groups hold some of these, so the function calls `torch.topk` instead and the ratio is about one.
 
 
 # %%
@@ -362,7 +361,8 @@ page.save_figure(
 )
 
 # %% [markdown]
-# The control of the claim is what the speed rests on: rows of equal entries, where every group reaches the bound and nothing is left out.
+# The claim: from $n/k = 256$ on, selection by groups is faster, by at least a quarter. It is faster because few numbers reach the bound. The control
+# takes that away: in rows of equal entries every number reaches the bound and nothing is left out.
 
 
 # %%
@@ -386,9 +386,9 @@ if sweeps is not None:
 
 # %% [markdown]
 # **The whole step**, at rising $n/k$. The dashed line is what the operations promise. We expect the clock to give less, because selection is not a
-# product and gathers run at the speed of memory; and at $n/k = 2$ the sparse form should lose.
+# product and gathers run at the speed of memory; and at $n/k = 2$ the sparse form should be slower.
 #
-# As a claim, from the record: at $n/k$ of 64 and more the sparse step is faster by at least a fifth.
+# The claim, from the record: at $n/k$ of 64 and more the sparse step is faster by at least a fifth. Its control is $n/k = 2$.
 
 
 # %%
@@ -407,10 +407,9 @@ page.save_figure(
     plots.over_ratio(np.array(cfg.ratios), measured, "time of the dense step / the sparse one", formula),
     "step_time",
     across | {"n/k": cfg.ratios, "dense/sparse": measured, "formula": formula},
-    "Compare the line with the dashed one: the clock gives part of what the operations promise, and at "
-    f"n/k = 2 the sparse form loses. {sizes(**across)}, k = n / (n/k); one thread, {cfg.repeats} rounds "
-    "(dots), measured in this "
-    "run. The paper gives no such curve.",
+    "Compare the blue line with the dashed one: the clock gives part of what the operations promise, and at "
+    f"n/k = 2 the sparse form is slower. {sizes(**across)}, k from n/k; one thread, {cfg.repeats} rounds "
+    "(dots), measured in this run. The paper gives no such curve.",
 )
 
 if sweeps is not None:
@@ -451,8 +450,8 @@ def norm_and_adam(step):
 
 
 # %% [markdown]
-# All of it by turns, with the two whole steps. The dense form cannot be below five, whatever is done to it: its five products alone take that long.
-# The sparse form can.
+# All parts and the two whole steps are timed in turns. A dense step cannot take less than about five encoder products, however well it is written:
+# it has five products of that size. A sparse step can.
 
 # %%
 common, fast, slow = parts_of(cfg.step)
@@ -474,15 +473,17 @@ page.save_figure(
     plots.parts(bars, f"time of a whole step / encoder product\n({sizes(**cfg.step._asdict())})", whole),
     "time",
     {"parts": bars, "whole step": whole, "step": cfg.step._asdict()},
-    "Compare the two bars, then the parts of the lower one: after four of five products are gone, "
-    "selection is what remains beside the encoder. The number at a bar's end is the whole step, timed by "
-    f"itself; the pale rest is what the parts do not add up to. One thread, medians of {cfg.repeats} "
-    "rounds, measured in this run, so it differs from machine to machine. The paper has no such figure.",
+    "Compare the two bars, then the parts of the lower one: where four of five products are gone, "
+    "selection (orange) takes the most time beside the encoder (grey). The number at a bar's end is the "
+    "whole step, timed by itself; the pale rest is what its parts leave. One thread, medians of "
+    f"{cfg.repeats} rounds, measured in this run, so it differs from machine to machine. The paper has no "
+    "such figure.",
 )
 
 # %% [markdown]
-# *The rest* is what the parts do not add up to: elementwise passes over arrays, memory that has to be fetched from the system, autograd. Selection
-# is a large part in both forms. As a claim on the whole step, from the record: below five products, at the three shapes of the benchmark.
+# *The rest* is the time of the whole step that is in none of its parts: elementwise passes over arrays, memory that has to be fetched from the
+# system, autograd. Selection is a large part in both forms. The claim on the whole step, from the record: it takes less than five products, at
+# the three shapes of the benchmark.
 
 # %%
 if record is not None:
@@ -498,10 +499,9 @@ if record is not None:
 #
 # <a id="memory"></a>
 # ## 4 Memory
-# The $(B, n)$ array of pre-activations is what limits $B$ and $n$: at the paper's sizes it takes 17 GB in float32, and a dense step holds several
-# of
-# them. The sparse step holds one block of rows, selects from it while it is in the cache, and drops it. We count what torch's allocator held at
-# most during forward and backward, without weights and without the gradients that the optimiser needs in any case.
+# The $(B, n)$ array of pre-activations is what limits $B$ and $n$: at the sizes of [section 1](#count) it takes 17 GB in float32, and a dense step
+# holds several such arrays. The sparse step holds one block of rows, selects from it while it is in the cache, and drops it. We count what torch's
+# allocator held at most during forward and backward, without weights and without the gradients that the optimiser needs in any case.
 
 
 # %%
@@ -518,14 +518,15 @@ page.save_figure(
     plots.held(cfg.widths, shares, 0.15),
     "memory",
     {"B": cfg.step.B, "n": cfg.widths, "extra / (B, n) array": shares},
-    "Compare both lines with 100 %, the array itself: a dense step holds several such arrays, a sparse "
-    f"one a part of one, less at large n, where a block is an eighth of the rows. B = {cfg.step.B:,}, d = "
-    f"64, k = {cfg.step.k}; exact counts, so one run. The paper has no such figure.",
+    "Compare both lines with 100 %, the array itself (dotted): a dense step holds several such arrays, a "
+    "sparse one a part of one, less at large n, where a block is an eighth of the rows. Dashed: the 15 % of "
+    f"the claim. B = {cfg.step.B:,}, d = 64, k = {cfg.step.k}; exact counts, so one run. The paper has no "
+    "such figure.",
 )
 
 # %% [markdown]
-# The claim is about the largest $n$, for three batch sizes: at most 15 % of the array. The nearest form that should fail is the one that stops
-# half-way.
+# The claim is about the largest $n$, for three batch sizes: at most 15 % of the array. The nearest form that should fail is `halfway`, which decodes
+# the code as a matrix.
 
 # %%
 n, B = cfg.widths[-1], cfg.step.B
@@ -539,9 +540,9 @@ page.check(
 # <a id="low"></a>
 # ## 5 Select in low precision
 # Some processors multiply 16-bit numbers (*bfloat16*, about three digits) much faster than 32-bit ones. The encoder's product may be done so if it
-# only decides *which* latents to keep, and their values are then computed exactly. What can go wrong are near ties. So `paths.LOW` takes a
-# quarter more candidates than $k$, at least four more, computes them in float32 and keeps the $k$ largest. Two cruder selections take exactly
-# $k$: by bfloat16, and by numbers rounded to seven levels.
+# only decides *which* latents to keep, and their values are then computed in float32. But latents that are nearly equal may be ranked in the wrong
+# order. So `paths.LOW` takes a quarter more candidates than $k$, at least four more, computes them in float32 and keeps the $k$ largest. Two
+# cruder selections take exactly $k$ and no more candidates: by bfloat16, and by numbers rounded to seven levels.
 
 
 # %%
@@ -565,8 +566,8 @@ def forms():
 
 
 # %% [markdown]
-# Which share of float32's latents does each find, on random inputs and weights? We expect all but one in a thousand with the extra candidates, and
-# less without.
+# Which share of the latents that float32 selects does each of them find, on random inputs and weights? We expect at least 999 in a thousand with
+# the extra candidates, and fewer without.
 
 
 # %%
@@ -584,8 +585,8 @@ page.check(
 )
 
 # %% [markdown]
-# And does training notice? The data are sparse sums of known directions ([page 8](08_sae_training.ipynb#known)), the same batches for every form,
-# several random seeds. "dense" goes through the plain products; it shows what the fast forms change by rounding alone.
+# And does the loss of training change? The data are sparse sums of known directions ([page 8](08_sae_training.ipynb#known)), the same batches for
+# every form, several random seeds. The form called *dense* computes the plain products; what separates it from float32 is rounding.
 
 
 # %%
@@ -617,9 +618,9 @@ def curve_of(name):
 curves = {name: curve_of(name) for name in (*forms(), "dense")}
 
 # %% [markdown]
-# We expect the lines of dense, float32 and bfloat16 to coincide while seeds differ visibly, and the crude selection to stand apart.
+# We expect the lines of dense, float32 and bfloat16 to coincide while seeds differ visibly, and selection by seven levels to stand apart.
 #
-# As numbers: the distance of the fast form's curve from the dense one should be below half a standard deviation of the seeds.
+# The claim: the distance between the curves of float32 (the fast form) and dense is below half a standard deviation of the seeds.
 
 # %%
 steps = np.minimum(np.arange(curves["dense"].shape[1]) * cfg.trained.log_every, cfg.trained.steps - 1)
@@ -628,8 +629,8 @@ page.save_figure(
     plots.losses(steps, shown),
     "losses",
     {"step": steps, "normalised mse": shown},
-    "Look for the colours that cover each other: dense, float32 and bfloat16 selection give one curve per "
-    f"seed; only selection by seven levels stands apart. One line per seed, {cfg.seeds} seeds; "
+    "Look for the lines that cover each other: dense (grey), float32 (blue) and bfloat16 (orange) give one "
+    f"curve per seed; only seven levels (purple) stand apart. One line per seed, {cfg.seeds} seeds; "
     f"{cfg.features} planted features in 64 dimensions, n = {cfg.trained.n:,}, k = {cfg.trained.k}, batch "
     f"{cfg.trained.batch}. Not in the paper.",
 )
@@ -644,7 +645,8 @@ crude = apart("7 levels")
 page.check("speed.same-curve", apart("float32"), control={"selection by seven levels": crude})
 
 # %% [markdown]
-# What selection in low precision costs at the end of training, over the last tenth of the steps: at most five per cent is allowed.
+# How much larger is the loss at the end of training, over the last tenth of the steps, if latents are selected in bfloat16? The claim allows five
+# per cent.
 
 # %%
 last = max(1, curves["dense"].shape[1] // 10)
@@ -669,8 +671,8 @@ page.check(
 # <a id="libraries"></a>
 # ## 6 Beside other libraries, as recorded
 # **Nothing in this section was measured by this page.** `make bench` installs other libraries in an environment of their own, gives all of them
-# the same inputs and weights, checks that their first reconstructions agree, and times one step of each library's own trainer in turns. All is
-# relative to the encoder's product in float32 on that machine. bfloat16 selection pays only where the machine has matrix units for it.
+# the same inputs and weights, checks that their first reconstructions agree, and times one step of each library's own trainer in turns. All times
+# are relative to the encoder's product in float32 on that machine. Selection in bfloat16 saves time only where the machine has matrix units for it.
 
 
 # %%
@@ -700,10 +702,9 @@ if record is not None:
     )
 
 # %% [markdown]
-# The record is held to targets that were set before it was written: 1.3 encoder products at the smallest shape and 1 at the others on a machine
-# with
-# bfloat16 matrix units, 1.6 without. The control puts the dense step in our place. The positive example is the encoder's product alone,
-# which no exact step in float32 can beat.
+# The record is compared with targets that were set before it was written: a step may take 1.3 encoder products at the smallest shape and 1 at the
+# others on a machine with bfloat16 matrix units, 1.6 without. The control puts the dense step in our place. The positive example is the
+# encoder's product alone, which no exact step in float32 can beat.
 
 # %%
 if record is not None:
@@ -719,7 +720,11 @@ if record is not None:
     )
 
 # %% [markdown]
-# And the other libraries, each in its own trainer. The target was a factor of 8 for the first two and of 2.5 for sparsify.
+# In the record of this repository the target is met at the shape with the widest activations ($d$) and missed at the other two. The encoder's
+# product grows with $d$ and selection does not, so in multiples of that product selection weighs more where $d$ is small.
+#
+# And the other libraries, each in its own trainer. The target: a step of SAELens and of dictionary_learning takes at least 8 times as long as ours,
+# one of sparsify at least 2.5 times.
 
 # %%
 factors = {"SAELens": 8, "dictionary_learning": 8, "sparsify": 2.5}
@@ -741,13 +746,16 @@ if record is not None:
     )
 
 # %% [markdown]
+# In the record of this repository each of the nine ratios reaches its target.
+#
 # <a id="company"></a>
 # ## 7 Two processes, and other libraries' files, as recorded
-# Also from `make bench`: two processes with one thread each, with the work of one process each. They share the batch, or the latents. Even two
-# processes that exchange nothing share memory and cache, so that is the best to be expected.
+# Also from `make bench`: two processes with one thread each, each with as much work as one process has alone. Each process takes a part of the batch
+# (*data parallel*) or a part of the latents (*latent parallel*). Two processes that exchange nothing still share memory and cache, so what they
+# reach is the best to be expected.
 #
-# Files: random SAEs of every kind, written by one library, read by the other, and asked for a reconstruction of the same activations in double
-# precision. The largest relative difference of each direction must be rounding.
+# Then files: random SAEs of every kind, written by one library and read by another, reconstruct the same activations in double precision. The
+# largest relative difference must be rounding, whichever of the two wrote the file.
 
 # %%
 if scaling is not None:
@@ -758,10 +766,10 @@ if scaling is not None:
         plots.company(list(setups), *columns, source),
         "company",
         {"machine": scaling["machine"], "setups": setups},
-        "Compare the last bars with the second, which is the most to be expected. Work per second and "
-        "process, relative to one process alone; one thread per process; with latents shared, work counts "
-        "the latents as well. Whiskers are the extremes of the rounds: a difference smaller than they are "
-        "long is not one. The paper shards over GPUs.",
+        "Compare the last bars (blue) with the second (grey), which is the most to be expected. Work per "
+        "second and process, relative to one process alone; one thread per process; in latent parallel, work "
+        "counts the latents as well. Whiskers are the extremes of the rounds: a difference smaller than a "
+        "whisker is long says nothing. The paper shards over GPUs.",
     )
 
 groups = {}
@@ -785,11 +793,11 @@ for group, worst in sorted(groups.items()):
 #    assert counts[0] == 2 * counts[1]
 #    ```
 #
-#    At $n/k = 8/3$: already when more than a third of the latents are kept. But the clock above wants much more than that, because of selection.
+#    At $n/k = 8/3$, where more than a third of the latents are kept. By the clock above the sparse step needs a larger $n/k$ to be twice as fast,
+#    because of selection.
 #    </details>
 # 2. *(5 minutes)* Selection by groups ranks $n/g$ maxima and $kg$ members. Which group size $g$ makes the sum smallest for $n = 16384$, $k = 32$?
-# Is
-#    the result still exact at another $g$?
+#    Is the result still exact at another $g$?
 #    <details><summary>Hint</summary>The derivative in $g$ is zero at $g = \sqrt{n/k}$. Try powers of two.</details>
 #    <details><summary>Answer</summary>
 #
@@ -800,10 +808,12 @@ for group, worst in sorted(groups.items()):
 #    assert all(torch.equal(top_k_by_groups(table, 16, g), table.topk(16).values) for g in (8, 16, 64, 128))
 #    ```
 #
-#    Near 23, and it is exact at any $g$: the argument does not use the size of the groups.
+#    Near 23. The result is exact at any $g$ that makes at least $k$ groups: the argument of section 2 does not use the size of the groups.
 #    </details>
-# 3. *(5 minutes)* A deliberately wrong selection: take only the best $k/2$ groups. In which share of the rows is the result wrong?
-#    <details><summary>Hint</summary>The $k$ largest numbers of a random row mostly stand in different groups.</details>
+# 3. *(5 minutes)* Make a deliberately wrong selection of $k = 16$: take the members of the best $k/2$ groups only. In which share of the rows of
+#    `table` is the result wrong?
+#    <details><summary>Hint</summary>The $k$ largest numbers of a random row mostly stand in different groups. Change one number in
+#    `top_k_by_groups`, and compare each row with `table.topk(16).values`.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -815,7 +825,7 @@ for group, worst in sorted(groups.items()):
 #    assert wrong > 0.9
 #    ```
 #
-#    Nearly all. Still, the largest few are right in each, so a loss curve alone might not show such a mistake.
+#    Nearly all of them. Still, the largest few numbers of each row are right, so a loss curve alone might not show such a mistake.
 #    </details>
 #
 # <a id="limits"></a>
@@ -824,7 +834,7 @@ for group, worst in sorted(groups.items()):
 #   the recorded sweeps, two in the recorded steps.
 # - How many times faster a sparse step is depends on $B$, $d$, $n$, $k$ and the processor. The pictures of section 3 are of this run, on whatever
 #   machine it ran, busy or not; the claims are of the recorded machine only.
-# - The other libraries were timed at one version each, with the settings of their own trainers; they do other things in a step too.
+# - The other libraries were timed at one version each, with the settings of their own trainers, which also do other things in a step.
 #
 # <a id="checked"></a>
 # ## 10 What was checked
