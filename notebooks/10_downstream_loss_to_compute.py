@@ -635,7 +635,7 @@ page.check(
 
 # %% [markdown]
 # The law holds, and the controls are off it by several times the band. In the picture both controls lie *below* the line: they raise the loss less
-# than dictionaries of this $k$ with the same error. So the size of an error alone does not say how much loss it causes. Those of a
+# than dictionaries of this $k$ with the same error. So the size of an error alone does not say how much loss it causes. The errors of a
 # dictionary trained at this $k$ do more harm than errors of the same size in random directions.
 
 # %%
