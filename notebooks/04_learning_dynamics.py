@@ -6,12 +6,12 @@
 # **Pages** [← 3b. Features that differ, and features that occur together](03b_correlated_features.ipynb) · [Start here](00_start_here.ipynb) · [5. Superposition makes a model easier to attack →](05_adversarial_vulnerability.ipynb)
 #
 # The pages before this one looked at trained networks. Here you watch them on the way. A network with ten hidden dimensions first spreads them
-# evenly over a hundred features; then twenty features push the other eighty out, and what one feature gains another loses. A second network learns
-# two groups of features in a few moves that look like an umbrella opening, and its loss curve shows each move as a step.
+# evenly over a hundred features; then twenty features push the other eighty out, and what one feature gains another loses. A second network
+# first learns two groups of features as one direction each; then each group opens like an umbrella, and the loss curve shows both as steps.
 #
 # **You will** write a training loop that records its path · watch features compete for dimensions, with a slider over the training step · see why
 # the sum of all shares cannot grow · make a mistake with Adam on purpose · compute the plateaus of a loss curve by hand · turn a network
-# in space while it learns.
+# in space to see its feature vectors open.
 #
 # **Needs** PyTorch's optimisers; [page 1](01_demonstrating_superposition.ipynb) for the model, [page 3](03_superposition_geometry.ipynb) for
 # dimensionality. **Takes** a minute or two at `laptop` on two cores (others: [start here](00_start_here.ipynb#profiles)).
@@ -147,12 +147,15 @@ seen = {f"before step {k}": dimensionality(path_plain[k]) for k in (0, 50, 100, 
 
 # %% [markdown]
 # The cell prints the six largest of the twenty $D_i$ at five moments. At the density used here, $p = 0.45$, the best use of a dimension is an
-# antipodal pair ([page 3](03_superposition_geometry.ipynb)). Two dimensions hold two pairs, so in the end four features have $\frac12$ each and
-# sixteen have nothing. In between no feature has much. The rest of this section and the next ask how the one turns into the other.
+# antipodal pair ([page 3](03_superposition_geometry.ipynb)): two features on one line, with opposite directions. Two dimensions hold two pairs, so
+# in the end four features have $\frac12$ each and sixteen have nothing. For the first hundred steps the two dimensions are spread over many
+# features. Section 2 follows how pairs come out of that, in a larger network.
 #
-# The experiment below needs a larger network and several seeds, so it uses a faster loop. It differs from the one above in three points that move
-# no minimum: it draws no samples of zeros (their loss is known), it divides the loss by the variance of a feature, $V(p) = p/3 - p^2/4$, and it
-# computes the gradient by hand. A stream in the code is a random generator. `fresh` is a mistake that section 4 makes on purpose.
+# That experiment needs a faster loop, for several seeds at once. `learn` differs from the loop above in points that move no minimum: it draws no
+# samples of zeros (their loss is known), it divides the loss by the variance of a feature, $V(p) = p/3 - p^2/4$, it computes the gradient by hand,
+# and its Adam has another $\beta_2$ and a rate that falls to zero along a cosine. A stream in the code is a random generator; in the shapes, S counts
+# these generators, K the steps whose weights are kept, F the features and H the hidden dimensions. `fresh` is a mistake that section 4 makes on
+# purpose.
 
 
 # %%
@@ -184,7 +187,8 @@ def learn(config, streams, schedule, p, fresh=False):
 
 # %% [markdown]
 # Does it do the same? Two tests. On the same random numbers `learn` must give exactly the weights of the package's trainer, which the other pages
-# use. And it must reach the loss that the plain loop reached; here we expect a difference of a few per cent at most, since both are trained.
+# use. And it must reach the loss that the plain loop reached. The two saw different random numbers, so there we allow a difference of three per
+# cent.
 
 # %%
 tiny, brief = model.Config(8, 2), train.Schedule(3, 16, 0.01, start=0.1, kept=(0, 1, 2))
@@ -211,15 +215,16 @@ both
 #
 # **What differs from the paper.**
 # - The paper states neither the size of the first network nor the density of the second; ours stand in the cell of parameters.
-# - The budget of dimensions (section 3) is drawn together with its proof.
-# - The second network is trained on its *exact* loss from many starts. Nothing on its way is sampling noise, and ways can be counted.
+# - Section 3 is ours: a proof that the $D_i$ cannot add up to more than $m$, and a figure of their sum during training.
+# - The second network is trained on its *exact* loss from many starts. So no step is due to the noise of samples, and we can count how many runs
+#   take which way.
 #
 # <a id="jumps"></a>
 # ## 2 Jumps between levels
 #
 # Now a hundred features and ten dimensions (at `laptop`), several seeds, and two comparisons: the same network *without* relu on the same
-# samples, which cannot use superposition, and the mistaken optimiser of section 4 on the first seed's samples. Weights are kept at log-spaced
-# steps, and in a block of a hundred successive steps for section 4.
+# samples, which cannot use superposition, and one run with the mistake of section 4 on the first seed's samples. Weights are kept at log-spaced
+# steps (the *checkpoints*), and in a block of a hundred successive steps for section 4.
 
 # %%
 CHECKPOINTS = log_spaced(cfg.steps, cfg.checkpoints)
@@ -259,11 +264,12 @@ def train_levels(cfg):
 levels = memo.memo(train_levels, cfg)
 
 # %% [markdown]
-# From the weights we take the dimensionality of every feature at every checkpoint, and the losses on held-out samples.
+# From the weights we compute the dimensionality of every feature at every checkpoint. The losses are measured on held-out samples.
 #
-# What counts as a *jump* is fixed before we look: one feature gains at least a fifth of a dimension while another loses as much, both within 15 per
-# cent of the run, measured on the logarithmic axis of steps. The size of such a swap is the smaller of the two changes. The next cell finds the
-# widest swap of every run; the figure shows the run that has the widest of all, with the swap shaded.
+# In a *swap* one feature gains a share of a dimension while another loses one, both within 15 per cent of the run, measured on the logarithmic axis
+# of steps. The width of the swap is the smaller of the two changes. What counts as a *jump* is fixed before we look: a swap at least a fifth of a
+# dimension wide. The next cell finds the widest swap of every run; the figure shows the run that has the widest of all, with the steps of that
+# swap shaded.
 
 # %%
 at = [KEPT.index(step) for step in CHECKPOINTS]
@@ -294,23 +300,23 @@ figure = plots.energy_levels(steps, *curves, pairs_only, event)
 kept = int((D[shown, -1] > 0.25).sum())
 setting = f"n = {cfg.features}, m = {cfg.hidden}, p = {cfg.density:g}, batch {cfg.batch}, {cfg.steps} steps"
 caption = (
-    "Look at the dark red lines: features that climb and are pushed back by luckier ones. Above, the "
-    f"dimensionality of each of {cfg.features} features, of which {kept} end at 1/2; below, the loss, "
-    f"which leaves that of the same network without relu when features begin to compete. {setting}, seed "
-    f"{shown} of {cfg.seeds}. The paper's figure shows the same levels and jumps; its sizes are not "
-    "stated."
+    "Look at the dark purple lines: features that climb and then lose their share to others. Above, the "
+    f"dimensionality of each of {cfg.features} features, of which {kept} (blue) end at 1/2. Below, the "
+    "loss (blue): it falls below that of the same network without relu (grey) when features begin to "
+    f"compete. Shaded: the widest swap. {setting}, seed {shown}, the one with the widest swap of "
+    f"{cfg.seeds}. The paper's figure shows the same levels and jumps; its sizes are not stated."
 )
 numbers = {"steps": steps, "D": D[shown], "loss / V": loss[shown], "linear loss / V": linear_loss[shown]}
 page.save_figure(figure, "F19_energy_levels", numbers | {"event": event}, caption)
 
 # %% [markdown]
-# First the network behaves like the linear one: it finds ten dimensions, spreads all features evenly over them, and both losses fall together.
-# Then the curves part. The relu makes it cheap to have *one* other feature on one's line, on the opposite side. A feature that is a little ahead
-# pushes all others out of its line, except the one that it pushes to the opposite side. Some features climb for a while and then lose to a
-# luckier one: these are the swaps.
+# First the network behaves like the linear one: it comes to use all its dimensions, spreads the features evenly over them, and both losses fall.
+# Then the curves part. With the relu a feature can share its line cheaply with *one* other feature that points the opposite way. A feature that is
+# a little ahead pushes all others off its line, except for the one that comes to point the opposite way. Some features climb for a while and then
+# lose their share to others: these are the swaps.
 #
-# Move the slider through the same run. On the left are the overlaps of the features that win in the end, partners side by side: a pair that is
-# ready shows as a block of two red squares (the features with themselves) and two blue ones (the partners, opposite each other).
+# Move the slider through the same run. On the left are the overlaps $W_i \cdot W_j$ of the features that win in the end, partners side by side: a
+# finished pair shows as a block of two red squares (each feature with itself) and two blue ones (the two partners, which are opposite).
 
 # %%
 winners = D[shown, -1].argsort(descending=True)[: 2 * cfg.hidden].tolist()
@@ -327,9 +333,9 @@ def at_step(training_step):
 widgets.live(at_step, training_step=widgets.Slider(1, cfg.steps - 1, event[0], log=True))
 
 # %% [markdown]
-# Is the end the same for every seed? If all stored features are in pairs, the $2m$ largest $D_i$ are $\frac12$ and all others 0. We measure the
-# largest distance from that, for each seed; the network without relu should be far from it. And we measure the widest swap of each seed, which
-# should be at least a fifth of a dimension with relu and less without.
+# Is the end the same for every seed? If all stored features are in pairs, the $2m$ largest $D_i$ are $\frac12$ and all others 0. For each seed we
+# measure how far any $D_i$ is from that; the network without relu should be far from it. And we measure the widest swap of each seed, which should
+# be at least a fifth of a dimension with relu and less without.
 
 
 # %%
@@ -352,14 +358,14 @@ page.check(
 )
 
 # %% [markdown]
-# Every seed ends in pairs, and every seed has a swap on the way. The second verdict is reported as mixed, because with other random seeds the
-# width of the swaps spreads close to the line drawn at a fifth.
+# Every seed ends in pairs, and every seed has a jump on the way. The second verdict is mixed all the same: in another run, with other random
+# seeds, all swaps were wide enough too, but their widths differed so much that their median was not two standard deviations above a fifth.
 #
 # ### Does the loss drop at each jump?
 #
-# The paper says that it drops suddenly at each of them. In our runs the loss does fall in the windows in which dimensions change hands. But that
-# alone proves little: all runs settle at about the same time, so the fall of one run may go just as well with the swaps of *another* run, which
-# cannot have caused it. The next cell compares the two correlations.
+# The paper says that it drops suddenly at each of them. In our runs the loss does fall in the windows of steps in which dimensions pass from one
+# feature to another. But that alone proves little: all runs settle at about the same time, so the fall of the loss in one run may correlate just as
+# well with the swaps of *another* run, which cannot have caused it. The next cell compares the two correlations.
 
 
 # %%
@@ -379,7 +385,7 @@ going = np.corrcoef(*windows(D, loss))[: cfg.seeds, cfg.seeds :]  # (seed of the
 }
 
 # %% [markdown]
-# The two are about equal. At this size many features settle together, and the correlation does not tell which jump brought which fall. So there
+# The two are about equal. At this size many features settle together, and the correlation does not tell which jump caused which fall. So there
 # is no verdict on this sentence of the paper.
 #
 # <a id="budget"></a>
@@ -410,16 +416,16 @@ assert torch.allclose(leverage.sum(-1), torch.tensor(float(cfg.hidden), dtype=F6
 figure = plots.reallocation(steps, D[shown].numpy(), leverage[shown].numpy(), event)
 caption = (
     f"Look at the black line: the sum of all D reaches the number of dimensions, {cfg.hidden}, long "
-    "before there is a pair, and stays there while everything below it is shared out anew. Each band is "
-    f"the D of one feature; the shaded time is the widest swap. {setting}, seed {shown}. The paper has "
-    "no such figure."
+    "before there is a pair, and stays there while the features below it exchange their shares. Each band "
+    "is the D of one feature: blue those that end at 1/2, grey all others. Shaded: the widest swap. "
+    f"{setting}, seed {shown}. The paper has no such figure."
 )
 numbers = {"steps": steps, "sum of D": D[shown].sum(-1), "leverage": leverage[shown].sum(-1)}
 page.save_figure(figure, "F19_reallocation", numbers, caption)
 
 # %% [markdown]
-# As soon as the linear stage is over, the $D_i$ fill the budget, and they keep it filled: a jump only moves shares from one feature to another. We
-# expect the sum during each run's widest swap to stay within 2 per cent of $m$. Before training it is clearly lower.
+# The $D_i$ fill the budget before the losses of the two networks part, and from then on a jump only moves shares from one feature to another. We
+# expect the sum during each run's widest swap to stay within 2 per cent of $m$. Before training it should be clearly lower.
 
 # %%
 budget = D.sum(-1) / cfg.hidden  # (seeds, K)
@@ -476,8 +482,9 @@ assert np.allclose([adam_by_hand([g]) for g in (1e-6, 1.0, 1e6)], -0.01)  # the 
 {"last step of one optimiser": adam_by_hand(changing)[-1], "of a new one": adam_by_hand(changing[-1:])[0]}
 
 # %% [markdown]
-# So we expect that with a new optimiser every weight of the network moves by the full rate in every step. Two of the runs of section 2 show
-# what that does to the dimensionalities: same samples, same rate, a hundred successive steps in the middle of the run.
+# So we expect that with a new optimiser every weight of the network moves by the full rate in every step. The next cell checks this on the small
+# network of section 1. Then two runs of section 2 show what it does to the dimensionalities: same samples, same rate, a hundred successive steps
+# in the middle of the run.
 
 # %%
 third = [run.generator(seed, "check") for seed in range(2)]
@@ -490,8 +497,8 @@ in_block = (levels[name][:, block].double() for name in ("ours", "fresh"))
 successive, mistaken = map(geometry.dimensionality, in_block)
 runs = {"one optimiser": successive[0].numpy(), "a new one in every step": mistaken[0].numpy()}
 caption = (
-    "Compare the smoothness: the same network on the same samples, with one optimiser for the whole run "
-    "(left) and a new one in every step (right). Lines are the D of the features near 1/2 in steps "
+    "Compare how smooth the lines are: the same network on the same samples, with one optimiser for the "
+    "run (left) and a new one in every step (right). Lines are the D of the features near 1/2 in steps "
     f"{BLOCK[0]} to {BLOCK[-1]}. {setting}, rate {cfg.rate:g}, seed 0. The paper has no such figure."
 )
 numbers = {"steps": list(BLOCK), "one": successive[0], "fresh": mistaken[0]}
@@ -515,7 +522,8 @@ page.check(
 )
 
 # %% [markdown]
-# It is. At this size the mistake does not spoil where the run ends, but the path is that of another algorithm, and this page is about paths.
+# It is. In the figure the features of both runs are at the level $\frac12$, so the mistake does not show in *which* level they reach. It shows in
+# the path, which is that of another algorithm, and this page is about paths.
 #
 # <a id="sets"></a>
 # ## 5 Two sets of features, and what their loss can be
@@ -534,19 +542,19 @@ def sample_sets(batch, p, generator):
 sample_sets(5, 0.5, run.generator(0, "look"))
 
 # %% [markdown]
-# What can the network do with three dimensions? Four states have losses that can be computed by hand.
+# What can the network do with three dimensions? Four states have losses that can be computed by hand (the biases are 0 in all of them).
 #
 # - **Nothing stored**: each of six features loses $\mathbb{E} x_i^2 = p/3$, in all $2p$.
 # - **Collapsed**: each set is stored as one direction. The mean of a set's three values is recovered and their differences are not. A uniform
 #   number has variance $\frac1{12}$; of three of them the mean is known, which leaves $\frac23$ of the variance: $3 \cdot \frac1{12} \cdot \frac23
 #   \cdot p = p/6$ per set, $p/3$ in all. That is exact if the two directions are orthogonal. If they are opposite, a small term in $p^2$ is added,
 #   for both sets active at once.
-# - **Octahedron**: three antipodal pairs on three axes, partners from *different* sets. One active set is recovered perfectly; only both together
-#   do harm, $p^2$.
-# - **Prism**: the octahedron with one triple turned by 60 degrees against the other, so that corners face gaps. Then one active set drives the
-#   features of the other a little: $p^2 + p/360$.
+# - **Octahedron**: three antipodal pairs on three axes, partners from *different* sets. If one set is active, it is recovered perfectly. There is a
+#   loss only if both are, which happens with probability $p^2$; it is 1 on average.
+# - **Prism**: the octahedron with the three vectors of one set (its *triple*) turned by 60 degrees against the other triple, so that every corner of
+#   one is opposite a gap of the other. Then one active set also activates the features of the other a little: $p^2 + p/360$.
 #
-# We build them and compare with the exact loss, which needs no samples (how: [page 2](02_phase_change.ipynb)).
+# We build these states and compare with the exact loss, which needs no samples (how: [page 2](02_phase_change.ipynb)).
 
 # %%
 I3, one = torch.eye(3, dtype=F64), torch.ones(3, 3, dtype=F64)
@@ -566,7 +574,7 @@ assert abs(computed[2] - by_hand[2]) < 5 * p[0] ** 2
 dict(zip(states, (computed / p).tolist(), strict=True))
 
 # %% [markdown]
-# The numbers are losses divided by $p$. From one state to the next they fall by a factor of six, then by more than twenty, and between prism and
+# The numbers are losses divided by $p$. They fall by large factors from nothing stored to collapsed and from there to the prism; between prism and
 # octahedron there is little. Keep these levels in mind: the loss curve will rest on them.
 #
 # <a id="unfolding"></a>
@@ -688,9 +696,9 @@ names = {"sets collapsed, p/3": 1 / 3, "prism, p² + p/360": p0 + 1 / 360, "octa
 figure = plots.unfolding(set_steps, relative.numpy(), names, paths)
 caption = (
     "Look at the loss first: it rests on the levels computed by hand (dashed). Above, the exact loss of "
-    f"{len(starts)} runs, two of them in colour; below, the six features of these two at the moments A "
-    f"to E, one colour per set. n = 6, m = 3, p = {p0:g}, {cfg.set_steps} steps of Adam on the exact "
-    f"loss, rate {cfg.set_rate:g}. The paper's figure shows one training curve with the same kind of "
+    f"{len(starts)} runs (grey), two of them in colour; below, the six features of these two at moments A "
+    f"to E, dark blue and rose for the two sets. n = 6, m = 3, p = {p0:g}, {cfg.set_steps} steps of exact "
+    f"descent, rate {cfg.set_rate:g}. The paper's figure shows one training curve with the same kind of "
     "stages; its density is not stated."
 )
 numbers = {"steps": set_steps, "exact loss / p": relative, "drawn": drawn, "stages": stages}
@@ -699,12 +707,12 @@ page.save_figure(figure, "F20_unfolding", numbers, caption)
 # %% [markdown]
 # From A to B the network does what a linear one would: it finds the principal component of each set, the set's mean. Some runs find one set first
 # and rest at a higher level before they find the other. On the plateau all three features of a set point the same way; in a few runs the two sets
-# are opposite each other already, in most of them not yet. Then each triple opens like an umbrella, and the sets move to opposite sides. If the
-# triples happen to be turned against each other at that moment, corners come to face gaps, which is the prism, and the run rests a second time
-# before it turns.
+# are opposite each other already, in most of them not yet. Then each triple opens like an umbrella, and the sets move to opposite sides. If one
+# triple happens to be turned by about 60 degrees at that moment, its corners are opposite gaps. That is the prism, and the run rests a second time
+# before the triple turns.
 #
 # Turn both runs with the mouse, and move the slider below them through the training steps. (Where nothing can be turned, a picture of moment D is
-# shown.) Look along the vertical axis at D: on the left the corners of the two triples are opposite each other, on the right they face gaps.
+# shown.) Look along the vertical axis at D: on the left the corners of one triple are opposite corners of the other, on the right opposite gaps.
 
 # %%
 opens = {title: int(stages[run, 3]) for title, run in drawn.items()}
@@ -737,15 +745,15 @@ no_sets = collapse(independent, np.array(few_steps)).median()
 page.check("F20.plateau", per_seed, control={"six independent features, same starts": no_sets})
 
 # %% [markdown]
-# It is: on the plateau each set is one direction.
+# It is: on the plateau each set is nearly one direction, in the median run of every seed.
 #
 # <a id="ends"></a>
 # ## 7 Where runs end
 #
-# The paper reports that runs take different ways. How many come near the prism? If a triple is turned by an angle $\theta$ from its place in the
-# octahedron, the mean cosine of the partners is $-(1 + 2 \cos \theta)/3$. By symmetry $\theta$ lies between 0 and 60 degrees. If all these angles
-# are equally likely at the moment of opening, then a run is nearer to the prism if $\cos \theta < \frac34$, and we can compute how often that is.
-# And where do the runs end?
+# The paper reports that runs take different ways. How many come near the prism, and where do they end? If a triple is turned by an angle $\theta$
+# from its place in the octahedron, the mean cosine of the partners is $-(1 + 2 \cos \theta)/3$. By symmetry $\theta$ lies between 0 and 60 degrees.
+# A run is nearer to the prism if this mean is above $-\frac56$, half-way between the two, which means $\cos \theta < \frac34$. If all angles are
+# equally likely at the moment of opening, we can compute how often that happens.
 
 # %%
 angles = np.linspace(0, np.pi / 3, 2001)
@@ -754,9 +762,9 @@ endings = is_octahedron(sets["W"])
 expected = 1 - math.acos(3 / 4) / (math.pi / 3)
 caption = (
     "Left: the dots mark the moment at which the triples have opened, anywhere between octahedron and "
-    f"prism; then every run turns to the octahedron: {int(endings.sum())} of {len(endings)} end there. "
+    f"prism (purple: nearer to the prism); {int(endings.sum())} of {len(endings)} runs end as octahedra. "
     "(The few lines near -1 from the start are runs whose sets collapse opposite each other.) Right: "
-    "the cosines at the dots; right of the dark line a run is nearer to the prism, "
+    "the cosines at the dots; right of the purple line a run is nearer to the prism, "
     f"{float((arrival > -5 / 6).double().mean()):.0%} of the runs against {expected:.0%} for equally "
     "likely angles. Exact descent as in the figure before. The paper mentions different ways in words "
     "and shows no counts."
@@ -766,11 +774,12 @@ numbers = {"steps": set_steps, "mean cosine": on_the_way, "arrival": arrival, "o
 page.save_figure(figure, "F20_branches", numbers, caption)
 
 # %% [markdown]
-# The picture already answers: the ways differ and the end does not. First the claim about the end. We expect every start to reach the octahedron.
-# Six independent features do end in antipodal pairs too, but their partners do not know which feature belongs to which set, so they should match
-# our definition much less often.
+# The runs take different ways and end in one place. The first claim is about the end: we expect every start to reach the octahedron. Six independent
+# features do end in antipodal pairs too. But no feature belongs to a set there, and of the fifteen ways to pair six features only six join features
+# from different halves, so they should match our definition much less often.
 #
-# Then the ways. The fraction that opens nearer to the prism should be near the one for equally likely angles; at the end no run is left there.
+# The second claim is about the ways. The fraction that opens nearer to the prism should be near the one for equally likely angles; at the end no run
+# should be left there.
 
 # %%
 no_sets = is_octahedron(independent["W"]).double().mean()
@@ -786,8 +795,11 @@ page.check("F20.both_ways", (arrival >= -5 / 6).double().mean(), control=control
 {"expected for equally likely angles": round(expected, 3)}
 
 # %% [markdown]
-# So the prism is a place where runs rest and not where they end. If that is right, a start right beside the prism must leave it, and only the run
-# that starts exactly on it, where the gradient gives no direction to leave, may stay.
+# The fraction is as expected. The whole histogram is not: fewer runs than expected are in its first column, right at the octahedron. So equally
+# likely angles predict how many runs come near the prism, but not exactly where a triple opens.
+#
+# Runs rest on the prism and do not end there. If that is right, a start right beside the prism must leave it, and only the run that starts exactly
+# on it, where the gradient gives no direction to leave, may stay.
 
 # %%
 turned = partners(near_prism["W"]).amax(-1)
@@ -795,14 +807,14 @@ page.check("F20.saddle", turned[1:], control={"the run that starts exactly on th
 
 # %% [markdown]
 # The prism is a *saddle*: a point from which the loss falls in some direction. It is easy to mistake for a solution, because its surroundings are
-# flat: its loss exceeds the octahedron's by $p/360$ only, after $p/3$ was gained before. A run that is stopped early, or whose learning rate has
-# decayed, is found there.
+# flat: its loss exceeds the octahedron's by $p/360$ only, where the opening before it lowered the loss by nearly $p/3$. A run that is stopped early,
+# or whose learning rate has decayed too soon, may still be there.
 #
 # ### What sampling changes
 #
-# All of this was on the exact loss. Ordinary training draws samples, and in a batch few samples have both sets active. But these alone tell an
-# octahedron from its slightly turned neighbours. We expect sampled runs to end a little above the exact loss of the octahedron, $p^2$, and
-# clearly below that of the prism.
+# All of this was on the exact loss. Ordinary training draws samples, in which even one active set is rare, and the prism and the octahedron differ
+# by little. Do sampled runs still reach the octahedron? We expect their exact loss to end near that of the octahedron, $p^2$, and clearly below that
+# of the prism.
 
 
 # %%
@@ -820,10 +832,10 @@ page.check("F20.sampled", sampled["loss"] / p0**2, control={"the triangular pris
 {"sampled runs that end as octahedra": f"{int(is_octahedron(sampled['W']).sum())} of {cfg.seeds}"}
 
 # %% [markdown]
-# Runs that are long enough end in the same place with samples as without.
+# With samples the runs end in the same place as without.
 #
-# **What to take along.** When a feature gains a share of a dimension, ask which one lost it. And a plateau of a loss curve often has a name and a
-# loss that can be computed by hand; the flat ones near the end are easily taken for solutions.
+# **What to remember.** When a feature gains a share of a dimension, ask which one lost it. And in a model as small as this one the network rests in
+# states whose losses can be computed by hand; the last of these states is easily taken for the solution.
 #
 # <a id="your-turn"></a>
 # ## 8 Your turn
@@ -871,7 +883,8 @@ page.check("F20.sampled", sampled["loss"] / p0**2, control={"the triangular pris
 #    </details>
 # 3. *(5 minutes)* Two sets of *four* features in four dimensions: at which loss will the run rest when both sets have collapsed? Predict it by
 #    hand, then compute it.
-#    <details><summary>Hint</summary>The mean of four uniform numbers is known; three quarters of the variance of each are lost.</details>
+#    <details><summary>Hint</summary>Do as in section 5 for three features: if only the mean of four equal variances is known, three quarters of
+#    each variance are lost. `data.Correlated(4)` has sets of four.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -883,7 +896,7 @@ page.check("F20.sampled", sampled["loss"] / p0**2, control={"the triangular pris
 #    assert abs(plateau.item() / rare.item() - by_hand) < 0.01
 #    ```
 #
-#    $p/2$ where sets of three have $p/3$. The rest of the difference is the term in $p^2$.
+#    The loss is $p/2$, where sets of three have $p/3$. What the computed loss adds to $p/2$ is the term in $p^2$ for both sets active at once.
 #    </details>
 # 4. *(10 minutes)* Is there a hill between the prism and the octahedron? Turn one triple of the octahedron step by step and compute the exact loss.
 #    <details><summary>Hint</summary>The axis is (1, 1, 1); the matrix exponential of a skew matrix is a rotation.</details>
@@ -899,7 +912,7 @@ page.check("F20.sampled", sampled["loss"] / p0**2, control={"the triangular pris
 #    assert abs(hills[-1] - (1 + 1 / (360 * 0.01))) < 1e-6
 #    ```
 #
-#    No: the loss falls all the way from the prism (60 degrees) to the octahedron (0 degrees). Nothing holds a run at the prism but a small slope.
+#    No: the loss falls all the way from the prism (60 degrees) to the octahedron (0 degrees). Runs stay at the prism only because the slope is small.
 #    </details>
 # 5. *(10 minutes)* Train the small network of section 1 without writing it around the mean (`centred=False`), from three seeds. Does it end in two
 #    pairs?
@@ -914,8 +927,8 @@ page.check("F20.sampled", sampled["loss"] / p0**2, control={"the triangular pris
 #    assert max(loss_in_V(*model) for model in plain) > max(loss_in_V(*model) for model in centred) + 0.1
 #    ```
 #
-#    Not in the same number of steps: most such runs have one pair and leave the second dimension spread over many features. The best weights are the
-#    same, and so is the optimiser; the coordinates alone decide how soon they are found.
+#    Not in the same number of steps: these runs have one pair and leave the second dimension spread over many features. The best weights are the
+#    same with both parametrisations, and so is the optimiser; the parametrisation alone decides how soon they are found.
 #    </details>
 #
 # <a id="limits"></a>
@@ -923,6 +936,9 @@ page.check("F20.sampled", sampled["loss"] / p0**2, control={"the triangular pris
 #
 # - The levels and jumps are shown at one size and one density; the octahedron at one density.
 # - That the loss drops at each jump is not shown: many features settle at once, and at about the same time in every run.
+# - A feature has $D = \frac12$ also if it shares its line with one that points the *same* way. `F19.pairs` does not tell the two apart; the blue
+#   squares beside the slider do, for one run.
+# - The control of `F20.both_ways`, no run near the prism at the end, says the same as `F20.octahedron`.
 # - What counts as smooth in `F19.optimiser` was fixed after similar runs had been seen, not before all of them.
 #
 # <a id="checked"></a>
