@@ -24,8 +24,8 @@ FINDINGS = (
         "03b_correlated_features",
         "F12.switch",
         "**Where the pentagon gives way is not one number.** With one feature sparser than four others, the exact optimum changes from the"
-        " pentagon to two pairs when the density of that one is {values} of the others' if theirs is 0.05, and {witness} of it if theirs is 0.09. The paper says"
-        " about 2.5 times sparser, which is 0.4.",
+        " pentagon to two pairs when the density of that one is {values} of the others' if theirs is 0.05, and {witness} of it if theirs is"
+        " 0.09. The paper says about 2.5 times sparser, which is 0.4.",
     ),
     (
         "13_ablation_sparsity",

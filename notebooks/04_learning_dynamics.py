@@ -441,7 +441,7 @@ page.check(
 # ## 4 A mistake to know: a new optimiser in every step
 #
 # To record a path one may be tempted to call a training function again and again, a few steps at a time. If that function makes its own
-# optimiser, the optimiser forgets its past at every call. A public notebook that replicates this figure does so in every single step. What does
+# optimiser, the optimiser forgets its past at every call, and with one step per call in every single step. What does
 # Adam do without a past?
 #
 # For every weight Adam keeps a running average of the gradient, $a$, and one of its square, $s$:

@@ -430,7 +430,7 @@ page.check(
 
 # %% [markdown]
 # The card shows the width with pairs over the width without. Divide the bars of the figure above by this ratio: unpaired, they would overlap so much
-# that the dictionaries of this page could not be told apart. A published attempt at this measurement used different texts for curve and splice.
+# that the dictionaries of this page could not be told apart. Different texts for curve and splice are an easy mistake to make.
 
 # %% [markdown]
 # <a id="usual-score"></a>
@@ -650,7 +650,7 @@ page.save_figure(
     {"k": k, "exponent": slope, "points": drawn},
     f"Circles against the line: one power law (exponent {slope:.2f}) for dictionaries of one k = {k}, "
     f"n = {' and '.join(f'{width:,}' for width in cfg.widths)}, and for shorter trainings "
-    f"({', '.join(map(str, cfg.shorter))} steps), {cfg.seeds} seeds. Grey diamonds and orange squares, off "
+    f"({', '.join(map(str, cfg.shorter))} steps), {cfg.seeds} seeds. Diamonds and pale squares, off "
     "the line, are the controls. As others summarise it, the paper has such a law at fixed k.",
 )
 

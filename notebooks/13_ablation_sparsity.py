@@ -626,8 +626,8 @@ assert abs(vocabularies[1] / vocabularies[0] - 1) < 0.1
 #    assert (sizes[1] < sizes[0]) == (inputs.std[t].item() > 1)
 #    ```
 #
-#    Only the size would. The score hides the mistake: it does not depend on the scale of $v$, and the model above is close to linear. A published
-#    attempt made this mistake.
+#    Only the size would. The score hides the mistake: it does not depend on the scale of $v$, and the model above is close to
+#    linear.
 #    </details>
 # 4. *(5 minutes)* The claims use means. Would medians change the order of latents and channels in variant A? Is the mean or the median of a kind the
 #    larger one, and why?

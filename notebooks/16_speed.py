@@ -290,7 +290,7 @@ assert torch.allclose(kernels.transposed_gather(by, z, g), dW)
 
 # %% [markdown]
 # Now the whole step: the gradients of all four parameters must equal those of autograd through the dense form. Both forms get the same selection,
-# because in float32 two nearly equal numbers may be ranked either way. The control is a mistake that a published kernel makes: it returns no
+# because in float32 two nearly equal numbers may be ranked either way. The control is a mistake that is easily made in such a kernel: it returns no
 # gradient to the encoder. We expect the largest relative distance to be rounding, and that of the mistake to be far larger.
 
 

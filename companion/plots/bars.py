@@ -78,7 +78,7 @@ def sparsity_factors(variants: Mapping[str, Mapping[str, Mapping[str, Row]]], re
         panel.set(title=title, ylim=(0, 1))
     axes[0].plot([kinds.index(kind) for kind in paper], list(paper.values()), "D", ms=6, color=PAPER, label="the paper's mean")
     for name, height in references.items():
-        level(axes[1], height, name, lw=1, ls=":")
+        level(axes[1], height, name, colour=THEORY, lw=1, ls=":")
     axes[0].set_ylabel("share (1: everything changes evenly)")
     axes[0].legend(loc="upper left")
     return figure

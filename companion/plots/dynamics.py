@@ -100,7 +100,7 @@ def unfolding(steps: Int[ndarray, " T"], loss: Float[ndarray, "T I"], levels: Ma
         lowest = height == min(levels.values())  # its label leaves room for its neighbour
         note(axes, name, (0.005, height), (0, -2 if lowest else 2), ("axes fraction", "data"), va="top" if lowest else "bottom")
     for row, (title, index, W, at) in enumerate(runs):
-        colour = (MARKED, OURS)[row % 2]
+        colour = (OURS, MARKED)[row % 2]  # as in `branches`
         axes.plot(steps, loss[:, index], color=colour, label=title)
         axes.plot(steps[list(at)], loss[list(at), index], "o", color=colour, ms=5)
         for column, (t, letter) in enumerate(zip(at, "ABCDEFGH", strict=False)):

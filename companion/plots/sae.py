@@ -258,7 +258,7 @@ def two_scores(
 
 def loss_against_mse(points: Mapping[str, Curve], law: Curve) -> Figure:
     """Rise of the loss against normalised mean squared error, both log, by what made the errors; the power law is fitted to the first group."""
-    looks = [dict(color=THEORY, lw=1)] + [dict(color=c, marker=m, ls="", ms=5) for c, m in zip((OURS, CONTROL, SECOND), "oDs", strict=True)]
+    looks = [dict(color=THEORY, lw=1)] + [dict(color=c, marker=m, ls="", ms=5) for c, m in zip((OURS, *CONTROLS[1:]), "oDs", strict=True)]
     curves = {"power law": [law]} | {name: [curve] for name, curve in points.items()}
     ticks = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 7)
     across, up = Log("normalised mean squared error", every=ticks), Log("rise of the loss (nats per token)", every=MANY)
@@ -268,7 +268,7 @@ def loss_against_mse(points: Mapping[str, Curve], law: Curve) -> Figure:
 def reach(profile: Mapping[str, Row]) -> Figure:
     """Mean norm of an ablation's effect at positions t, t+1, ... relative to t, log scale, by what is removed."""
     curves = {name: [(np.arange(len(norms)), norms / norms[0])] for name, norms in profile.items()}
-    up, looks = Log("effect on the logits, relative to position t", every=FEW), solid(OURS, SECOND, CONTROL, THEORY)
+    up, looks = Log("effect on the logits, relative to position t", every=FEW), solid(OURS, SECOND, CONTROL, PALE)
     return lines(Panel(None, curves, "positions after the ablated one", up, looks), size=(5.0, 3.2), marker="o", ms=3)
 
 

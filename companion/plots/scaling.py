@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from companion.plots.lines import DOTS, FEW, MANY, WRITTEN, Log, Panel, direct, frame, level, lines, seeds
-from companion.plots.style import CONTROL, PAPER, THEORY, Curve, Row, Rows, note, panels, shades, styled
+from companion.plots.style import PAPER, THEORY, Curve, Row, Rows, note, panels, shades, styled
 
 ERROR = Log("normalised MSE", every=MANY)
 HELD_OUT = Log("normalised MSE, held out", every=MANY)
@@ -129,7 +129,7 @@ def noise_floor(sizes: Sequence[int], errors: Mapping[str, Rows], fits: Mapping[
     for share, (value, low, high), colour in zip(shares, floors, shades(len(shares)), strict=True):
         floor.errorbar(share, value, [[max(0, value - low)], [max(0, high - value)]], fmt="o", capsize=3, color=colour)
     ends = [0, 1.15 * max(shares)]
-    floor.plot(ends, ends, color=CONTROL, lw=1.2, label="floor = noise share")
+    floor.plot(ends, ends, color=THEORY, lw=1.2, label="floor = noise share")
     frame(law, _latents(sizes), HELD_OUT, xlim=(sizes[0] / 1.15, None))
     _named(law, laws)
     frame(floor, "noise share of the variance", "fitted irreducible error", "best")

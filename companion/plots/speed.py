@@ -57,7 +57,7 @@ def parts(steps: Mapping[str, Mapping[str, float]], xlabel: str, whole: Mapping[
 def coarser(names: Sequence[str], overlap: Row, error: Rows) -> Figure:
     """Selections of lower and lower precision: share of the right latents found, and the error of the model trained with them."""
     figure, (share, loss) = panels(1, 2, sharey=True, size=(4.2, 0.6 + 0.45 * len(names)))
-    bars(loss, names, error, [CONTROL] * len(names), xlabel="normalised MSE after training")
+    bars(loss, names, error, [OURS] * len(names), xlabel="normalised MSE after training")
     bars(share, names, overlap, [OURS] * len(names), "{:.1%}")
     frame(share, Share("share of the float32 selection found"), xlim=(0, 1.18), xticks=(0, 0.25, 0.5, 0.75, 1))
     return figure
