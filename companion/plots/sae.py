@@ -16,6 +16,7 @@ from companion.plots.style import (
     MARKED,
     OURS,
     PAGE,
+    PALE,
     QUIET,
     REST,
     SECOND,
