@@ -516,7 +516,7 @@ words = [[tokenizer.decode([token]) for token in context] for context in tokens[
 
 
 def activities(sae):
-    latents, values = (part.cpu() for part in sae.encode(x[: cfg.looked].flatten(0, 1)))
+    latents, values = (part.cpu() for part in sae.encode_normalised(x[: cfg.looked].flatten(0, 1)))
     return torch.zeros(len(latents), sae.n).scatter(1, latents, values)  # (tokens, n)
 
 
@@ -785,14 +785,15 @@ def replaced_losses(config: Config) -> dict:
     made["identity"] = sub.losses_from(resid, tokens, config.layer)
     for seed in range(config.seeds):
         for which in ("averaged", "untrained"):
-            rebuilt = trained_sae(which, seed).reconstruct(resid)
+            sae = trained_sae(which, seed)
+            rebuilt = sae.decode(sae.encode(resid), resid)
             made[f"{which}/{seed}"] = sub.losses_from(rebuilt, tokens, config.layer)
     _, mean, std = normalise(resid)
     centre = x.mean(dim=(0, 1))
     axes = torch.linalg.svd((x - centre).flatten(0, 1), full_matrices=False).Vh[: config.stream.k]
     made["PCA"] = sub.losses_from(((x - centre) @ axes.T @ axes + centre) * std + mean, tokens, config.layer)
     many = dictionaries.dictionary(many_latents(config))
-    made["many"] = sub.losses_from(many.reconstruct(resid), tokens, config.layer)
+    made["many"] = sub.losses_from(many.decode(many.encode(resid), resid), tokens, config.layer)
     return made
 
 

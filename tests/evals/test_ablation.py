@@ -70,13 +70,13 @@ def test_latents_removed_together_leave_the_bias(sae, resid):
     """The sum of all latents' contributions is the whole reconstruction but for b_pre and the mean: the factor std is in place."""
     removed = ablation.latent_removals(sae, resid, 5, persist=False)
     inputs = normalise(resid)
-    assert torch.allclose(removed.sum(0)[5], sae.reconstruct(resid)[5] - inputs.mean[5] - sae.b_pre * inputs.std[5], atol=1e-4)
+    assert torch.allclose(removed.sum(0)[5], sae.decode(sae.encode(resid), resid)[5] - inputs.mean[5] - sae.b_pre * inputs.std[5], atol=1e-4)
     assert removed.abs().sum(-1)[:, [*range(5), *range(6, 32)]].max() == 0
 
 
 def test_persistent_removal_covers_every_later_position_where_the_latent_is_active(sae, resid):
     removed = ablation.latent_removals(sae, resid, 5, persist=True)
-    code = sae.encode(normalise(resid).x)
+    code = sae.encode_normalised(normalise(resid).x)
     latent = code.indices[5][code.values[5] > 0][0]
     active = ((code.indices == latent) & (code.values > 0)).any(-1)
     assert torch.equal(removed[0].norm(dim=-1) > 0, active & (torch.arange(32) >= 5))
