@@ -112,9 +112,14 @@ def with_sae_lens(folder: Path, acts: Tensor) -> Iterator[Case]:
         theirs = sae_lens.SAE.load_from_disk(folder / "ours", dtype="float64")
         case = read_ours(f"{kind} as {theirs.cfg.architecture()}", theirs, sae, normalise(acts).x)
         yield case._replace(theirs=theirs(acts), ours=sae.decode(sae.encode(acts), acts))
+        formats.save(rescaled := Raw(sae.float(), rescaled=True), folder / "rescaled", ORIGIN)
+        theirs = sae_lens.SAE.load_from_disk(folder / "rescaled", dtype="float64")
+        case = read_ours(f"{kind} of activations at one length as {theirs.cfg.architecture()}", theirs, sae, acts)
+        yield case._replace(ours=rescaled.decode(code := rescaled.encode(acts), acts), code=code.values)
     for name in ("standard", "jumprelu", "gated", "topk"):
         which, config = sae_lens.registry.get_sae_class(name)
-        for settings in (dict(normalize_activations="layer_norm"), dict(), dict(apply_b_dec_to_input=False)):
+        norms = (dict(normalize_activations=norm) for norm in ("layer_norm", "constant_norm_rescale"))
+        for settings in (*norms, dict(), dict(apply_b_dec_to_input=False)):
             extra = dict(k=K, rescale_acts_by_decoder_norm=not settings) if name == "topk" else {}
             model = randomised(which(config(d_in=D, d_sae=L, **settings, **extra)))
             model.save_model(folder / "theirs")
