@@ -590,6 +590,12 @@ alone = [[bool(re.search(RULES[name], word)) for word in own_text] for name in u
 needs_line = (holds.bool() & ~torch.tensor(alone)).any(dim=1)  # (rules,)
 print(f"{int(needs_line.sum())} of {len(usable)} rules need the line")
 
+
+def f1(answers, holds):
+    hits = holds @ answers.float()  # (rules, columns)
+    return 2 * hits / (answers.sum(dim=0) + holds.sum(dim=1, keepdim=True))
+
+
 # %% [markdown]
 # Latent and share are chosen on the first half of the texts and scored on the second, since the best of thousands always looks good on the
 # texts that it was chosen on. Four other lists of numbers per token, for which no dictionary is trained, get the same choice and score:
@@ -609,11 +615,6 @@ print(f"{int(needs_line.sum())} of {len(usable)} rules need the line")
 
 
 # %%
-def f1(answers, holds):
-    hits = holds @ answers.float()  # (rules, columns)
-    return 2 * hits / (answers.sum(dim=0) + holds.sum(dim=1, keepdim=True))
-
-
 def detectors(amounts):
     """For each rule: the best column, and its F1 on the second half."""
     thresholds = torch.tensor(SHARES)[:, None] * amounts[:half].amax(dim=0)  # (shares, columns)
@@ -642,12 +643,6 @@ def mean_f1(amounts):
     return detectors(amounts)[1][needs_line].mean()
 
 
-# %% [markdown]
-# The list is of seed 0, the one that we look at; its last two columns before the latent's number are the tables. The band of the claim was
-# set on seed 0 too. So the claim, on the mean of the scores over the rules that need the line, is checked on other seeds, which nothing else
-# on this page uses.
-
-# %%
 channels = torch.cat([x, -x], dim=-1)[: cfg.looked].flatten(0, 1).cpu()  # (tokens, 2 d)
 current = torch.unique(tokens[: cfg.looked].cpu(), return_inverse=True)[1].flatten()
 pairs = current.roll(1) * (current.max() + 1) + current
@@ -661,6 +656,13 @@ scores = {
     "table": detectors(table(current))[1],
     "of pairs": detectors(table(pairs))[1],
 }
+
+# %% [markdown]
+# The list is of seed 0, the one that we look at; its last two columns before the latent's number are the tables. The band of the claim was
+# set on seed 0 too. So the claim, on the mean of the scores over the rules that need the line, is checked on other seeds, which nothing else
+# on this page uses.
+
+# %%
 for kind, rows in (("rules that need the line", needs_line), ("rules about the token", ~needs_line)):
     print(f"{kind:32}" + "".join(f"{name:>10}" for name in scores) + "    latent")
     for rule in rows.nonzero()[:, 0].tolist():
@@ -761,10 +763,8 @@ page.save_figure(
     {"latent": first, "density": density[first], "raises": likelier},
     f"One latent of the trained dictionary ({rule}) in the six texts where it is strongest: the deeper the "
     f"colour, the larger its amount. It is active on {density[first]:.2%} of the tokens, and makes these "
-    "likelier: "
-    + ", ".join(f"‘{coloured.visible(token)}’" for token in likelier)
-    + f". It is the best of {sae.n} for this rule. n = {sae.n}, k = {sae.k}, seed 0. "
-    "The paper shows such texts too, for latents that it chose.",
+    f"likelier: {', '.join(f'‘{coloured.visible(token)}’' for token in likelier)}. It is the best of {sae.n} "
+    f"for this rule. k = {sae.k}, seed 0. The paper shows such texts too, for latents that it chose.",
 )
 about = {"latent": first, "rule": rule, "density": density[first], "raises": likelier, "contexts": contexts}
 page.ship("latent", about | {"latents": sae.n, "kept": sae.k, "subject": sub.name})  # page 0 shows it
