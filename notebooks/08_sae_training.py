@@ -688,8 +688,8 @@ page.check(
 #
 # The hardest control is again the data's own vectors: a dictionary that only remembers inputs gets most of what the trained one gets. On
 # the colon after `if` and the like it is as good, and on the sign `0x` better. What training adds is seen best inside a comment, where
-# neither remembered vectors nor tokens are of much use, and on a function's name. Nor must latents know much of the line: the table of
-# pairs, which is fitted to each rule as no latent was, comes near them in the mean with only one token before the current one.
+# neither remembered vectors nor tokens are of much use, and on a function's name. How far back does a latent have to look? In the mean
+# perhaps not far: the table of pairs, which is fitted to each rule as no latent was, comes near with only one token before the current one.
 #
 # Most rules have a latent that follows them far better than any channel does. Some have none, such as a whole line of `return`. Here are
 # the latents of the first six rules, which were put first because they were followed well, each with the four texts in which it is
