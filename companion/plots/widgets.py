@@ -5,6 +5,7 @@ without a front end.
 """
 
 import base64
+import io
 import json
 import math
 import sys
@@ -21,6 +22,8 @@ from companion import picture
 from companion.plots import polytopes
 from companion.plots.style import CATEGORIES, OURS, THEORY, Row
 
+SHOWN = 96
+"""Dots per inch at which pictures are shown."""
 MARGIN = dict(l=60, r=10, t=40, b=50)
 WITHOUT_KERNEL = "(controls: they need a running notebook)"
 WRAPPED = {"display": "flex", "flex_flow": "row wrap"}
@@ -121,13 +124,14 @@ def hoverable_points(
 def turnable(figure: Any, static: Figure) -> dict[str, Any]:
     """Show a plotly figure where it can be drawn, and the static picture, in the same size, where it cannot.
 
-    One bundle holds both, so that a viewer takes what it can; JupyterLab shows the picture until the pointer enters it. Colab has
-    plotly's own way of showing a figure, and gets the picture above it.
+    One bundle holds both, so that a viewer takes what it can. JupyterLab shows the picture until the pointer enters it, one dot to a
+    pixel whatever width the bundle gives, so this picture is no finer than it is shown. Colab has plotly's own way of showing a
+    figure, and gets the picture above it.
     """
     from IPython.display import display
     from plotly.utils import PlotlyJSONEncoder
 
-    width, height = (round(96 * inches) for inches in static.get_size_inches())
+    width, height = (round(SHOWN * inches) for inches in static.get_size_inches())
     figure.update_layout(width=width, height=height)
     if "google.colab" in sys.modules:
         display(picture.image(picture.as_png(static)))
@@ -135,7 +139,9 @@ def turnable(figure: Any, static: Figure) -> dict[str, Any]:
     data = json.loads(json.dumps(figure.to_plotly_json(), cls=PlotlyJSONEncoder))
     data["layout"].pop("template", None)
     if "google.colab" not in sys.modules:
-        still = base64.b64encode(picture.as_png(static)).decode()
-        bundle = {"application/vnd.plotly.v1+json": data, "image/png": still, "text/plain": "a figure to turn or hover over"}
+        still = io.BytesIO()
+        static.savefig(still, format="png", dpi=SHOWN)
+        bundle = {"application/vnd.plotly.v1+json": data, "image/png": base64.b64encode(still.getvalue()).decode()}
+        bundle["text/plain"] = "a figure to turn or hover over"
         display(bundle, raw=True, metadata={"image/png": {"width": width}})
     return data
