@@ -35,14 +35,19 @@ def feature_vectors(
     if len(sets) > 1:
         handles = [Line2D([], [], color=CATEGORIES[each], lw=2.2, label=f"{value_is} {each + 1}") for each in sets]
         figure.legend(handles=handles, loc="outside right center")
-    elif value.min() < value.max():
+    elif not _alike(value):
         figure.colorbar(shade, ax=axes, label=value_is, shrink=0.7)
     return figure
 
 
+def _alike(value: Row) -> bool:
+    """Values that differ by what is left of an optimiser's error have no scale of their own."""
+    return bool(np.ptp(value) < 1e-3)
+
+
 def _shade(value: Row) -> ScalarMappable:
-    alike = value.min() == value.max()  # one value alone is drawn dark, not in the pale end of the map
-    return ScalarMappable(Normalize(value.min() - alike, value.max() + 1e-9), f"{ORDERED}_r")
+    low = value.min() - _alike(value)  # one value alone is drawn dark, not in the pale end of the map
+    return ScalarMappable(Normalize(low, value.max() + 1e-9), f"{ORDERED}_r")
 
 
 def _arrows(axes: Axes, W: Float[ndarray, "F 2"], colours: Sequence, circles: Sequence[float] = (1.0,)) -> None:

@@ -290,6 +290,7 @@ def test_sets_of_features_have_a_legend_and_importances_a_scale():
     assert not by_importance.legends
     assert len(by_importance.axes) == 2  # the scale has axes of its own
     assert not vectors.feature_vectors([SQUARE], ["four"], np.zeros(4, int), "set").legends
+    assert len(vectors.feature_vectors([SQUARE], ["four"], 0.4 + 1e-5 * np.arange(4), "share").axes) == 1  # equal but for rounding: no scale
 
 
 @pytest.mark.parametrize("loss", [4.0, 40.0])
