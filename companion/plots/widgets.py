@@ -24,7 +24,7 @@ from companion.plots.style import CATEGORIES, OURS, THEORY, Row
 
 SHOWN = 96
 """Dots per inch at which pictures are shown."""
-MARGIN = dict(l=60, r=10, t=40, b=50)
+MARGIN = dict(l=60, r=35, t=40, b=50)
 WITHOUT_KERNEL = "(controls: they need a running notebook)"
 WRAPPED = {"display": "flex", "flex_flow": "row wrap"}
 
@@ -117,7 +117,7 @@ def hoverable_points(
         figure.add_scatter(x=x.round(3), y=y.round(3), text=texts[name], name=name, mode="markers", marker=marker, hovertemplate=told)
     figure.update_xaxes(type="log", range=np.log10(axes.get_xlim()).tolist(), title=axes.get_xlabel(), tickvals=axes.get_xticks().tolist())
     figure.update_yaxes(range=list(axes.get_ylim()), title=axes.get_ylabel())
-    figure.update_layout(margin=MARGIN)
+    figure.update_layout(margin=MARGIN, legend={"orientation": "h", "y": 1, "yanchor": "bottom"})
     return turnable(figure, static)
 
 
@@ -132,7 +132,7 @@ def turnable(figure: Any, static: Figure) -> dict[str, Any]:
     from plotly.utils import PlotlyJSONEncoder
 
     width, height = (round(SHOWN * inches) for inches in static.get_size_inches())
-    figure.update_layout(width=width, height=height)
+    figure.update_layout(width=width, height=height, modebar={"orientation": "v"})  # beside the titles, not over them
     if "google.colab" in sys.modules:
         display(picture.image(picture.as_png(static)))
         figure.show()
