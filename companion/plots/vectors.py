@@ -15,6 +15,9 @@ from numpy import ndarray
 from companion.plots.heatmaps import heat
 from companion.plots.style import CATEGORIES, CONTROL, DIVERGING, ORDERED, OURS, PAGE, RATIO, THEORY, Matrix, Row, note, panels, sheet, styled
 
+ALIKE = 1e-3
+"""Values that differ by no more, as an optimiser leaves equal ones, have no scale of their own."""
+
 
 @styled
 def feature_vectors(
@@ -35,18 +38,13 @@ def feature_vectors(
     if len(sets) > 1:
         handles = [Line2D([], [], color=CATEGORIES[each], lw=2.2, label=f"{value_is} {each + 1}") for each in sets]
         figure.legend(handles=handles, loc="outside right center")
-    elif not _alike(value):
+    elif np.ptp(value) > ALIKE:
         figure.colorbar(shade, ax=axes, label=value_is, shrink=0.7)
     return figure
 
 
-def _alike(value: Row) -> bool:
-    """Values that differ by what is left of an optimiser's error have no scale of their own."""
-    return bool(np.ptp(value) < 1e-3)
-
-
 def _shade(value: Row) -> ScalarMappable:
-    low = value.min() - _alike(value)  # one value alone is drawn dark, not in the pale end of the map
+    low = value.min() - (np.ptp(value) <= ALIKE)  # one value alone is drawn dark, not in the pale end of the map
     return ScalarMappable(Normalize(low, value.max() + 1e-9), f"{ORDERED}_r")
 
 

@@ -22,8 +22,6 @@ from companion import picture
 from companion.plots import polytopes
 from companion.plots.style import CATEGORIES, OURS, THEORY, Row
 
-SHOWN = 96
-"""Dots per inch at which pictures are shown."""
 MARGIN = dict(l=60, r=35, t=40, b=50)
 WITHOUT_KERNEL = "(controls: they need a running notebook)"
 WRAPPED = {"display": "flex", "flex_flow": "row wrap"}
@@ -131,7 +129,7 @@ def turnable(figure: Any, static: Figure) -> dict[str, Any]:
     from IPython.display import display
     from plotly.utils import PlotlyJSONEncoder
 
-    width, height = (round(SHOWN * inches) for inches in static.get_size_inches())
+    width, height = (round(96 * inches) for inches in static.get_size_inches())
     figure.update_layout(width=width, height=height, modebar={"orientation": "v"})  # beside the titles, not over them
     if "google.colab" in sys.modules:
         display(picture.image(picture.as_png(static)))
@@ -140,8 +138,7 @@ def turnable(figure: Any, static: Figure) -> dict[str, Any]:
     data["layout"].pop("template", None)
     if "google.colab" not in sys.modules:
         still = io.BytesIO()
-        static.savefig(still, format="png", dpi=SHOWN)
-        bundle = {"application/vnd.plotly.v1+json": data, "image/png": base64.b64encode(still.getvalue()).decode()}
-        bundle["text/plain"] = "a figure to turn or hover over"
-        display(bundle, raw=True, metadata={"image/png": {"width": width}})
+        static.savefig(still, format="png", dpi=96)
+        both = {"application/vnd.plotly.v1+json": data, "image/png": base64.b64encode(still.getvalue()).decode()}
+        display(both | {"text/plain": "a figure to turn or hover over"}, raw=True, metadata={"image/png": {"width": width}})
     return data
