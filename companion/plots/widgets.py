@@ -5,7 +5,6 @@ without a front end.
 """
 
 import base64
-import io
 import json
 import math
 import sys
@@ -137,8 +136,7 @@ def turnable(figure: Any, static: Figure) -> dict[str, Any]:
     data = json.loads(json.dumps(figure.to_plotly_json(), cls=PlotlyJSONEncoder))
     data["layout"].pop("template", None)
     if "google.colab" not in sys.modules:
-        still = io.BytesIO()
-        static.savefig(still, format="png", dpi=96)
-        both = {"application/vnd.plotly.v1+json": data, "image/png": base64.b64encode(still.getvalue()).decode()}
+        still = base64.b64encode(picture.at_once(static, dpi=96)).decode()
+        both = {"application/vnd.plotly.v1+json": data, "image/png": still}
         display(both | {"text/plain": "a figure to turn or hover over"}, raw=True, metadata={"image/png": {"width": width}})
     return data
