@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 
 from companion import claims, pages, run, tables
 from companion.claims import record, registry
+from companion.plots import widgets
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "notebooks").glob("*.py"))
