@@ -155,19 +155,17 @@ def _drawn(text: str) -> Bool[Tensor, "Y C+1"]:
     return torch.from_numpy(values)
 
 
+NOT_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError)
+"""What Python raises for a text that is none: beside its syntax, null bytes, lone surrogates, and nesting beyond what its parser takes."""
+
+
 def _spans(text: str) -> Iterator[lexical.Span]:
     try:
         with warnings.catch_warnings(action="ignore"):  # of escapes that no string knows, for one: the text is not ours
             tree = ast.parse(text)
         source = Source(text)
         tokens = tokens_of(source)
-    except (
-        SyntaxError,
-        ValueError,
-        RecursionError,
-        MemoryError,
-        tokenize.TokenError,
-    ) as error:  # beside syntax: null bytes, nesting beyond the parser's
+    except NOT_PYTHON as error:
         raise NotPythonError(f"this text is not Python as this version parses it, so it has no labels: {error}") from error
     yield from lexical.spans(source, tokens)
     yield from syntax.spans(source, tokens, tree)
@@ -177,8 +175,9 @@ def of_tokens(text: str, ends: Sequence[int] | Int[Tensor, " T"]) -> Bool[Tensor
     """The labels of each token of a whole source file: those of its last character.
 
     Args:
-        ends: number of characters up to the end of each token: of a fast tokenizer `[end for _, end in offset_mapping]`, of decoded
-            byte lengths `character_ends`. A token that ends within a character of several bytes counts as ending after it. A token
+        ends: number of characters up to the end of each token: of decoded byte lengths `character_ends`, of a fast tokenizer
+            `[end for _, end in offset_mapping]`, unless it trims its offsets (as RoBERTa's does, not GPT-2's): then a newline with
+            indentation ends too early. A token that ends within a character of several bytes counts as ending after it. A token
             of no character (end 0: special tokens, in an offset mapping) has no label.
 
     Raises:

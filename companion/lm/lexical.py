@@ -182,7 +182,7 @@ def _lines(tokens: list[Token]) -> Iterator[Span]:
 PATTERNS = {
     "leading whitespace": re.compile(r"(?:\A|(?<=[\r\n]))([ \t\f]+)"),
     "URL": re.compile(r"\b((?:https?|ftp)://[^\s\"'<>()\[\]{}]*[^\s\"'<>()\[\]{}.,;:])"),
-    "doctest": re.compile(r"(?:\A|[\r\n]|\"{3}|'{3})[ \t]*(>>> [^\r\n]*(?:\r?\n[ \t]*\.\.\.(?: [^\r\n]*)?(?=[\r\n]))*)"),
+    "doctest": re.compile(r"(?:\A|[\r\n]|\"{3}|'{3})[ \t]*(>>> [^\r\n]*(?:(?:\r\n|\r|\n)[ \t]*\.\.\.(?: [^\r\n]*)?(?=[\r\n]))*)"),
     "TODO": re.compile(r"\b(TODO|FIXME|XXX)\b"),
 }
 
