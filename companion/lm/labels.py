@@ -62,7 +62,7 @@ LABELS = {
     "in {}": Label(24, "within braces at whatever depth"),
     "end of statement": Label(25, "the newline that ends a statement (NEWLINE) and the indentation after it"),
     "other newline": Label(26, "a newline of a blank line, after a comment alone, or within brackets (NL), and the indentation after it"),
-    "indent 0": Label(27, "in a block at indentation level 0: of each text's lines, one level of the five"),
+    "indent 0": Label(27, "indentation level 0; every character has one of the five, comments and blank lines that of the statement above"),
     "indent 1": Label(28, "level 1"),
     "indent 2": Label(29, "level 2"),
     "indent 3": Label(30, "level 3"),
