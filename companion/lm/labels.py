@@ -126,12 +126,12 @@ LABELS = {
     "bound before": Label(79, "a plain name that the text of the same function has bound further up"),
     "class body": Label(80, "the body of a class at indentation level 1: statements and signatures, not the methods' bodies"),
 }
-"""What each column means. An item of 3.4 that names several things, or a number of levels, is several columns."""
+"""What each column means. An item that names several things, or a number of levels, is several columns."""
 
 COLUMN = {name: index for index, name in enumerate(LABELS)}
 PROBED = {13, 14, 6, 7, 5, 9, 25, 26, 12, 39, 41, 42, 43, 44, 45, 47, 48, 49, 53, 58, 59, 65, 72, 75}
 PROBES = tuple(name for name, label in LABELS.items() if label.number in PROBED)
-"""Labels of the 1-d probes of 3.5: rare ones that are not one token's identity."""
+"""Labels for one-dimensional probes: rare ones that are not one token's identity."""
 
 
 def of_source(text: str) -> Bool[Tensor, "C Y"]:
