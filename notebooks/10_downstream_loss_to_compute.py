@@ -113,7 +113,8 @@ def in_units_of_the_stream(h):
     return mean + std * x_hat
 
 
-assert torch.allclose(in_units_of_the_stream(resid[:4]), sae.decode(sae.encode(resid[:4]), resid[:4]), atol=1e-3)
+some = resid[:4]
+assert torch.allclose(in_units_of_the_stream(some), sae.decode(sae.encode(some), some), atol=1e-3)
 
 # %% [markdown]
 # To splice means: run the rest of the model on the reconstruction in place of the stream. The loss is the usual one, minus the natural logarithm of
