@@ -1,5 +1,7 @@
 """N2G on latents whose rules are known, step by step and as a whole, and what its explanations are worth."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from companion.evals import explanations, n2g
 from companion.evals.n2g import ANY, Pattern, Settings, Trie
 from companion.lm.labels import ContextLabels
 from companion.sae.models import Code, TopK
+from companion.sae.weights import Raw
 
 A, B, C, PAD = 0, 1, 2, 8
 """Of 8 tokens; the padding is none of them."""
@@ -316,7 +319,14 @@ def test_latent_activations_are_the_code_written_out(tiny, sae, tokens):
     assert torch.equal(acts, dense[..., some])
 
 
-def test_perfect_explanations_are_the_autoencoder_and_empty_ones_its_bias(tiny, sae, tokens):
+def bare(sae):
+    """Another library's model behind the two methods that are asked for."""
+    return SimpleNamespace(encode=sae.encode, decode=sae.decode)
+
+
+@pytest.mark.parametrize("form", [lambda sae: sae, bare, Raw], ids=["ours", "bare", "raw"])
+def test_perfect_explanations_are_the_autoencoder_and_empty_ones_its_bias(form, tiny, sae, tokens):
+    sae = form(sae)
     every = torch.randperm(64, generator=stream())
     perfect = explanations.latent_activations(tiny, sae, 0, every)
     found = explanations.explained_losses(tiny, sae, 0, tokens, every, perfect)
