@@ -684,7 +684,8 @@ page.check(
 # %% [markdown]
 # The rules about the token hardly need training: a column per token and vectors of the data follow them too, if somewhat less well than
 # latents, and a table of tokens follows them better. On the rules that need the line the trained latents are ahead of all four controls in
-# every seed, and every seed is in the band; but they differ so much among themselves that they lie too near its end, so the claim is MIXED.
+# every seed, and every seed is in the band. The claim is MIXED all the same: the same seeds trained on one thread, which rounds otherwise,
+# differ more among themselves, and lie too near the band's end for that.
 #
 # The hardest control is again the data's own vectors: a dictionary that only remembers inputs gets most of what the trained one gets. On
 # the colon after `if` and the like it is as good, and on the sign `0x` better. What training adds is seen best inside a comment, where

@@ -137,6 +137,8 @@ def load(
 def norm_factor(acts: Float[Tensor, "... D"]) -> float:
     """The factor of expected_average_only_in, sqrt(D) / mean |a|, estimated from activations of the model the autoencoder is of.
 
+    If the file says that this model's writing weights were centred, those are activations less their mean over D.
+
     Raises:
         ValueError: they are all zero, or not finite.
     """

@@ -60,6 +60,10 @@ class Raw(NamedTuple):
         """The reconstruction of activations from a code. See `models.SAE`."""
         return decoded(self.sae, code, self._inputs(acts))
 
+    def to(self, device: torch.device | str) -> "Raw":
+        """With its weights on a device."""
+        return self._replace(sae=self.sae.to(device))
+
     def _inputs(self, acts: Tensor) -> Normalised:
         mean = acts.mean(dim=-1, keepdim=True) if self.centred else torch.zeros_like(acts[..., :1])
         x, unit = acts - mean, torch.ones_like(mean)

@@ -1,6 +1,7 @@
 """Refined coefficients against optimality conditions and planted scales."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -57,6 +58,8 @@ def test_a_normalisation_that_is_undone_changes_no_coefficient(kind, x, generato
     sae, acts = _made(kind, generator), 5 + 300 * x
     inner = refine.refine(Raw(sae), normalise(acts).x)
     torch.testing.assert_close(refine.refine(sae, acts).values, inner.values, atol=1e-5, rtol=1e-5)
+    bare = SimpleNamespace(encode=sae.encode, decode=sae.decode)  # all that is asked for
+    assert torch.equal(refine.refine(bare, acts).values, refine.refine(sae, acts).values)
     rescaled = refine.refine(Raw(sae, rescaled=True), acts - acts.mean(dim=1, keepdim=True))
     torch.testing.assert_close(refine.refine(Raw(sae, centred=True, rescaled=True), acts).values, rescaled.values)
 
