@@ -95,7 +95,7 @@ def fit(features: Code | Float[Tensor, "C T F"], tasks: Tasks, n: int | None = N
         part = logistic.least(*_block(source, rows, signed[:, columns], per_class[:, columns]))
         for whole, values in zip(found, part, strict=True):
             whole[rows, columns] = values
-    return found._replace(b=found.b - found.w * source.mean[:, None])
+    return found._replace(b=found.b - found.w * source.centre[:, None])
 
 
 # --- entries: what a feature is on the tokens where it is not zero ---
@@ -108,15 +108,15 @@ class _Entries(NamedTuple):
     token: Int[Tensor, " E"]
     value: Float[Tensor, " E"] | Float[Tensor, "F N"]
     """Dense features have all the same tokens: a table."""
-    mean: Float[Tensor, " F"]
-    """Of dense features, what is subtracted: far from 0, w and b would cancel digits. 0 in a code."""
+    centre: Float[Tensor, " F"]
+    """Median of a dense feature, subtracted because far from 0 w and b would cancel digits; a mean would follow outliers. 0 in a code."""
     tokens: int
     """N."""
 
     def rows(self, which: Int[Tensor, " L"]) -> tuple[Float[Tensor, "L M"], Int[Tensor, "L M"]]:
         """Values and tokens of some features, filled up to one length with entries of token N, which has no weight."""
         if self.value.ndim == 2:
-            return self.value[which].double() - self.mean[which, None], self.token.expand(len(which), -1)
+            return self.value[which].double() - self.centre[which, None], self.token.expand(len(which), -1)
         counts = self.counts[which, None]
         place = torch.arange(int(counts.max()), device=which.device)
         at = (self.starts[which, None] + place).clamp_max(len(self.token) - 1)
@@ -132,8 +132,8 @@ def _sparse(code: Code, tasks: Tasks, n: int | None) -> _Entries:
     active = values.nonzero().flatten()
     active = active[indices[active].argsort()]
     counts = indices[active].bincount(minlength=n)
-    mean = torch.zeros(n, dtype=torch.float64, device=values.device)
-    return _Entries(counts, counts.cumsum(0) - counts, active // code.values.shape[-1], values[active], mean, math.prod(code.values.shape[:2]))
+    centre = torch.zeros(n, dtype=torch.float64, device=values.device)
+    return _Entries(counts, counts.cumsum(0) - counts, active // code.values.shape[-1], values[active], centre, math.prod(code.values.shape[:2]))
 
 
 def _dense(features: Float[Tensor, "C T F"], tasks: Tasks) -> _Entries:
@@ -141,7 +141,7 @@ def _dense(features: Float[Tensor, "C T F"], tasks: Tasks) -> _Entries:
     value = features.flatten(0, 1).T
     counts = torch.full((len(value),), value.shape[1], device=value.device)
     token = torch.arange(value.shape[1], device=value.device)
-    return _Entries(counts, torch.zeros_like(counts), token, value, value.mean(1, dtype=torch.float64), value.shape[1])
+    return _Entries(counts, torch.zeros_like(counts), token, value, value.median(1).values.double(), value.shape[1])
 
 
 def _same_tokens(features: Tensor, tasks: Tasks) -> None:

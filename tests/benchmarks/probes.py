@@ -85,7 +85,7 @@ def main() -> None:
     found = probes.fit(code, tasks, options.n)
     row = {"tokens": code.values[..., 0].numel(), "latents": options.n, "tasks": options.tasks, "threads": torch.get_num_threads()}
     row |= {"seconds": time.perf_counter() - wall, "processor seconds": time.process_time() - processor}
-    row |= {"separated": found.separated.double().mean().item(), "gradient below": logistic.TOLERANCE}
+    row |= {"share separated": found.separated.double().mean().item(), "gradient below": logistic.TOLERANCE}
     if importlib.util.find_spec("sklearn"):
         row |= compared(code, tasks, found, generator)
     print(json.dumps(row, indent=1))

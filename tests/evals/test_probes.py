@@ -128,6 +128,24 @@ def test_an_offset_of_a_dense_feature_does_not_matter():
     assert torch.allclose(found.w, moved.w, atol=1e-5)
 
 
+@pytest.mark.parametrize("offset", [0, 1e6])
+def test_outliers_of_any_size_are_fitted(offset):
+    """A few tokens with activations far beyond all others, such as a first position's, and a label that the bulk tells."""
+    g = generator(12)
+    z = (4 * torch.randn(20, 50, 8, generator=g, dtype=torch.float64)).exp() + offset
+    y = (z > z.flatten(0, 1).quantile(0.9, dim=0)) ^ (torch.rand(z.shape, generator=g) < 0.01)
+    tasks = tasks_of(y)
+    found = probes.fit(z, tasks)
+    assert not found.separated.any()
+    assert (found.loss < LN2).all()
+    for i in range(8):
+        values, (label, weight) = (z[..., i] - offset).flatten().numpy(), weights_of(tasks, i)
+        w, b = found.w[i, i].item(), (found.b + found.w * offset)[i, i].item()
+        assert loss_at(values, label, weight, w, b) == pytest.approx(found.loss[i, i].item(), abs=1e-7)
+        nearby = [loss_at(values, label, weight, w * f, b + d) for f in (0.9, 1.1) for d in (-0.1, 0, 0.1)]
+        assert found.loss[i, i] < min(nearby)
+
+
 def test_blocks_do_not_matter_and_bound_the_memory(monkeypatch):
     z, tasks = drawn(6, features=40)
     whole, sizes = probes.fit(code_of(z), tasks), []
