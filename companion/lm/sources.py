@@ -2,8 +2,8 @@
 
 `prepare` brings each of them into one form, a folder that `subject.open_subject` opens:
 
-    subject.json            the model's name, its source, and for a published one the commits of its weights by step
-    tokens.safetensors      train and heldout contexts, (N, T) int32
+    subject.json            the model's name, its source, and for a published one what was asked for and the commits it stood for, by step
+    tokens.safetensors      train and heldout contexts, (N, T) int32; not if a published model was asked for without text
     tokenizer files, and unless published config.json, model.safetensors and checkpoint-<step>/
 """
 
@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from companion.lm import corpus
+from companion.lm import checkpoints, corpus
 from companion.lm.training import SubjectConfig, quiet_transformers, save_tokens, train
 
 SUBJECTS = Path(__file__).parent / "subjects"
@@ -49,7 +49,8 @@ class ShippedConfig:
 class HubConfig:
     """A published model instead of an offline one: for the `paper` profile, where there is a network.
 
-    A revision that is a branch or a tag is resolved when it is first fetched; subject.json records the commit it stood for.
+    A revision that is a branch or a tag is resolved when it is first fetched; subject.json records the commit it stood for, and should
+    it stand for another one when weights are downloaded, that is an error.
     """
 
     name: str
@@ -57,12 +58,15 @@ class HubConfig:
     revision: str
     """Of the weights: a commit, a tag or a branch."""
     steps: tuple[int, ...] = ()
-    """Published training steps to use, each the revision checkpoint-<step>."""
-    dataset: str = "Skylion007/openwebtext"
+    """Published training steps to use, each of the revision that `checkpoints.revision` says."""
+    dataset: str | None = "Skylion007/openwebtext"
+    """Hub name of the text; None for a model alone."""
     dataset_revision: str = "main"
     context: int = 64
     train_contexts: int = 400_000
     heldout_contexts: int = 8_000
+    dtype: str | None = None
+    """Of the weights, e.g. "float32"; None keeps them as they are published (Pythia in float16, Gemma in bfloat16)."""
 
 
 Config = SubjectConfig | ShippedConfig | HubConfig
@@ -118,13 +122,11 @@ def _unpack(folder: Path, config: ShippedConfig) -> dict[str, Any]:
     return {"source": "shipped", "sha256": config.sha256}
 
 
-def open_model(folder: Path, step: int | None) -> nn.Module:
-    """The model of a prepared folder, in float32, at its last or at a kept step."""
-    known = json.loads((folder / "subject.json").read_text(encoding="utf-8"))
-    if known["source"] != "hub":
-        return _open_local(folder if step is None else folder / f"checkpoint-{step}")
-    revision = known["revision"] if step is None else known["steps"][str(step)]
-    return _from_hub(lambda: _gpt2().from_pretrained(known["name"], revision=revision, dtype=torch.float32), f"{known['name']} at {revision}")
+def record(folder: Path) -> dict[str, Any]:
+    """What subject.json says; a folder without one is a model alone, called like its folder."""
+    if not (folder / "subject.json").is_file():
+        return {"name": folder.resolve().name, "source": "folder"}
+    return json.loads((folder / "subject.json").read_text(encoding="utf-8"))
 
 
 def _open_local(folder: Path) -> nn.Module:
@@ -143,8 +145,7 @@ def _gpt2():
 
 def kept_steps(folder: Path) -> list[int]:
     """Training steps of which the subject's weights can be opened, in order; none of a shipped one."""
-    known = json.loads((folder / "subject.json").read_text(encoding="utf-8"))
-    if known["source"] == "hub":
+    if (known := record(folder))["source"] == "hub":
         return sorted(map(int, known["steps"]))
     return sorted(int(path.name.removeprefix("checkpoint-")) for path in folder.glob("checkpoint-*"))
 
@@ -153,26 +154,43 @@ def kept_steps(folder: Path) -> list[int]:
 
 
 def _fetch(folder: Path, config: HubConfig) -> dict[str, Any]:
-    """Tokenizer and tokens into `folder`; the weights are fetched when the subject is opened. Returns the commits."""
+    """Tokenizer and tokens into `folder`; the weights are fetched when the subject is opened. Returns what was asked for, with the commits."""
     from transformers import AutoTokenizer
 
-    commits = {"source": "hub", "revision": _commit(config.name, config.revision), "dataset": config.dataset}
-    commits["dataset_revision"] = _commit(config.dataset, config.dataset_revision, "dataset")
-    commits["steps"] = {step: _commit(config.name, f"checkpoint-{step}") for step in config.steps}
-    tokenizer = _from_hub(lambda: AutoTokenizer.from_pretrained(config.name, revision=commits["revision"]), config.name)
+    _are_published(config)
+    known = {"source": "hub", "asked": config.revision, "revision": commit(config.name, config.revision), "dtype": config.dtype}
+    known["steps"] = {step: commit(config.name, checkpoints.revision(config.name, step)) for step in config.steps}
+    tokenizer = from_hub(lambda: AutoTokenizer.from_pretrained(config.name, revision=known["revision"]), config.name)
     tokenizer.save_pretrained(folder)
-    read = _from_hub(lambda: list(_web_contexts(tokenizer, config, commits["dataset_revision"])), config.dataset)
+    if config.dataset is None:
+        return known
+    pinned = commit(config.dataset, config.dataset_revision, "dataset")
+    read = from_hub(lambda: list(_web_contexts(tokenizer, config, pinned)), config.dataset)
     contexts = torch.tensor(read, dtype=torch.int32)
     save_file({"heldout": contexts[: config.heldout_contexts], "train": contexts[config.heldout_contexts :]}, folder / "tokens.safetensors")
-    return commits
+    return known | {"dataset": config.dataset, "dataset_revision": pinned}
 
 
-def _commit(name: str, revision: str, kind: str = "model") -> str:
+def _are_published(config: HubConfig) -> None:
+    published = checkpoints.published_steps(config.name)
+    if published and (unknown := sorted(set(config.steps) - set(published))):
+        near = sorted(published, key=lambda step: abs(step - unknown[0]))[:3]
+        raise SubjectError(
+            f"{config.name} was not published at step {unknown[0]}; of its {len(published)} steps the nearest are {', '.join(map(str, sorted(near)))}"
+        )
+
+
+def commit(name: str, revision: str, kind: str = "model") -> str:
+    """The commit that a branch or a tag of the hub stands for now; a commit stands for itself, without asking.
+
+    Raises:
+        SubjectError: see `from_hub`.
+    """
     if COMMIT.fullmatch(revision):
         return revision
     from huggingface_hub import HfApi
 
-    return _from_hub(lambda: HfApi().repo_info(name, revision=revision, repo_type=kind).sha, f"{name} at {revision}")
+    return from_hub(lambda: HfApi().repo_info(name, revision=revision, repo_type=kind).sha, f"{name} at {revision}")
 
 
 def _web_contexts(tokenizer, config: HubConfig, revision: str) -> Iterator[list[int]]:
@@ -189,7 +207,12 @@ def _web_contexts(tokenizer, config: HubConfig, revision: str) -> Iterator[list[
     raise ValueError(f"the data set ended {wanted} contexts of {config.context} tokens too early")
 
 
-def _from_hub(load: Callable[[], Any], what: str) -> Any:
+def from_hub(load: Callable[[], Any], what: str) -> Any:
+    """`load()`, with whatever the hub's libraries raise as one clear error.
+
+    Raises:
+        SubjectError: no network and nothing in the cache, or the hub has no such name, revision or file.
+    """
     import httpx
     from datasets.exceptions import DatasetsError
     from huggingface_hub.errors import EntryNotFoundError
@@ -201,4 +224,5 @@ def _from_hub(load: Callable[[], Any], what: str) -> Any:
     except (OSError, ValueError, RuntimeError, httpx.HTTPError, DatasetsError, EntryNotFoundError) as error:
         raise SubjectError(
             f"{what} could not be fetched: {error}. It needs a network (or a filled Hugging Face cache), and a published name."
+            " What ships with this package needs neither: sources.shipped('python-stdlib-4l')."
         ) from error

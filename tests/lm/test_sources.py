@@ -124,4 +124,4 @@ def test_what_the_hub_raises_beside_missing_files(tmp_path):
             raise error
 
         with pytest.raises(sources.SubjectError, match="what could not be fetched: x"):
-            sources._from_hub(load, "what")
+            sources.from_hub(load, "what")
