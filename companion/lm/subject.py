@@ -96,7 +96,14 @@ class Subject:
         return load_file(self.folder / "tokens.safetensors")[split].long()
 
     def bridge(self):
-        """The same weights as a TransformerLens bridge, raw (no folding, no centring). They are shared, and the subject stays as it is."""
+        """The same weights as a TransformerLens bridge, raw (no folding, no centring). They are shared, and the subject stays as it is.
+
+        Raises:
+            SubjectError: a model that also reads pictures.
+        """
+        if self.config is not self.model.config:
+            # TransformerLens 4.3 runs `pip install torchvision` by itself for these, which may replace the installed torch
+            raise SubjectError(f"{self.name} also reads pictures, and TransformerLens would install packages to open it: there is no bridge of it")
         from transformer_lens.model_bridge import TransformerBridge
 
         # a bridge rebuilds the modules it is given and sets their attention to another implementation: it gets modules of its own
