@@ -39,14 +39,14 @@ figures-again: $(READY)  ## every figure from other random numbers (SEED=1), in 
 
 test test-other-kernels test-gpu: COMPANION_PROFILE := quick
 
-test: $(READY)  ## unit tests, and every notebook at the quick profile
-	$(BIN)/python -m pytest
+test: $(READY)  ## unit tests, and every notebook at the quick profile, on a worker per core (ARGS="-n 0" for one process)
+	$(BIN)/python -m pytest $(ARGS)
 
 test-other-kernels: $(READY)  ## the same tests in another order of summation, as on another CPU
-	$(BIN)/python tests/other_kernels.py
+	$(BIN)/python tests/other_kernels.py $(ARGS)
 
 test-gpu: $(READY)  ## the GPU kernels on a real GPU (skipped with a plain message where there is none)
-	$(BIN)/python -m pytest -rs tests/gpu tests/sae/test_triton_kernels.py
+	$(BIN)/python -m pytest -n 0 -rs tests/gpu tests/sae/test_triton_kernels.py
 
 bench: $(READY) $(PEERS)/.ready  ## side by side: a training step beside SAELens, dictionary_learning and sparsify; files; ranks (15 minutes)
 	$(BIN)/python tests/benchmarks/sae_step.py --peers $(PEERS)/bin/python --out figures/16_speed/bench.json

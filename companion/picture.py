@@ -25,10 +25,10 @@ def as_png(figure: Figure, caption: str = "", **look: Any) -> bytes:
     return buffer.getvalue()
 
 
-def at_once(figure: Figure, **look: Any) -> bytes:
-    """The figure in all its colours: larger and sooner made, for what is shown and not kept."""
+def at_once(figure: Figure, dpi: int = DPI, **look: Any) -> bytes:
+    """The figure in all its colours: larger and sooner made than in few."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, **look)
+    figure.savefig(buffer, format="png", dpi=dpi, **look)
     return buffer.getvalue()
 
 

@@ -109,13 +109,18 @@ def notebook_of(page: Path) -> nbformat.NotebookNode:
 
 
 def tidy(notebook: nbformat.NotebookNode) -> None:
-    """Drop what changes from run to run or hides a static picture: widget state, timing stamps, versions, progress bars."""
+    """Drop what changes from run to run or hides a static picture: widget state, timing stamps, versions, progress bars.
+
+    Of controls their text is kept: JupyterLab shows an error in place of a widget whose kernel is gone.
+    """
     notebook.metadata.pop("widgets", None)
     notebook.metadata.get("language_info", {}).pop("version", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            for output in cell.outputs:
+                output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
 
 
 if __name__ == "__main__":

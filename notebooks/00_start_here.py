@@ -112,7 +112,7 @@ widgets.live(
 # it is present. If the network does store its features in superposition, we hope that the latents of a good SAE are these features.
 #
 # Below is one latent of the SAE that [page 8](08_sae_training.ipynb) trains on a small language model of Python code. The model reads text as
-# *tokens*, which are words or pieces of words, and has one vector for each. The darker a token is printed, the stronger the latent is there; on
+# *tokens*, which are words or pieces of words, and has one vector for each. The deeper the colour behind a token, the stronger the latent is there; on
 # tokens without a colour it is zero.
 
 # %%

@@ -50,7 +50,7 @@ from companion.lm.training import TINY, SubjectConfig
 from companion.plots import bars, scaling
 from companion.plots.lines import MANY, Log, Panel, Share, lines, solid
 from companion.plots.style import ARMS as COLOURS
-from companion.plots.style import CONTROL, OURS, THEORY
+from companion.plots.style import CONTROL, CONTROLS, OURS, THEORY
 from companion.sae import formats, recipe, stream, train
 from companion.sae.models import TopK, normalise
 from companion.sae.recipe import TrainConfig
@@ -70,8 +70,10 @@ class Config:
     contexts: int  # training contexts whose activations are trained on
     stream: TrainConfig  # the autoencoder of page 8; sections 1 and 2 take parts of its recipe away
     longer: int  # steps of a longer run, to see where the shares of dead latents go
-    watched: int  # seeds of the experiment of section 2
+    watched: int  # seeds of the claim of section 2, from seed 1 on
+    weights: tuple[float, ...]  # of AuxK, over its usual 1/32, for a control there
     alive: tuple[int, ...]  # numbers of latents at which section 1 counts the dead
+    counted: int  # seeds of each of them, but for that of `stream`, which has all
     sweep: TrainConfig  # one run of the sweep of section 3, which sets n and lr
     sizes: tuple[int, ...]  # its numbers of latents
     rates: tuple[float, ...]  # its learning rates, in factors of two
@@ -84,7 +86,8 @@ class Config:
 # %% tags=["parameters"]
 cfg = run.choose(
     quick=Config(
-        subject=TINY, layer=0, contexts=600, seeds=1, longer=80, watched=2, alive=(64, 256),
+        subject=TINY, layer=0, contexts=600, seeds=1, longer=80, watched=1, weights=(0.1,),
+        alive=(64, 256), counted=1,
         stream=TrainConfig(n=256, k=4, steps=60, batch=512, dead_after_tokens=10_000, lr=1e-2),
         sweep=TrainConfig(n=64, k=4, steps=20, batch=128, aux_k=0, ema=None),
         sizes=(32, 64), rates=(1e-2, 2e-2, 4e-2),
@@ -93,14 +96,14 @@ cfg = run.choose(
     laptop=Config(
         subject=dictionaries.offline_subject("python-stdlib-4l"), layer=2, contexts=2000,
         stream=TrainConfig(n=2048, k=16, steps=400, batch=512, dead_after_tokens=10_000, aux_k=32, lr=4e-3),
-        longer=800, watched=3, alive=(1024, 2048, 4096),
+        longer=600, watched=5, weights=(0.5, 0.1, 0.03), alive=(1024, 2048, 4096), counted=3,
         sweep=TrainConfig(n=512, k=8, steps=150, batch=256, aux_k=0, ema=None),
-        sizes=(128, 512, 2048), rates=(2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2),
+        sizes=(128, 512, 2048), rates=(4e-3, 8e-3, 1.6e-2, 3.2e-2),
         short=TrainConfig(n=512, k=8, steps=150, batch=512, lr=8e-3, aux_k=0), window=16,
     ),
     paper=Config(
         subject=HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e"), layer=8, contexts=48_000,
-        heldout=2048, longer=40_000, watched=2, alive=(2**13, 2**15),
+        heldout=2048, longer=40_000, watched=5, weights=(0.5, 0.1, 0.03), alive=(2**13, 2**15), counted=3,
         stream=TrainConfig(n=2**15, k=32, steps=20_000, batch=8192, dead_after_tokens=3_000_000),
         sweep=TrainConfig(n=2**13, k=32, steps=2000, batch=8192, dead_after_tokens=1_000_000),
         sizes=(2**11, 2**13, 2**15), rates=(1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3, 6.4e-3),
@@ -184,28 +187,26 @@ def trained_sae(which: str, seed: int, arm: str = "both") -> TopK:
 
 sub, tokens, resid, x = dictionaries.heldout(study_of(train=cfg.stream))  # x: (N, T, d), normalised
 dead = {arm: [dictionaries.history(of_arm(arm, seed)) for seed in range(cfg.seeds)] for arm in ARMS}
-long = {}
+long = {arm: [] for arm in ARMS}
 for arm in ("both", "neither"):
     config = replace(cfg.stream, steps=cfg.longer, **ARMS[arm])
-    long[arm] = dictionaries.history(study_of(train=config, keep=()))
+    long[arm] += [dictionaries.history(study_of(train=config, keep=()))]
 
 # %% [markdown]
-# The runs stop while some shares still move, so one run with both remedies and one with neither goes on for twice as long.
+# The runs stop while some shares still move, so one run with both remedies and one with neither goes on for longer.
 
 # %%
-curves = {arm: [(found["tokens"], found["dead"]) for found in runs] for arm, runs in dead.items()}
-for arm, found in long.items():
-    curves[arm].append((found["tokens"], found["dead"]))
-panel = Panel(None, curves, "tokens seen", Share("dead latents"), solid(*COLOURS))
+curves = {arm: [(found["tokens"], found["dead"]) for found in [*dead[arm], *long[arm]]] for arm in ARMS}
+panel = Panel(None, curves, "tokens seen", Share("dead latents"), solid(*COLOURS), legend=dict(ncols=2))
 page.save_figure(
     lines(panel, size=(4.8, 3.4), lw=1.1, alpha=0.8),
     "dead_latents",
     {"runs": dead, "longer": long, "threshold": cfg.stream.dead_after_tokens},
     "The share of dead latents in four versions of the recipe. Look first at the hump: with AuxK there are "
-    f"at first more of them than without it. Dead means not active for {cfg.stream.dead_after_tokens:,} "
-    f"tokens. A line per seed ({cfg.seeds}); of two versions one run goes on for {cfg.longer} steps. n = "
-    f"{cfg.stream.n}, k = {cfg.stream.k}, batches of {cfg.stream.batch}, learning rate {cfg.stream.lr}. The "
-    "paper's figure 15 compares the same remedies.",
+    f"at first more of them than without it. Dead: not active for {cfg.stream.dead_after_tokens:,} tokens. "
+    f"A line per seed ({cfg.seeds}); of two versions one run goes on for {cfg.longer} steps. n = "
+    f"{cfg.stream.n}, k = {cfg.stream.k}, batches of {cfg.stream.batch}, learning rate {cfg.stream.lr}. "
+    "The paper's figure 15 compares the same remedies.",
 )
 
 # %% [markdown]
@@ -238,8 +239,9 @@ page.check(
 # itself halves the share. Beside AuxK the transposed start helps: the dead come back sooner.
 #
 # *Are they few?* The paper reports 7 %, for its largest model. One size and one length would say little, so the share is taken at several
-# numbers of latents, after half of the steps and after all, each learning rate scaled with $1/\sqrt n$. The control is the smallest
-# dictionary without the remedies: in a small dictionary few latents might die anyway.
+# numbers of latents, after half of the steps and after all, each learning rate scaled with $1/\sqrt n$. (Numbers of latents other than page
+# 8's get fewer seeds, to save time; the cell of parameters says how many.) The control is the smallest dictionary without the remedies: in a
+# small dictionary few latents might die anyway.
 
 
 # %%
@@ -247,16 +249,16 @@ def dead_shares(n: int, **own) -> np.ndarray:
     """Share that is dead after half of the steps and after all of them, the median of the seeds."""
     lr = cfg.stream.lr and cfg.stream.lr * (cfg.stream.n / n) ** 0.5
     one = study_of(train=replace(cfg.stream, n=n, lr=lr, **own), keep=dictionaries.WEIGHTS)
-    dead = np.array([dictionaries.history(replace(one, seed=seed))["dead"] for seed in range(cfg.seeds)])
+    seeds = cfg.seeds if n == cfg.stream.n else cfg.counted
+    dead = np.array([dictionaries.history(replace(one, seed=seed))["dead"] for seed in range(seeds)])
     return np.median(dead[:, [dead.shape[1] // 2, -1]], axis=0)
 
 
 few = {n: dead_shares(n) for n in cfg.alive}
 for n, (middle, end) in few.items():
     print(f"n = {n:6,}: {middle:.1%} dead after half of the {cfg.stream.steps} steps, {end:.1%} after all")
-without = dead_shares(cfg.alive[0], **ARMS["neither"])
-shares = np.concatenate(list(few.values()))
-page.check("sae.few-dead", shares, control={"neither remedy, the fewest latents": without})
+control = {"neither remedy, the fewest latents": dead_shares(cfg.alive[0], **ARMS["neither"])}
+page.check("sae.few-dead", np.concatenate(list(few.values())), control=control)
 
 # %% [markdown]
 # It depends on the number of latents and on when one looks. With the fewest latents, few are dead both times. At the size of page 8 many are
@@ -288,18 +290,19 @@ for arm in ARMS:
 #
 # If that is the reason, the hump must go away when AuxK gains nothing by shorter answers: when $\hat e$ is multiplied, before the loss is
 # taken, by the factor at which it fits best, $\langle \hat e, e\rangle / |\hat e|^2$. Then the loss depends on the direction of $\hat e$
-# alone.
+# alone. In the code `case` says which version of AuxK it is; its `weight` is 1 at first and serves a control later.
 
 
 # %%
-def aux_term(sae, x, x_hat, dead, k_aux, fitted):
+def aux_term(case, sae, x, x_hat, dead):
     """AuxK's loss, and the factor at which its answer would fit best."""
     e = (x - x_hat).detach()
-    answer = sae.dead_code(x, dead, k_aux)  # (B, d)
+    answer = sae.dead_code(x, dead, case.one.train.aux_k or sae.d // 2)  # (B, d)
     factor = ((answer * e).sum() / answer.square().sum().clamp_min(1e-9)).detach()
-    if fitted:
+    weight = factor if case.weight is None else case.weight
+    if case.fitted:
         answer = factor * answer
-    return (answer - e).square().sum() / (e - e.mean(dim=0)).square().sum(), factor.item()
+    return weight * (answer - e).square().sum() / (e - e.mean(dim=0)).square().sum(), factor.item()
 
 
 # %% [markdown]
@@ -312,7 +315,8 @@ def aux_term(sae, x, x_hat, dead, k_aux, fitted):
 @dataclass(frozen=True)
 class Watched:
     one: dictionaries.DictionaryConfig
-    fitted: bool
+    fitted: bool  # whether AuxK's answer is multiplied by the factor at which it fits best
+    weight: float | None  # of AuxK, over its usual 1/32; None for the factor of each step
 
 
 def watched(case: Watched) -> dict:
@@ -335,7 +339,7 @@ def watched(case: Watched) -> dict:
         dead, was_dead = is_dead.nonzero()[:, 0], is_dead
         loss, factor = terms.error / (len(x) * error_of_mean), float("nan")
         if config.aux_k != 0 and len(dead):
-            extra, factor = aux_term(sae, x, terms.x_hat, dead, config.aux_k or sae.d // 2, case.fitted)
+            extra, factor = aux_term(case, sae, x, terms.x_hat, dead)
             loss = loss + extra / 32
         if step % config.log_every == 0 or step == config.steps - 1:
             lengths = sae.W_enc.detach().norm(dim=1)
@@ -351,27 +355,21 @@ def watched(case: Watched) -> dict:
 
 # %% [markdown]
 # Three versions: AuxK as it is, AuxK with the best length, no AuxK. The first must give the share of dead latents of section 1 again, at
-# every step that was written down.
+# every step that was written down. We expect three things. With the best length there is no hump. Without AuxK and with the best length,
+# dead latents come back from early on; with AuxK as it is they do not. And with AuxK as it is, the encoder rows of the dead latents get
+# shorter, and the factor is below 1 while the hump rises.
+
 
 # %%
-VERSIONS = {"AuxK": ({}, False), "AuxK, best length": ({}, True), "no AuxK": (dict(aux_k=0), False)}
-
-
-def notes_of(version: str, seed: int) -> np.ndarray:
-    own, fitted = VERSIONS[version]
+def notes_of(seed: int, fitted: bool = False, weight: float | None = 1.0, **own) -> np.ndarray:
     study = study_of(train=replace(cfg.stream, **own), seed=seed)
-    return memo.memo(watched, Watched(study, fitted))["notes"].numpy()  # (5, notes)
+    return memo.memo(watched, Watched(study, fitted, weight))["notes"].numpy()  # (5, notes)
 
 
-seen = {version: notes_of(version, 0) for version in VERSIONS}
+VERSIONS = {"AuxK": {}, "AuxK, best length": dict(fitted=True), "no AuxK": dict(aux_k=0)}
+seen = {version: notes_of(0, **own) for version, own in VERSIONS.items()}
 assert np.allclose(seen["AuxK"][1], dead["both"][0]["dead"], atol=0.02)
 
-# %% [markdown]
-# We expect three things. With the best length there is no hump. Without AuxK and with the best length, dead latents come back from early on;
-# with AuxK as it is they do not. And with AuxK as it is, the encoder rows of the dead latents get shorter, and the factor is below 1 while
-# the hump rises.
-
-# %%
 tokens_seen = seen["AuxK"][0]
 across = ("tokens seen", Share("dead latents")), ("tokens seen", Share("came back, in ten steps"))
 across += (("tokens seen", "length of encoder rows, dead / living"),)
@@ -392,31 +390,78 @@ page.save_figure(
 )
 factors, top = seen["AuxK"][4], int(np.nanargmax(seen["AuxK"][1]))
 print(f"median factor while the share rises {np.nanmedian(factors[: top + 1]):.2f}", end=", ")
-print(f"at the end {factors[-1]:.2f}")
+print(f"highest {np.nanmax(factors[: top + 1]):.2f}; at the end {factors[-1]:.2f}")
 
 # %% [markdown]
-# As a claim, on the seeds that the explanation was not found on: the highest share of dead latents during the run, with the best length
-# over AuxK as it is. The control is no AuxK at all, whose share only rises: leaving AuxK away does not remove the peak.
-
+# All three came out so. But there is a rival explanation. A factor $f$ below 1 also makes AuxK *weaker*. Up to a common scale, the gradient of
+# its loss with respect to $\hat e$ is $2(\hat e - e)$ as it is, and $2f(f\hat e - e)$ at the best length. Perhaps any weaker AuxK has no
+# hump. The nearest weaker one is AuxK as it is with $f$, the factor of each step, as one more weight on its loss. Its gradient is
+#
+# $$2f(\hat e - e) = 2f(f\hat e - e) + 2f(1 - f)\,\hat e,$$
+#
+# which is that of the best length and one part more, along $\hat e$. While $f < 1$, a step against this part makes $\hat e$ shorter. If the
+# hump comes from AuxK's strength, this version has no hump either. If it comes from the length of the answers, this version has all of it.
+# The equation, tested with PyTorch's gradients:
 
 # %%
-def peak(arm, seed):
-    return dead[arm][seed]["dead"].max()
-
-
-fresh = list(range(1, min(cfg.watched, cfg.seeds))) or [0]
-as_it_is = [peak("both", seed) for seed in fresh]
-page.check(
-    "sae.auxk-overshoot",
-    np.divide([notes_of("AuxK, best length", seed)[1].max() for seed in fresh], as_it_is),
-    control={"no AuxK": np.divide([peak("transposed start only", seed) for seed in fresh], as_it_is)},
-)
+e, noise = torch.randn(2, 100, width, generator=run.generator(0, "answers")).double()
+answer = (e + noise).requires_grad_()
+f = ((answer * e).sum() / answer.square().sum()).detach()
+pair = f * (answer - e).square().sum(), (f * answer - e).square().sum()  # f as the weight; best length
+as_weight, at_length = (torch.autograd.grad(loss, answer)[0] for loss in pair)
+assert torch.allclose(as_weight, at_length + 2 * f * (1 - f) * answer)
 
 # %% [markdown]
-# So AuxK itself makes the hump, and it does so by the length of its answers. It first lowers the amounts of the dead latents; that they come
-# back once their directions fit $e$ is our reading of what follows, and is not tested here. At the end of this run both forms of AuxK have
-# about as few dead latents: the correction removes the hump and does not change the end. Whether runs as long as the paper's have such a
-# hump is not known from here.
+# Constant lower weights are tried too, on one seed. No run is on the seed that the explanation was found on. The number of the claim is the
+# highest share of dead latents during the run, with the best length over AuxK as it is. Its controls are the weaker versions, and no AuxK at
+# all, whose share only rises. If strength is the reason, the hump is gone in the weaker versions as well.
+
+# %%
+fresh = range(1, 1 + cfg.watched)
+trials = {
+    "AuxK": [dictionaries.history(of_arm("both", seed))["dead"] for seed in fresh],
+    "AuxK, f as weight": [notes_of(seed, weight=None)[1] for seed in fresh],
+    "AuxK, best length": [notes_of(seed, fitted=True)[1] for seed in fresh],
+    "no AuxK": [dictionaries.history(of_arm("transposed start only", seed))["dead"] for seed in fresh],
+}
+trials |= {f"AuxK, weight {weight:g}": [notes_of(fresh[0], weight=weight)[1]] for weight in cfg.weights}
+trials = {name: np.array(rows) for name, rows in trials.items()}  # (seed, notes)
+highest = {name: rows.max(axis=1) for name, rows in trials.items()}
+for name, rows in trials.items():
+    print(f"{name:17} dead at most {highest[name].mean():5.1%}, at the end {rows[:, -1].mean():5.1%}")
+
+several = {name: trials[name] for name in ("AuxK", "AuxK, f as weight", "AuxK, best length")}
+lower = [f"AuxK, weight {weight:g}" for weight in cfg.weights]
+one_seed = {name: trials[name][:1] for name in ("AuxK", *lower, "no AuxK")}
+greys = [*solid(OURS, *CONTROLS[: len(lower)]), dict(color=CONTROL, ls="--")]
+panels = [Panel(tokens_seen, several, "tokens seen", Share("dead latents"), solid(OURS, CONTROL, THEORY))]
+panels += [Panel(tokens_seen, one_seed, "tokens seen", looks=greys)]
+page.save_figure(
+    lines(*panels, size=(4.0, 3.2), sharey=True, lw=1.2),
+    "weaker_auxk",
+    {"tokens": tokens_seen} | trials,
+    f"A weaker AuxK keeps the hump. Left, {len(fresh)} seeds: with f as its weight (grey) the hump is about "
+    "as high as without it (blue); at the best length (dark), whose gradient lacks only the part along "
+    "AuxK's answer, there is none. Right, one seed: the lower the weight, the later the share falls, if it "
+    f"does. n = {cfg.stream.n}, k = {cfg.stream.k}, {cfg.stream.aux_k} dead latents in AuxK. The paper has "
+    "no such figure.",
+)
+
+ratio = {name: tops / highest["AuxK"][: len(tops)] for name, tops in highest.items()}
+control = {"no AuxK": ratio["no AuxK"], "AuxK with that factor as its weight": ratio["AuxK, f as weight"]}
+control["AuxK at lower weights, one seed"] = np.concatenate([ratio[name] for name in lower])
+page.check("sae.auxk-overshoot", ratio["AuxK, best length"], control=control)
+
+# %% [markdown]
+# So AuxK itself makes the hump, and it does so by the length of its answers. Its strength is not the reason: with $f$ as its weight the hump
+# is about as high as before. At lower constant weights the share rises higher and falls later, and at the lowest it has not fallen by the
+# end: a weaker AuxK lets more latents die and brings fewer of them back. (That so small a weight still does harm fits Adam, which divides
+# each gradient by its usual size. The gradient of dead latents comes from AuxK alone, so a lower weight shortens their steps by less than in
+# proportion.)
+#
+# AuxK first lowers the amounts of the dead latents; that they come back once their directions fit $e$ is our reading of what follows, and is
+# not tested here. At the end of this run AuxK as it is and AuxK at the best length have about as few dead latents: the correction removes
+# the hump and does not change the end. Whether runs as long as the paper's have such a hump is not known from here.
 #
 # <a id="rate"></a>
 # ## 3 The learning rate

@@ -340,17 +340,16 @@ for name, value, low, high, theirs in zip(("floor", "exponent"), *interval, (0.0
 
 # %%
 law, at = laws[0]
-fitted = {"fit": law._asdict(), "interval": interval._asdict()}
 curves_of = {n: [np.array(curve) for curve in own] for n, own in zip(cfg.sizes, by_size, strict=True)}
 page.save_figure(
     plots.compute_frontier(curves_of, frontier[0], (at, law(at)), law.floor),
     "Fig1_compute",
-    fitted | {"k": k_mid, "runs": curves_of, "frontier": np.array(frontier[0])},
+    {"fit": law._asdict(), "interval": interval._asdict(), "runs": curves_of, "frontier": np.array(frontier[0])},
     "Look at the dashed line: it passes from each dictionary to the next larger one, before the smaller"
-    " one levels off. It is the law fitted to the frontier of seed 0, whose corners are the black dots, so"
-    " lines of other seeds may lie below it; dotted: its floor. From all seeds: exponent of the compute"
-    f" {interval.value[1]:.2f}, floor {interval.value[0]:.2f}. Colours: n, one line per seed. {setting}. The"
-    " paper's figure, for GPT-4, has the same form over seven decades and a far smaller exponent, 0.084.",
+    " one levels off. It is the law fitted to the frontier of seed 0 (black dots: its corners); lines of"
+    " other seeds may lie below it. Dotted: its floor. From all seeds: exponent of the compute"
+    f" {interval.value[1]:.2f}, floor {interval.value[0]:.2f}. Colours: n, a line per seed. {setting}. The"
+    " paper's figure, for GPT-4, has this form over seven decades and an exponent of 0.084.",
 )
 
 # %% [markdown]

@@ -26,6 +26,7 @@ registry.FOLDER = Path("../registry")
 page = claims.Page("01_page")
 page.check("a", VALUE, control={"zero": 0.0})
 print("to stderr", file=sys.stderr)
+display({"application/vnd.jupyter.widget-view+json": {"model_id": "gone"}, "text/plain": "(controls)"}, raw=True)
 page.close()
 """
 TOML = """notebook = "01_page"
@@ -77,6 +78,7 @@ def test_only_a_record_rewrites_the_record_the_tables_and_the_outputs(project, c
     assert [cell.source for cell in notebook.cells] == [cell.source for cell in pair.cells]  # links and badge were written before the run
     assert [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"] == [None, 1, 2]
     assert not [output for cell in notebook.cells[1:] for output in cell.outputs if output.get("name") == "stderr"]
+    assert [dict(output.data) for output in notebook.cells[3].outputs if "(controls)" in str(output)] == [{"text/plain": "(controls)"}]
     assert "One is one." in (project / "CLAIMS.md").read_text(encoding="utf-8")
     readme = (project / "README.md").read_text(encoding="utf-8")
     assert "| [01_page](CLAIMS.md#01_page) | 1 | 1 CONFIRMED |" in readme

@@ -9,8 +9,9 @@ from typing import Any
 from companion.claims import verdicts
 from companion.claims.registry import Claim
 
-COLOURS = dict.fromkeys((verdicts.MISSED, verdicts.VACUOUS), "#b00020") | dict.fromkeys((verdicts.MIXED, verdicts.NOT_HERE), "#b26a00")
-COLOURS |= dict.fromkeys((verdicts.DEFERRED, verdicts.NOT_JUDGED), "#666666") | {verdicts.CONFIRMED: "#2e7d32", verdicts.REFUTED: "#8e24aa"}
+COLOURS = dict.fromkeys((verdicts.MISSED, verdicts.VACUOUS), "#de2f46") | dict.fromkeys((verdicts.MIXED, verdicts.NOT_HERE), "#b26a00")
+COLOURS |= dict.fromkeys((verdicts.DEFERRED, verdicts.NOT_JUDGED), "#757575") | {verdicts.CONFIRMED: "#388a3c", verdicts.REFUTED: "#a94fc4"}
+"""Of middling lightness: the same words are read on light pages and on dark ones."""
 MARKS = {verdicts.CONFIRMED: "✔", verdicts.MIXED: "~", verdicts.DEFERRED: "·", verdicts.NOT_JUDGED: "·"}
 WIDTH = 320
 """Pixels of the strip."""
@@ -68,7 +69,7 @@ def _strip(claim: Claim, row: dict[str, Any]) -> str:
     band = f"<rect x='{low:.1f}' y='3' width='{max(high - low, 2):.1f}' height='16' fill='{COLOURS[verdicts.CONFIRMED]}' fill-opacity='.22'/>"
     line = f"<line x1='0' y1='11' x2='{WIDTH}' y2='11' stroke='#888' stroke-width='1'/>"
     dots = "".join(f"<circle cx='{at(value):.1f}' cy='11' r='4' fill='{COLOURS[row['verdict']]}' fill-opacity='.7'/>" for value in row["values"])
-    crosses = "".join(f"<path d='M{at(v) - 4:.1f} 7l8 8m0 -8l-8 8' stroke='#555' stroke-width='1.8'/>" for v in controls)
+    crosses = "".join(f"<path d='M{at(v) - 4:.1f} 7l8 8m0 -8l-8 8' stroke='currentColor' stroke-opacity='.75' stroke-width='1.8'/>" for v in controls)
     label = f"{claim.id}: values {show_values(row['values'])}, band {show_band(claim.band)}"
     return f"<svg width='{WIDTH}' height='22' role='img' aria-label='{html.escape(label, quote=True)}'>{line}{band}{crosses}{dots}</svg>"
 

@@ -160,7 +160,8 @@ def turnable_vectors(steps: Int[ndarray, " T"], paths: Mapping[str, Float[ndarra
     axis = dict(range=[-1, 1], showticklabels=False, title="")
     figure.update_scenes(xaxis=axis, yaxis=axis, zaxis=axis, aspectmode="cube", camera={"eye": dict(zip("xyz", eye.tolist(), strict=True))})
     nearest = int(np.argmin([abs(k - starts[0]) for k in chosen]))
-    figure.update_layout(margin=dict(l=0, r=0, t=30, b=0), sliders=[dict(steps=moves, active=nearest, currentvalue=dict(prefix="training step "))])
+    slider = dict(steps=moves, active=nearest, currentvalue=dict(prefix="training step "), pad=dict(b=15))  # room for the last line of ticks
+    figure.update_layout(margin=dict(l=0, r=0, t=30, b=0), sliders=[slider])
     return widgets.turnable(figure, vectors_at(steps, paths, at))
 
 

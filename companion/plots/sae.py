@@ -214,7 +214,8 @@ def loss_to_compute(
     for axes in (whole, close):
         axes.plot(share, smooth, color=THEORY, lw=1)
         axes.plot(share, curve, "o", ms=3, color=QUIET)
-    top = max(reading.loss for reading in [*spliced.values(), *others]) + 0.3
+    highest = max(reading.loss for reading in [*spliced.values(), *others])
+    top = highest + max(0.3, 0.08 * (highest - smooth[-1]))  # room for the highest label
     left = share[max(0, np.searchsorted(-smooth, -top) - 1)]
     for reading in others:
         close.errorbar(reading.share, reading.loss, xerr=reading.away, fmt="D", ms=5, color=SECOND, mfc=PAGE, capsize=2, lw=1, zorder=4)

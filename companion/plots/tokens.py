@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 
 from companion.plots.style import SECOND, styled
 
-DEEPEST = 0.7
+DEEPEST = 0.6
 """Opacity of the largest number's colour: the ink of a light and of a dark page can both be read on it."""
 NAMED = {"\n": "↵", "\t": "⇥"}
 POINTS, ADVANCE = 8.5, 0.602

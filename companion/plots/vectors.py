@@ -15,6 +15,9 @@ from numpy import ndarray
 from companion.plots.heatmaps import heat
 from companion.plots.style import CATEGORIES, CONTROL, DIVERGING, ORDERED, OURS, PAGE, RATIO, THEORY, Matrix, Row, note, panels, sheet, styled
 
+ALIKE = 1e-3
+"""Values that differ by no more, as an optimiser leaves equal ones, have no scale of their own."""
+
 
 @styled
 def feature_vectors(
@@ -35,14 +38,14 @@ def feature_vectors(
     if len(sets) > 1:
         handles = [Line2D([], [], color=CATEGORIES[each], lw=2.2, label=f"{value_is} {each + 1}") for each in sets]
         figure.legend(handles=handles, loc="outside right center")
-    elif value.min() < value.max():
+    elif np.ptp(value) > ALIKE:
         figure.colorbar(shade, ax=axes, label=value_is, shrink=0.7)
     return figure
 
 
 def _shade(value: Row) -> ScalarMappable:
-    alike = value.min() == value.max()  # one value alone is drawn dark, not in the pale end of the map
-    return ScalarMappable(Normalize(value.min() - alike, value.max() + 1e-9), f"{ORDERED}_r")
+    low = value.min() - (np.ptp(value) <= ALIKE)  # one value alone is drawn dark, not in the pale end of the map
+    return ScalarMappable(Normalize(low, value.max() + 1e-9), f"{ORDERED}_r")
 
 
 def _arrows(axes: Axes, W: Float[ndarray, "F 2"], colours: Sequence, circles: Sequence[float] = (1.0,)) -> None:

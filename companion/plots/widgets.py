@@ -21,7 +21,7 @@ from companion import picture
 from companion.plots import polytopes
 from companion.plots.style import CATEGORIES, OURS, THEORY, Row
 
-MARGIN = dict(l=60, r=10, t=40, b=50)
+MARGIN = dict(l=60, r=35, t=40, b=50)
 WITHOUT_KERNEL = "(controls: they need a running notebook)"
 WRAPPED = {"display": "flex", "flex_flow": "row wrap"}
 
@@ -114,28 +114,29 @@ def hoverable_points(
         figure.add_scatter(x=x.round(3), y=y.round(3), text=texts[name], name=name, mode="markers", marker=marker, hovertemplate=told)
     figure.update_xaxes(type="log", range=np.log10(axes.get_xlim()).tolist(), title=axes.get_xlabel(), tickvals=axes.get_xticks().tolist())
     figure.update_yaxes(range=list(axes.get_ylim()), title=axes.get_ylabel())
-    figure.update_layout(margin=MARGIN)
+    figure.update_layout(margin=MARGIN, legend={"orientation": "h", "y": 1, "yanchor": "bottom"})
     return turnable(figure, static)
 
 
 def turnable(figure: Any, static: Figure) -> dict[str, Any]:
     """Show a plotly figure where it can be drawn, and the static picture, in the same size, where it cannot.
 
-    One bundle holds both, so that a viewer takes what it can; JupyterLab shows the picture until the pointer enters it. Colab has
-    plotly's own way of showing a figure, and gets the picture above it.
+    One bundle holds both, so that a viewer takes what it can. JupyterLab shows the picture until the pointer enters it, one dot to a
+    pixel whatever width the bundle gives, so this picture is no finer than it is shown. Colab has plotly's own way of showing a
+    figure, and gets the picture above it.
     """
     from IPython.display import display
     from plotly.utils import PlotlyJSONEncoder
 
     width, height = (round(96 * inches) for inches in static.get_size_inches())
-    figure.update_layout(width=width, height=height)
+    figure.update_layout(width=width, height=height, modebar={"orientation": "v"})  # beside the titles, not over them
     if "google.colab" in sys.modules:
         display(picture.image(picture.as_png(static)))
         figure.show()
     data = json.loads(json.dumps(figure.to_plotly_json(), cls=PlotlyJSONEncoder))
     data["layout"].pop("template", None)
     if "google.colab" not in sys.modules:
-        still = base64.b64encode(picture.as_png(static)).decode()
-        bundle = {"application/vnd.plotly.v1+json": data, "image/png": still, "text/plain": "a figure to turn or hover over"}
-        display(bundle, raw=True, metadata={"image/png": {"width": width}})
+        still = base64.b64encode(picture.at_once(static, dpi=96)).decode()
+        both = {"application/vnd.plotly.v1+json": data, "image/png": still}
+        display(both | {"text/plain": "a figure to turn or hover over"}, raw=True, metadata={"image/png": {"width": width}})
     return data

@@ -290,3 +290,14 @@ def test_sets_of_features_have_a_legend_and_importances_a_scale():
     assert not by_importance.legends
     assert len(by_importance.axes) == 2  # the scale has axes of its own
     assert not vectors.feature_vectors([SQUARE], ["four"], np.zeros(4, int), "set").legends
+    assert len(vectors.feature_vectors([SQUARE], ["four"], 0.4 + 1e-5 * np.arange(4), "share").axes) == 1  # equal but for rounding: no scale
+
+
+@pytest.mark.parametrize("loss", [4.0, 40.0])
+def test_the_highest_label_stays_below_the_title(loss):
+    curve = np.array([8.0, 5, 3])
+    figure = sae.loss_to_compute(UP[::-1], curve, curve, {"zero ablation": sae.Reading(loss, 0.2, 0.15, 0.25)})
+    close = figure.axes[1]
+    figure.draw_without_rendering()
+    (label,) = [text for text in close.texts if "zero ablation" in text.get_text()]
+    assert label.get_window_extent().y1 < close.title.get_window_extent().y0

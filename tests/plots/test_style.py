@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from companion.plots import style
+from companion.claims import card
+from companion.plots import style, tokens
 
 # Machado, Oliveira and Fernandes 2009, severity 1: linear RGB as seen without the cones for long, medium, short waves.
 SEEN = {
@@ -20,10 +21,17 @@ APART = 15
 """CIE 1976 colour difference; some 2.3 can just be noticed side by side."""
 
 
-def lab(colour, seen) -> np.ndarray:
+GROUNDS = {"#ffffff": "#000000", "#111111": "#ffffff"}
+"""JupyterLab's light and dark page, each with its ink."""
+
+
+def linear(colour) -> np.ndarray:
     srgb = np.array(to_rgb(colour))
-    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-    xyz = TO_XYZ @ np.clip(np.array(seen) @ linear, 0, 1) / np.array([0.9505, 1, 1.089])
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+
+
+def lab(colour, seen) -> np.ndarray:
+    xyz = TO_XYZ @ np.clip(np.array(seen) @ linear(colour), 0, 1) / np.array([0.9505, 1, 1.089])
     f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
@@ -39,3 +47,25 @@ def test_the_measure_sees_what_protanopes_confuse():
     rose, grey = "#cc6677", "#777777"
     assert np.linalg.norm(lab(rose, SEEN["all cones"]) - lab(grey, SEEN["all cones"])) > 2 * APART
     assert np.linalg.norm(lab(rose, SEEN["protanopia"]) - lab(grey, SEEN["protanopia"])) < APART
+
+
+def contrast(one, other) -> float:
+    """WCAG 2: from 1 to 21; text of common size wants 4.5, bold or large text 3."""
+    low, high = sorted(TO_XYZ[1] @ linear(colour) for colour in (one, other))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+def test_verdicts_can_be_read_on_light_and_dark_pages(ground):
+    assert min(contrast(colour, ground) for colour in card.COLOURS.values()) > 4
+
+
+@pytest.mark.parametrize("ground", GROUNDS)
+def test_the_page_s_ink_can_be_read_on_the_deepest_token(ground):
+    behind = tokens.DEEPEST * np.array(to_rgb(style.SECOND)) + (1 - tokens.DEEPEST) * np.array(to_rgb(ground))
+    assert contrast(behind, GROUNDS[ground]) > 4.5
+
+
+def test_the_measure_sees_what_only_one_page_can_bear():
+    assert contrast("#b00020", "#ffffff") > 7
+    assert contrast("#b00020", "#111111") < 3

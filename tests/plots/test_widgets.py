@@ -1,10 +1,13 @@
 """Live figures without a front end: what they display, and what a move does."""
 
+import base64
+import io
 from types import SimpleNamespace
 
 import ipywidgets
 import numpy as np
 import pytest
+from PIL import Image
 
 from companion.plots import dynamics, style, widgets
 
@@ -102,6 +105,8 @@ def test_solids_to_turn_have_their_edges_and_spokes_and_a_picture_of_the_same_si
     assert {trace["scene"] for trace in data["data"]} == {"scene", "scene2"}
     assert [data["layout"][side] for side in ("width", "height")] == (96 * static.get_size_inches()).astype(int).tolist()
     assert set(shown[0]) == {"application/vnd.plotly.v1+json", "image/png", "text/plain"}
+    picture = Image.open(io.BytesIO(base64.b64decode(shown[0]["image/png"])))  # JupyterLab shows it one dot to a pixel
+    assert [*picture.size] == [data["layout"][side] for side in ("width", "height")]
 
 
 def test_points_have_their_text_on_the_axes_of_the_picture(shown):
