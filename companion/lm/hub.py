@@ -1,85 +1,95 @@
-"""Weights of a published model: from the hub, or its cache on this machine, always at the commits that subject.json records.
+"""Published models by name: which commits of the hub they stand for, their tokenizer, and text from the hub as contexts for them.
 
-A name that stood for one commit when it was first used (a branch, a tag, a training step) and stands for another when its weights are to
-be downloaded is refused: what was measured on the one would be filed with the other.
+The weights are fetched by `download.weights` when a subject is opened, at the commits that subject.json records.
 """
 
 import json
-import logging
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from companion.lm import checkpoints, families
-from companion.lm.sources import SubjectError, commit, from_hub
+import torch
+from safetensors.torch import save_file
 
-log = logging.getLogger("companion")
-WEIGHTS = ("model", "safetensors"), ("pytorch_model", "bin")
-"""What a repository may hold them as, the first choice first."""
+from companion.lm import checkpoints
+from companion.lm.sources import HubConfig, SubjectError
+from companion.lm.training import quiet_transformers
 
-
-def weights(record: dict[str, Any], step: int | None) -> Path:
-    """The folder with config.json and the weights of what subject.json (`record`) names, downloaded if this machine has no copy.
-
-    Raises:
-        SubjectError: no network, a name that now stands for another commit, an unknown architecture, or no weights there.
-    """
-    asked = record["asked"] if step is None else checkpoints.revision(record["name"], step)
-    pinned = record["revision"] if step is None else record["steps"][str(step)]
-    held = _cached(record["name"], pinned)
-    return _download(record["name"], asked, pinned) if held is None else held
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
-def files(name: str, pinned: str) -> dict[str, int]:
-    """The files to download for one commit, with their sizes in bytes as the hub states them.
+def prepare(folder: Path, config: HubConfig) -> None:
+    """Fill `folder` with what `sources` says of a published subject. Use as `memo.memo_folder(hub.prepare, config)`.
 
     Raises:
-        SubjectError: no network, or a repository without weights that can be opened.
+        SubjectError: the hub did not give what was asked for, or the model was not published at a step.
     """
+    from transformers import AutoTokenizer
+
+    known = {"name": config.name, "source": "hub", "dtype": config.dtype} | _commits(config)
+    tokenizer = from_hub(lambda: AutoTokenizer.from_pretrained(config.name, revision=known["revision"]), config.name)
+    tokenizer.save_pretrained(folder)
+    if config.dataset is not None:
+        known |= {"dataset": config.dataset, "dataset_revision": commit(config.dataset, config.dataset_revision, "dataset")}
+        read = from_hub(lambda: list(_web_contexts(tokenizer, config, known["dataset_revision"])), config.dataset)
+        contexts = torch.tensor(read, dtype=torch.int32)
+        save_file({"heldout": contexts[: config.heldout_contexts], "train": contexts[config.heldout_contexts :]}, folder / "tokens.safetensors")
+    (folder / "subject.json").write_text(json.dumps(known), encoding="utf-8")
+
+
+def _commits(config: HubConfig) -> dict[str, Any]:
+    published = checkpoints.published_steps(config.name)
+    if published and (unknown := sorted(set(config.steps) - set(published))):
+        near = sorted(sorted(published, key=lambda step: abs(step - unknown[0]))[:3])
+        nearest = f"of its {len(published)} steps the nearest are {', '.join(map(str, near))}"
+        raise SubjectError(f"{config.name} was not published at step {unknown[0]}; {nearest}")
+    steps = {step: commit(config.name, checkpoints.revision(config.name, step)) for step in config.steps}
+    return {"asked": config.revision, "revision": commit(config.name, config.revision), "steps": steps}
+
+
+def commit(name: str, revision: str, kind: str = "model") -> str:
+    """The commit that a branch or a tag of the hub stands for now; a commit stands for itself, without asking.
+
+    Raises:
+        SubjectError: see `from_hub`.
+    """
+    if COMMIT.fullmatch(revision):
+        return revision
     from huggingface_hub import HfApi
 
-    info = from_hub(lambda: HfApi().repo_info(name, revision=pinned, repo_type="model", files_metadata=True), f"{name} at {pinned}")
-    sizes = {file.rfilename: file.size or 0 for file in info.siblings}
-    for stem, ending in WEIGHTS:
-        parts = re.compile(rf"{stem}(-\d+-of-\d+)?\.{ending}")
-        if found := {file: size for file, size in sizes.items() if parts.fullmatch(file)}:
-            return {file: size for file, size in sizes.items() if file in (*found, "config.json", f"{stem}.{ending}.index.json")}
-    raise SubjectError(f"{name} at {pinned} holds no weights in a form that can be opened: safetensors, or a PyTorch .bin")
+    return from_hub(lambda: HfApi().repo_info(name, revision=revision, repo_type=kind).sha, f"{name} at {revision}")
 
 
-def _cached(name: str, pinned: str) -> Path | None:
-    """This machine's copy, if it is whole: a tokenizer alone makes a folder too, and so does a download that was broken off."""
-    from huggingface_hub import snapshot_download
+def _web_contexts(tokenizer, config: HubConfig, revision: str) -> Iterator[list[int]]:
+    import datasets
 
+    wanted, stream = config.heldout_contexts + config.train_contexts, []
+    for row in datasets.load_dataset(config.dataset, revision=revision, split="train", streaming=True):
+        stream += [*tokenizer(row["text"])["input_ids"], tokenizer.eos_token_id]
+        while len(stream) >= config.context:
+            yield stream[: config.context]
+            stream, wanted = stream[config.context :], wanted - 1
+            if wanted == 0:
+                return
+    raise ValueError(f"the data set ended {wanted} contexts of {config.context} tokens too early")
+
+
+def from_hub(load: Callable[[], Any], what: str) -> Any:
+    """`load()`, with whatever the hub's libraries raise as one clear error.
+
+    Raises:
+        SubjectError: no network and nothing in the cache, or the hub has no such name, revision or file.
+    """
+    from datasets.exceptions import DatasetsError
+    from huggingface_hub.errors import EntryNotFoundError, HTTPError  # of the HTTP library that the hub's uses: httpx, later httpx2
+
+    quiet_transformers()
+    # a missing repository, no network, a name that is none, a script in place of data, a broken stream
     try:
-        folder = Path(snapshot_download(name, revision=pinned, local_files_only=True, allow_patterns=["config.json"]))
-    except (OSError, ValueError):  # none, or no name of the hub's
-        return None
-    return folder if (folder / "config.json").is_file() and any(_whole(folder, f"{stem}.{ending}") for stem, ending in WEIGHTS) else None
-
-
-def _whole(folder: Path, file: str) -> bool:
-    index = folder / f"{file}.index.json"
-    parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()) if index.is_file() else {file}
-    return all((folder / part).is_file() for part in parts)
-
-
-def _download(name: str, asked: str, pinned: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from tqdm.std import tqdm
-
-    if (now := commit(name, asked)) != pinned:
+        return load()
+    except (OSError, ValueError, RuntimeError, HTTPError, DatasetsError, EntryNotFoundError) as error:
         raise SubjectError(
-            f"{asked} of {name} was commit {pinned} when it was first used here and is {now} now. To go on with what it was, ask for that commit"
-            f" as the revision; to take the new one, `python -m companion.memo --clean` and start again"
-        )
-    sizes = files(name, pinned)
-    what = f"{name} at {pinned} ({sum(sizes.values()) / 1e9:.3g} GB)"
-
-    def get(wanted: list[str]) -> Path:
-        # a plain bar of the hub's own progress: its usual one is switched off with those that a notebook stores as widgets
-        return Path(from_hub(lambda: snapshot_download(name, revision=pinned, allow_patterns=wanted, tqdm_class=tqdm), what))
-
-    families.architecture(get(["config.json"]))  # before gigabytes that could not be used
-    log.warning("companion: downloading %s", what)
-    return get(list(sizes))
+            f"{what} could not be fetched: {error}. It needs a network (or a filled Hugging Face cache), and a published name."
+            " What ships with this package needs neither: sources.shipped('python-stdlib-4l')."
+        ) from error

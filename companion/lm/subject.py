@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from companion.lm import families, hub, sources
+from companion.lm import download, families, sources
 from companion.lm.sources import SubjectError
 from companion.lm.training import token_losses
 
@@ -22,8 +22,8 @@ CHUNK = 8192  # tokens per forward pass: bounds the memory of the logits
 
 
 def open_subject(folder: Path, step: int | None = None, device: str = "cpu", dtype: torch.dtype | None = None) -> "Subject":
-    """Open what `sources.prepare` made, or any folder with a causal language model of a known architecture, at its last or at an
-    earlier step. The weights keep the dtype that they are stored in (or that the `HubConfig` asked for) unless `dtype` says another.
+    """Open what `sources.prepare` or `hub.prepare` made, or any folder with a causal language model of a known architecture, at its last
+    or at an earlier step. The weights keep the dtype that they are stored in (or that the `HubConfig` asked for) unless `dtype` says another.
 
     Raises:
         SubjectError: the folder holds no model, one of an unknown architecture, or the step was not kept or published.
@@ -34,7 +34,7 @@ def open_subject(folder: Path, step: int | None = None, device: str = "cpu", dty
     if step is not None and step not in steps:
         raise SubjectError(f"step {step} of {folder.name} was not kept; there are: {', '.join(map(str, steps)) or 'none'}")
     wanted = dtype or (getattr(torch, record["dtype"]) if record.get("dtype") else None)
-    at = hub.weights(record, step) if record["source"] == "hub" else folder if step is None else folder / f"checkpoint-{step}"
+    at = download.weights(record, step) if record["source"] == "hub" else folder if step is None else folder / f"checkpoint-{step}"
     model = families.load(at, wanted).to(device).requires_grad_(False)
     return Subject(model, record["name"], folder)
 
@@ -108,7 +108,9 @@ class Subject:
 
         # a bridge rebuilds the modules it is given and sets their attention to another implementation: it gets modules of its own
         held = {id(tensor): tensor for tensor in (*self.model.parameters(), *self.model.buffers())}
-        known = dict(hf_model=copy.deepcopy(self.model, held), tokenizer=self.tokenizer, dtype=self.dtype)
+        own = copy.deepcopy(self.model, held)
+        own.config.architectures = [type(own).__name__]  # it looks there, and a model that was never saved has none
+        known = dict(hf_model=own, tokenizer=self.tokenizer, dtype=self.dtype)
         return TransformerBridge.boot_transformers(str(self.folder or self.name), device=str(self.device), **known)
 
     # --- activations ----------------------------------------------------------------------------------------------------
