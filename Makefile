@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 PEERS := .venv-peers
+OLDER := 2.1.3 5.11.0
 COMPANION_PROFILE ?= laptop
 export COMPANION_PROFILE
 SEED ?= 1
@@ -48,6 +49,14 @@ test-other-kernels: $(READY)  ## the same tests in another order of summation, a
 test-gpu: $(READY)  ## the GPU kernels on a real GPU (skipped with a plain message where there is none)
 	$(BIN)/python -m pytest -n 0 -rs tests/gpu tests/sae/test_triton_kernels.py
 
+# FIXTURES=tests/fixtures/saelens replaces the files that `make test` opens without these libraries.
+FIXTURES ?= $(PEERS)/fixtures
+test-peers: $(READY) $(PEERS)/.ready $(OLDER:%=$(PEERS)/sae-lens-%)  ## files of other libraries, written and read by those libraries
+	$(PEERS)/bin/python tests/benchmarks/saelens_fixtures.py $(FIXTURES)
+	for version in $(OLDER); do PYTHONPATH=$(PEERS)/sae-lens-$$version $(PEERS)/bin/python tests/benchmarks/saelens_fixtures.py $(FIXTURES) || exit 1; done
+	SAELENS_FIXTURES=$(abspath $(FIXTURES)) $(BIN)/python -m pytest -q tests/sae/test_published.py
+	PYTHONPATH=. $(PEERS)/bin/python tests/benchmarks/interop.py
+
 bench: $(READY) $(PEERS)/.ready  ## side by side: a training step beside SAELens, dictionary_learning and sparsify; files; ranks (15 minutes)
 	$(BIN)/python tests/benchmarks/sae_step.py --peers $(PEERS)/bin/python --out figures/16_speed/bench.json
 	$(BIN)/python tests/benchmarks/sae_step.py --sweeps --out figures/16_speed/sweeps.json
@@ -65,6 +74,10 @@ $(PEERS)/.ready: tests/benchmarks/peers.txt requirements.lock
 	$(call install,$(PEERS)/bin/python) "$$(grep '^torch==' requirements.lock)"
 	$(call install,$(PEERS)/bin/python) --no-deps -r tests/benchmarks/peers.txt
 	@touch $@
+
+# SAELens of other years, whose files are in use: the library alone, on the rest of the environment.
+$(PEERS)/sae-lens-%: $(PEERS)/.ready
+	$(PEERS)/bin/python $(PIP) $(PIP_ARGS) --no-deps --target $@ sae-lens==$*
 
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(BIN)/python -m jupyterlab notebooks
@@ -90,4 +103,4 @@ clean:  ## remove the environments and the caches of tools (what was trained sta
 clean-cache: $(READY)  ## remove what was trained from the user's cache folder
 	$(BIN)/python -m companion.memo --clean
 
-.PHONY: help figures record figures-again test test-other-kernels test-gpu bench toybench lab badges lint lock clean clean-cache
+.PHONY: help figures record figures-again test test-other-kernels test-gpu test-peers bench toybench lab badges lint lock clean clean-cache

@@ -271,7 +271,7 @@ page.check("sae.few-dead", np.concatenate(list(few.values())), control=control)
 
 # %%
 def silent_share(arm, seed):
-    code = trained_sae("averaged", seed, arm).encode(x.flatten(0, 1))
+    code = trained_sae("averaged", seed, arm).encode_normalised(x.flatten(0, 1))
     return reconstruction.dead(reconstruction.firing_counts(code, cfg.stream.n))
 
 
@@ -715,7 +715,7 @@ def squared(difference):
 
 
 best, flat, scale = trained_sae("averaged", 0), x.flatten(0, 1), (sub.d_model - 1) ** 0.5
-raw = squared(resid - best.reconstruct(resid)) / normalise(resid).std[..., 0] ** 2
+raw = squared(resid - best.decode(best.encode(resid), resid)) / normalise(resid).std[..., 0] ** 2
 assert torch.allclose(raw, squared(x - reconstructed(best)), rtol=1e-2, atol=1e-2)
 saes = [trained_sae("averaged", seed) for seed in range(cfg.seeds)]
 mse = np.array([reconstruction.normalised_mse(x, reconstructed(sae)) for sae in saes])
@@ -738,7 +738,7 @@ common, mean, std = normalise(sink)
 
 def worse(sae):
     """How many times larger the bad answer's error is: in the paper's metric, and in raw units."""
-    rest = sae.reconstruct(resid)[:, 1:]
+    rest = sae.decode(sae.encode(resid), resid)[:, 1:]
     good, bad = (torch.cat([sink[:, :1] + by * length * axes[1], rest], dim=1) for by in (1 / 2000, 0.3))
     normed = [reconstruction.normalised_mse(common, (answer - mean) / std) for answer in (bad, good)]
     raw = [reconstruction.normalised_mse(sink, answer) for answer in (bad, good)]
@@ -785,7 +785,7 @@ assert max(of_short("every", "off when saved")) < 1e-5 < min(of_short("every", "
 clean = sub.losses(tokens).double().mean(dim=1)  # one number per context
 unpaired, paired = [], []
 for sae in saes:
-    patched = sub.losses_from(sae.reconstruct(resid), tokens, cfg.layer).double().mean(dim=1)
+    patched = sub.losses_from(sae.decode(sae.encode(resid), resid), tokens, cfg.layer).double().mean(dim=1)
     unpaired.append(((clean.var() + patched.var()) / len(clean)).sqrt().item())
     paired.append(((patched - clean).std() / len(clean) ** 0.5).item())
 elsewhere = normalise(sub.residual(tokens, 0 if cfg.layer else 1)).x
@@ -829,7 +829,7 @@ with tempfile.TemporaryDirectory() as folder:
     formats.save(best, Path(folder) / "sae", origin | made)
     wanted = dict(d_model=sub.d_model, hook_name=origin["hook_name"], model_name=sub.name)
     again = formats.load(Path(folder) / "sae", **wanted).to(run.device())
-    assert torch.equal(again.reconstruct(resid[:2]), best.reconstruct(resid[:2]))
+    assert torch.equal(*(sae.decode(sae.encode(resid[:2]), resid[:2]) for sae in (again, best)))
     try:
         formats.load(Path(folder) / "sae", hook_name="blocks.0.hook_mlp_out")
         raise AssertionError("another site was accepted")
@@ -841,11 +841,11 @@ with tempfile.TemporaryDirectory() as folder:
 # ## 7 Your turn
 # 1. *(5 minutes)* How dead is dead? Count, on the held-out text, how many latents of the trained dictionary are active on fewer than one token
 #    in ten thousand, one in a thousand, one in a hundred. Is there a clear gap between dead and living latents?
-#    <details><summary>Hint</summary>`reconstruction.firing_counts(best.encode(flat), best.n)` counts tokens per latent.</details>
+#    <details><summary>Hint</summary>`reconstruction.firing_counts(best.encode_normalised(flat), best.n)` counts tokens per latent.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
-#    rates = reconstruction.firing_counts(best.encode(flat), best.n).double() / len(flat)
+#    rates = reconstruction.firing_counts(best.encode_normalised(flat), best.n).double() / len(flat)
 #    below = [(rates < rate).double().mean().item() for rate in (1e-4, 1e-3, 1e-2)]
 #    print(below)
 #    assert below[2] - below[0] > 0.02

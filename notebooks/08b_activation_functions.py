@@ -452,9 +452,10 @@ def rise(config, x_hat):
 def measure(config):
     sae, text = dictionaries.dictionary(config), dictionaries.heldout(config)
     x = text.x.flatten(0, 1)
-    code = sae.encode(x)
-    mse = reconstruction.normalised_mse(x, sae.decode(code))
-    return {"l0": reconstruction.l0(code), "mse": mse, "rise": rise(config, sae.reconstruct(text.resid))}
+    code = sae.encode_normalised(x)
+    mse = reconstruction.normalised_mse(x, sae.decode_normalised(code))
+    rebuilt = sae.decode(sae.encode(text.resid), text.resid)
+    return {"l0": reconstruction.l0(code), "mse": mse, "rise": rise(config, rebuilt)}
 
 
 @functools.cache
@@ -548,8 +549,8 @@ some = x[:: max(1, len(x) // 4096)]
 def untrained(level, seed):
     draws = run.generator(seed, "untrained", device=run.device())
     start = recipe.start(x[:4096], run_of("topk", level).train, draws).requires_grad_(False)
-    code = start.encode(some)
-    return reconstruction.l0(code), reconstruction.normalised_mse(some, start.decode(code))
+    code = start.encode_normalised(some)
+    return reconstruction.l0(code), reconstruction.normalised_mse(some, start.decode_normalised(code))
 
 
 before_training = [[untrained(level, seed) for level in LEVELS] for seed in SEEDS]
@@ -666,16 +667,16 @@ REFINED = cfg.refined
 
 def refinement(config):
     """Errors with the encoder's amounts and with the best; ln(best / encoder's) where both are active."""
-    sae, x = dictionaries.dictionary(config), dictionaries.heldout(config).x.flatten(0, 1)
-    part = x[:: max(1, len(x) // REFINED)]
-    code, best = sae.encode(part), refine.refine(sae, part)
+    sae, acts = dictionaries.dictionary(config), dictionaries.heldout(config).resid.flatten(0, 1)
+    acts = acts[:: max(1, len(acts) // REFINED)]
+    part, code, best = normalise(acts).x, sae.encode(acts), refine.refine(sae, acts)
     for token in range(min(8, len(part))):  # at the optimum no amount can move without loss
         on = code.values[token] > 0
         rows, amounts = sae.W_dec[code.indices[token, on]], best.values[token, on]
         slope = rows @ (amounts @ rows + sae.b_pre - part[token])  # half the derivative of the error
         assert (slope[amounts > 0].abs() < 1e-3).all()
         assert (slope[amounts == 0] > -1e-3).all()
-    x_hats = sae.decode(code), sae.decode(best)
+    x_hats = sae.decode_normalised(code), sae.decode_normalised(best)
     errors = [(x_hat - part).square().sum(1) for x_hat in x_hats]
     assert (errors[1] <= 1.0001 * errors[0] + 1e-4).all(), (
         "the encoder's amounts are among those minimised over"  # so that no token may be worse
@@ -812,7 +813,7 @@ def exact(seed):
 def scale(sae, seed, change=refine.refine):
     W, amounts, acts = known(seed)
     sample = normalise(acts[: 2 * cfg.refined])
-    code, unit = change(sae, sample.x), torch.nn.functional.normalize
+    code, unit = change(sae, acts[: 2 * cfg.refined]), torch.nn.functional.normalize
     z = code.values.new_zeros(len(sample.x), sae.n).scatter_add(1, code.indices, code.values)
     aligned = unit(W, dim=1) @ unit(sae.W_dec, dim=1).T > FOUND  # (feature, latent)
     truth, ours = amounts[: len(z)] / sample.std, z * sae.W_dec.norm(dim=1) @ aligned.float().T
@@ -1048,10 +1049,11 @@ page.check(
 #
 #    ```python
 #    sae = saes["relu_norm", 1.0][0]
-#    part = some[:256]
+#    acts = text.resid.flatten(0, 1)[:256]
+#    part = normalise(acts).x
 #    u, v = sae(part) - sae.b_pre, part - sae.b_pre
 #    factor = (u * v).sum() / u.square().sum()
-#    by_each = sae.decode(refine.refine(sae, part))
+#    by_each = sae.decode_normalised(refine.refine(sae, acts))
 #    found = [reconstruction.normalised_mse(part, x_hat) for x_hat in (sae(part), sae.b_pre + factor * u, by_each)]
 #    print(f"factor {factor:.2f}; errors before, with one factor, refined:", found)
 #    assert factor > 1
@@ -1062,14 +1064,14 @@ page.check(
 #    </details>
 # 4. *(10 minutes)* What does BatchTopK do with its freedom? Count the active latents of each held-out token for BatchTopK and for TopK.
 #    Which of the two spreads more?
-#    <details><summary>Hint</summary>`dictionaries.dictionary(run_of("batch_topk", 1))`, then `(sae.encode(some).values > 0).sum(1)`.</details>
+#    <details><summary>Hint</summary>`dictionaries.dictionary(run_of("batch_topk", 1))`, then `(sae.encode_normalised(some).values > 0).sum(1)`.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
 #    number = {}
 #    for kind in ("topk", "batch_topk"):
 #        sae = dictionaries.dictionary(run_of(kind, 1))
-#        number[kind] = (sae.encode(some).values > 0).sum(1).float()
+#        number[kind] = (sae.encode_normalised(some).values > 0).sum(1).float()
 #        print(kind, number[kind].mean(), number[kind].std(), number[kind].max())
 #    assert number["topk"].max() <= K
 #    assert number["batch_topk"].max() > 1.25 * K

@@ -344,7 +344,7 @@ curves_of = {n: [np.array(curve) for curve in own] for n, own in zip(cfg.sizes, 
 page.save_figure(
     plots.compute_frontier(curves_of, frontier[0], (at, law(at)), law.floor),
     "Fig1_compute",
-    {"fit": law._asdict(), "interval": interval._asdict(), "runs": curves_of, "frontier": np.array(frontier[0])},
+    {"fit": law._asdict(), "interval": interval._asdict(), "runs": curves_of, "frontier": frontier[0]},
     "Look at the dashed line: it passes from each dictionary to the next larger one, before the smaller"
     " one levels off. It is the law fitted to the frontier of seed 0 (black dots: its corners); lines of"
     " other seeds may lie below it. Dotted: its floor. From all seeds: exponent of the compute"

@@ -113,7 +113,8 @@ def in_units_of_the_stream(h):
     return mean + std * x_hat
 
 
-assert torch.allclose(in_units_of_the_stream(resid[:4]), sae.reconstruct(resid[:4]), atol=1e-3)
+some = resid[:4]
+assert torch.allclose(in_units_of_the_stream(some), sae.decode(sae.encode(some), some), atol=1e-3)
 
 # %% [markdown]
 # To splice means: run the rest of the model on the reconstruction in place of the stream. The loss is the usual one, minus the natural logarithm of
@@ -272,7 +273,7 @@ def spliced_losses(config: Config) -> dict:
     made = {}
     for seed in range(config.seeds):
         for (what, n, k), sae in saes_of(config, seed).items():
-            reconstruction = sae.reconstruct(stream)
+            reconstruction = sae.decode(sae.encode(stream), stream)
             streams = {what: reconstruction}
             if (what, n, k) == ("trained", *config.middle):
                 streams["astray"] = astray(stream, reconstruction, seed)
@@ -682,7 +683,7 @@ page.save_figure(
 #    <details><summary>Answer</summary>
 #
 #    ```python
-#    right, forgotten = sae.reconstruct(resid), sae(normalise(resid).x.flatten(0, 1)).view_as(resid)
+#    right, forgotten = sae.decode(sae.encode(resid), resid), sae(normalise(resid).x.flatten(0, 1)).view_as(resid)
 #    rows = [subject.losses_from(h, tokens, cfg.base.layer) for h in (right, forgotten)]
 #    shares = [share(row.double().mean().item()) for row in rows]
 #    print(f"{shares[0]:.1%} with mean and standard deviation, {shares[1]:.1%} without")

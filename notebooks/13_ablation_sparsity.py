@@ -97,7 +97,7 @@ texts, t = texts[:, : cfg.length], cfg.span
 sae = dictionaries.dictionary(cfg.base)
 stream = subject.residual(texts[:1], cfg.base.layer)[0]  # (length, d)
 inputs = normalise(stream)  # x, mean and standard deviation of each position
-code = sae.encode(inputs.x)  # per position: which latents (indices) and how much of each (values)
+code = sae.encode(stream)  # per position: which latents (indices) and how much of each (values)
 active = code.indices[t][code.values[t] > 0]  # the latents of position t
 
 tokenizer = AutoTokenizer.from_pretrained(subject.folder)
@@ -132,7 +132,7 @@ v = (ablated - untouched)[t : t + cfg.span]  # (T, V)
 # %%
 removed = ablation.latent_removals(sae, stream, t=t, persist=False)  # at t only; (latents, length, d)
 constant = inputs.mean[t] + sae.b_pre * inputs.std[t]
-assert torch.allclose(removed.sum(0)[t] + constant, sae.reconstruct(stream)[t], atol=1e-3)
+assert torch.allclose(removed.sum(0)[t] + constant, sae.decode(sae.encode(stream), stream)[t], atol=1e-3)
 effects = ablation.effects(subject, stream, removed, cfg.base.layer, t, cfg.span)  # (latents, T, V)
 assert torch.allclose(effects[(active == strongest).nonzero().item()], v, atol=1e-3)
 

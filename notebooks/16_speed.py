@@ -216,7 +216,7 @@ assert torch.allclose(sae(x[:64]), dense(sae, x[:64]), atol=1e-4)
 
 # %%
 def halfway(sae, x):
-    return kernels.weighted_gather_reference(*sae.encode(x), sae.W_dec) + sae.b_pre
+    return kernels.weighted_gather_reference(*sae.encode_normalised(x), sae.W_dec) + sae.b_pre
 
 
 def counted(form, step):
@@ -301,14 +301,14 @@ def gradients(form, sae, x):
 
 
 def drops_encoder(sae, x):
-    code = sae.encode(x)
-    return sae.decode(Code(code.indices, code.values.detach()))
+    code = sae.encode_normalised(x)
+    return sae.decode_normalised(Code(code.indices, code.values.detach()))
 
 
 def farthest(form, seed, dtype):
     sae, x = example(cfg.ranked._replace(k=16), seed)
     sae, x = sae.to(dtype), x.to(dtype)
-    slow = gradients(lambda sae, x: dense(sae, x, sae.encode(x).indices), sae, x)
+    slow = gradients(lambda sae, x: dense(sae, x, sae.encode_normalised(x).indices), sae, x)
     pairs = zip(gradients(form, sae, x), slow, strict=True)
     return max(((fast - slow).norm() / slow.norm()).item() for fast, slow in pairs)
 

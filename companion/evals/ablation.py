@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from companion.lm.subject import Subject
-from companion.sae.models import TopK, normalise
+from companion.sae.models import SAE, Code
 
 GAUSSIAN = 2 / torch.pi
 """Score of i.i.d. Gaussian effects: (E|x|)^2 / E[x^2]. Nothing that is called sparse should come near it."""
@@ -75,18 +75,20 @@ def rounding_floor(subject: Subject, resid: Float[Tensor, "T D"], count: int, la
     return effects(subject, resid, tiny, layer, t, span).flatten(1).norm(dim=1).max().item()
 
 
-def latent_removals(sae: TopK, resid: Float[Tensor, "T D"], t: int, persist: bool) -> Float[Tensor, "A T D"]:
-    """For each latent active at t, its contribution to the stream: std * z_i * d_i, at t only or (`persist`) at all positions >= t.
+def latent_removals(sae: SAE, resid: Float[Tensor, "T D"], t: int, persist: bool) -> Float[Tensor, "A T D"]:
+    """For each latent active at t, what it adds to the reconstruction in the stream's units, at t only or (`persist`) at all
+    positions >= t.
 
-    The factor std returns from the normalised space in which the autoencoder works; without it the ablation is a nudge.
+    In an autoencoder of normalised activations that is std * z_i * d_i; without the factor std the ablation is a nudge.
     """
-    inputs = normalise(resid)
-    code = sae.encode(inputs.x)
-    removed = []
-    for latent in code.indices[t][code.values[t] > 0]:
-        z = (code.values * (code.indices == latent)).sum(-1, keepdim=True)
-        removed.append(_from(t, z * sae.W_dec[latent] * inputs.std, persist))
-    return torch.stack(removed) if removed else resid.new_zeros(0, *resid.shape)
+    code = sae.encode(resid)
+    latents = code.indices[t][code.values[t] > 0]
+    if not len(latents):
+        return resid.new_zeros(0, *resid.shape)
+    z = (code.values * (code.indices == latents[:, None, None])).sum(dim=-1, keepdim=True)  # (A, T, 1)
+    each, acts = latents[:, None, None].expand(z.shape), resid.expand(len(latents), *resid.shape)
+    added = sae.decode(Code(each, z), acts) - sae.decode(Code(each, torch.zeros_like(z)), acts)
+    return torch.stack([_from(t, vectors, persist) for vectors in added])
 
 
 def channel_removals(resid: Float[Tensor, "T D"], channels: list[int], t: int, persist: bool) -> Float[Tensor, "A T D"]:

@@ -43,7 +43,7 @@ def _spread(x: Tensor) -> Float[Tensor, "..."]:
 
 def l0(code: Code) -> float:
     """Mean number of active latents per token; below k where a kept pre-activation was negative."""
-    return (code.values > 0).sum(dim=1).double().mean().item()
+    return (code.values > 0).sum(dim=-1).double().mean().item()
 
 
 def firing_counts(code: Code, n: int) -> Int[Tensor, " L"]:

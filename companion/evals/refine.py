@@ -5,27 +5,31 @@ from jaxtyping import Float
 from scipy.optimize import nnls
 from torch import Tensor
 
-from companion.sae.models import Autoencoder, Code
+from companion.sae.models import SAE, Code
 
 
 @torch.no_grad()
-def refine(sae: Autoencoder, x: Float[Tensor, "B D"]) -> Code:
-    """The encoder's latents with the non-negative coefficients that reconstruct x best, the decoder held fixed.
+def refine(sae: SAE, acts: Float[Tensor, "B D"]) -> Code:
+    """The encoder's latents with the non-negative coefficients that reconstruct the activations best, the decoder held fixed.
 
-        minimise |sum_i c_i W_dec,i + b_pre - x|²  over c >= 0, c_i = 0 where the encoder's z_i = 0
+        minimise |decode(c, acts) - acts|²  over c >= 0, c_i = 0 where the encoder's z_i = 0
 
-    Token by token, in float64, by the active-set method of `scipy.optimize.nnls`. Returns a code with the encoder's indices; a
-    coefficient may become 0.
+    Token by token, in float64, by the active-set method of `scipy.optimize.nnls`. A normalisation that the autoencoder undoes
+    multiplies a token's error by one factor, so the best c are those of its own space. Returns a code with the encoder's indices;
+    a coefficient may become 0.
 
     Raises:
         RuntimeError: a token has not converged.
     """
-    code = sae.encode(x)
-    W, targets = sae.W_dec.double().cpu(), (x.double() - sae.b_pre.double()).cpu()
+    code = sae.encode(acts)
+    bias = sae.decode(code._replace(values=torch.zeros_like(code.values)), acts)
     best = torch.zeros(code.values.shape, dtype=torch.float64)
-    for token, (on, indices) in enumerate(zip((code.values > 0).cpu(), code.indices.cpu(), strict=True)):
+    for token, (indices, on) in enumerate(zip(code.indices, code.values > 0, strict=True)):
         if on.any():
-            best[token, on] = torch.from_numpy(nnls(W[indices[on]].T.numpy(), targets[token].numpy())[0])
+            alone = Code(indices[on][:, None], torch.ones_like(code.values[token, on][:, None]))
+            rows = sae.decode(alone, acts[token].expand(len(alone.indices), -1)) - bias[token]
+            target = acts[token] - bias[token]
+            best[token, on.cpu()] = torch.from_numpy(nnls(rows.T.double().cpu().numpy(), target.double().cpu().numpy())[0])
     return Code(code.indices, best.to(code.values))
 
 

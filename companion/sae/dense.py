@@ -29,7 +29,7 @@ class Dense(Autoencoder):
         """Activations of all latents."""
         raise NotImplementedError
 
-    def encode(self, x: Float[Tensor, "B D"]) -> Code:
+    def encode_normalised(self, x: Float[Tensor, "B D"]) -> Code:
         return from_dense(self.latents(x))
 
     def dead_code(self, x: Float[Tensor, "B D"], dead: Int[Tensor, " dead"], k: int) -> Float[Tensor, "B D"]:

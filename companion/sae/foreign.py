@@ -1,26 +1,29 @@
-"""Autoencoders in the layouts of others: OpenAI's .pt files, dictionary_learning's and sparsify's folders.
+"""Autoencoders in the layouts of others: OpenAI's .pt files, Gemma Scope's .npz, dictionary_learning's and sparsify's folders.
 
 What those layouts cannot say is stated beside them or refused. Both libraries run on the vectors they are handed, so
-their files open as `formats.Raw`. A model of ours is written with an entry `companion` in the JSON file: provenance,
+their files open as `weights.Raw`. A model of ours is written with an entry `companion` in the JSON file: provenance,
 kind and `normalisation: layer_norm`, which means that the model takes `models.normalise(acts).x` and answers in that
 space. Reading it back restores our model; the libraries pass over the entry, and whoever uses them must not.
 
 Pickles are opened as weights only: tensors, numbers, text, lists and dictionaries, and nothing is added to torch's list
-of what may be imported. A file that asks for anything else is refused before any of it is called.
+of what may be imported. A file that asks for anything else is refused before any of it is called. So is a .npz of objects,
+which are pickles.
 """
 
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 
 from companion import files
-from companion.sae import formats
-from companion.sae.formats import JUMP, KINDS, FormatError, Raw
+from companion.sae import weights
+from companion.sae.formats import JUMP, KINDS
 from companion.sae.models import Autoencoder
 from companion.sae.recipe import model_class
+from companion.sae.weights import FormatError, Raw
 
 STAMP = "companion"
 """Our entry in the JSON file of another library."""
@@ -40,10 +43,7 @@ def read_openai(path: Path | str) -> Autoencoder | Raw:
     The formula of both is the published code's: activation(encoder (x - pre_bias) + latent_bias), decoder without a bias
     of its own. Layer norm goes with TopK.
 
-    They are at https://openaipublic.blob.core.windows.net/sparse-autoencoder/gpt2-small/SITE_RELEASE/autoencoders/LAYER.pt with release
-    v5_32k or v5_128k, and site (by TransformerLens' name) resid_delta_attn (hook_attn_out), resid_delta_mlp (hook_mlp_out),
-    resid_post_attn (hook_resid_mid) or resid_post_mlp (hook_resid_post). v4, and v1, which has no _RELEASE in its address, are of
-    resid_delta_mlp and mlp_post_act (mlp.hook_post).
+    `published.openai` fetches them by name.
 
     Raises:
         FormatError: no such file, a damaged one, one that would run code, or one with other tensors or another activation.
@@ -51,11 +51,48 @@ def read_openai(path: Path | str) -> Autoencoder | Raw:
     path = Path(path)
     state = {name: value for name, value in _unpickle(path).items() if name not in STATISTICS}
     activation, inner = state.pop("activation", "ReLU"), dict(state.pop("activation_state_dict", {}))
-    formats.require(path, "activation", activation, ["TopK", "ReLU"])
-    formats.require(path, "activation after TopK", inner.get("postact_fn", "ReLU"), ["ReLU"])
-    own = formats.from_file(path, state, LINEAR | dict(b_enc="latent_bias", b_pre="pre_bias"), _size(state, "encoder.weight"))
+    weights.require(path, "activation", activation, ["TopK", "ReLU"])
+    weights.require(path, "activation after TopK", inner.get("postact_fn", "ReLU"), ["ReLU"])
+    own = weights.from_file(path, state, LINEAR | dict(b_enc="latent_bias", b_pre="pre_bias"), _size(state, "encoder.weight"))
     kind, space = ("topk", "layer_norm") if activation == "TopK" else ("relu", "none")
-    return formats.restore(path, own, [kind], True, dict(k=inner.get("k"), normalisation=space))
+    return weights.restore(path, own, [kind], True, dict(k=inner.get("k"), normalisation=space))
+
+
+# --- Gemma Scope ---
+
+
+def read_gemma_scope(path: Path | str) -> Autoencoder | Raw:
+    """One of Gemma Scope's params.npz: JumpReLU of activations as they are, its encoder without b_dec; `Raw`.
+
+        z = p 1[p > threshold] for p = relu(acts W_enc + b_enc),   reconstruction = z W_dec + b_dec
+
+    W_enc (D, L), W_dec (L, D), b_enc, threshold (L), b_dec (D) (Lieberum et al. 2024). The file does not say which model, site and
+    layer it is of: its address does. Those of the token embeddings are of scaled ones and are not for this reader.
+
+    Raises:
+        FormatError: no such file, a damaged one, one that holds objects (nothing is unpickled), other arrays, or weights not sound.
+    """
+    path = Path(path)
+    state = {name: torch.from_numpy(array) for name, array in _arrays(path).items()}
+    state = {f"W_{name[2:]}" if name.startswith("w_") else name: tensor for name, tensor in state.items()}  # in some, w_enc and w_dec
+    own = weights.from_file(path, state, JUMP, _size(state, "W_enc"))
+    return weights.restore(path, own, ["jumprelu"], False, dict(normalisation="none"))
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a .npz of numbers."""
+    if not path.is_file():
+        raise FormatError(f"{path} is not a file")
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            arrays = {name: found[name] for name in found.files}
+    except Exception as error:  # a damaged archive can raise anything
+        objects = "Object arrays" in str(error) or "pickled" in str(error)
+        reason = "it holds objects, which only pickle could read" if objects else f"damaged, or no .npz ({type(error).__name__})"
+        raise FormatError(f"{path} is refused, and nothing in it was run: {reason}") from None
+    if odd := sorted(name for name, array in arrays.items() if array.dtype.kind != "f"):
+        raise FormatError(f"{path}: {', '.join(odd)} do not hold real numbers")
+    return arrays
 
 
 # --- dictionary_learning ---
@@ -94,17 +131,17 @@ def write_dictionary_learning(sae: Autoencoder | Raw, folder: Path | str, proven
         ValueError: the provenance lacks what `formats.save` asks for.
         FormatError: the weights are not sound.
     """
-    own, known = formats.checked(sae, folder, provenance)
+    own, known = weights.checked(sae, folder, provenance)
     name, layout = next((name, layout) for name, layout in CLASSES.items() if known["kind"] in layout.kinds)
-    own = formats.recentred(own, model_class(known["kind"]).centred, layout.subtracts)
+    own = weights.recentred(own, model_class(known["kind"]).centred, layout.subtracts)
     besides = dict(k=torch.tensor(known["k"] or 0, dtype=torch.int32), threshold=torch.tensor(-1.0))  # -1 says "unset" there
-    state = {name: besides[name] for name in layout.scalars} | formats.to_file(own, layout.names)
+    state = {name: besides[name] for name in layout.scalars} | weights.to_file(own, layout.names)
     trainer = dict(dict_class=name, activation_dim=own["W_enc"].shape[1], dict_size=known["n"], k=known["k"])
     trainer |= dict(lm_name=known["model_name"], layer=known["layer"], submodule_name=known["hook_name"])
     with files.folder(Path(folder)) as partial:
         torch.save(state, partial / "ae.pt")
-        sealed = known | dict(sha256=formats.sha256(partial / "ae.pt"))
-        formats.write_json(partial / "config.json", {"trainer": trainer, STAMP: sealed})
+        sealed = known | dict(sha256=weights.sha256(partial / "ae.pt"))
+        weights.write_json(partial / "config.json", {"trainer": trainer, STAMP: sealed})
 
 
 def read_dictionary_learning(folder: Path | str) -> Autoencoder | Raw:
@@ -116,15 +153,15 @@ def read_dictionary_learning(folder: Path | str) -> Autoencoder | Raw:
         FormatError: no such folder, a class we do not know, other tensors than the class has, or weights that are not sound.
     """
     folder = Path(folder)
-    config = formats.read_json(folder, "config.json", "ae.pt")
+    config = weights.read_json(folder, "config.json", "ae.pt")
     name, known = config.get("trainer", {}).get("dict_class"), _known(folder, config, "ae.pt")
-    formats.require(folder, "dict_class", name, CLASSES)
+    weights.require(folder, "dict_class", name, CLASSES)
     layout, state = CLASSES[name], _unpickle(folder / "ae.pt")
     if name == "MatryoshkaBatchTopKSAE":
         state.pop("group_sizes", None)
-    own = formats.from_file(folder / "ae.pt", state, layout.names, _size(state, layout.names["W_enc"]), layout.scalars)
+    own = weights.from_file(folder / "ae.pt", state, layout.names, _size(state, layout.names["W_enc"]), layout.scalars)
     k = {"k": int(state["k"])} if "k" in state else {}
-    return formats.restore(folder, own, layout.kinds, layout.subtracts, dict(normalisation="none") | known | k)
+    return weights.restore(folder, own, layout.kinds, layout.subtracts, dict(normalisation="none") | known | k)
 
 
 # --- sparsify ---
@@ -141,15 +178,15 @@ def write_sparsify(sae: Autoencoder | Raw, folder: Path | str, provenance: dict[
         ValueError: the provenance lacks what `formats.save` asks for.
         FormatError: sparsify has no such model (it has TopK only), or the weights are not sound.
     """
-    own, known = formats.checked(sae, folder, provenance)
-    formats.require(f"sparsify cannot hold the autoencoder for {folder}", "kind", known["kind"], KINDS["topk"])
+    own, known = weights.checked(sae, folder, provenance)
+    weights.require(f"sparsify cannot hold the autoencoder for {folder}", "kind", known["kind"], KINDS["topk"])
     n, d = own["W_enc"].shape
     config = dict(activation="topk", expansion_factor=max(1, n // d), num_latents=n, k=known["k"], d_in=d, normalize_decoder=True)
     config |= dict(multi_topk=False, skip_connection=False, transcode=False)  # with multi_topk its forward would use 4k latents
     with files.folder(Path(folder)) as partial:
-        save_file(formats.to_file(own, SPARSIFY), partial / "sae.safetensors")
-        sealed = known | dict(sha256=formats.sha256(partial / "sae.safetensors"))
-        formats.write_json(partial / "cfg.json", config | {STAMP: sealed})
+        save_file(weights.to_file(own, SPARSIFY), partial / "sae.safetensors")
+        sealed = known | dict(sha256=weights.sha256(partial / "sae.safetensors"))
+        weights.write_json(partial / "cfg.json", config | {STAMP: sealed})
 
 
 def read_sparsify(folder: Path | str) -> Autoencoder | Raw:
@@ -160,25 +197,25 @@ def read_sparsify(folder: Path | str) -> Autoencoder | Raw:
             weights that are not sound.
     """
     folder = Path(folder)
-    config = dict(num_latents=0, expansion_factor=32, multi_topk=False) | formats.read_json(folder, "cfg.json", "sae.safetensors")
+    config = dict(num_latents=0, expansion_factor=32, multi_topk=False) | weights.read_json(folder, "cfg.json", "sae.safetensors")
     for key, wanted in dict(activation="topk", transcode=False, skip_connection=False, signed=False).items():
-        formats.require(folder, key, config.get(key, wanted), [wanted])
+        weights.require(folder, key, config.get(key, wanted), [wanted])
     for key in ("d_in", "k", "num_latents", "expansion_factor"):
-        formats.require(folder, f"type of {key}", type(config.get(key)), [int])
+        weights.require(folder, f"type of {key}", type(config.get(key)), [int])
     known, d = _known(folder, config, "sae.safetensors"), config["d_in"]
     size = (config["num_latents"] or d * config["expansion_factor"], d)
-    own = formats.from_file(folder / "sae.safetensors", formats.safetensors(folder / "sae.safetensors"), SPARSIFY, size)
+    own = weights.from_file(folder / "sae.safetensors", weights.safetensors(folder / "sae.safetensors"), SPARSIFY, size)
     kinds = sorted(KINDS["topk"], key=lambda kind: (kind == "multi_topk") != config["multi_topk"])
-    return formats.restore(folder, own, kinds, True, dict(normalisation="none") | known | dict(k=config["k"]))
+    return weights.restore(folder, own, kinds, True, dict(normalisation="none") | known | dict(k=config["k"]))
 
 
 # --- what they share ---
 
 
-def _known(folder: Path, config: dict[str, Any], weights: str) -> dict[str, Any]:
+def _known(folder: Path, config: dict[str, Any], name: str) -> dict[str, Any]:
     """Our entry in the JSON file, if there is one, after checking the weights' seal."""
     known = config.get(STAMP, {})
-    formats.require(folder, "sha256 of the weights", found := formats.sha256(folder / weights), [known.get("sha256", found)])
+    weights.require(folder, "sha256 of the weights", found := weights.sha256(folder / name), [known.get("sha256", found)])
     return known
 
 
@@ -186,7 +223,7 @@ def _size(state: dict[str, Any], encoder: str) -> tuple[int, int]:
     """(L, D) of a file that states them nowhere else."""
     shape = tuple(getattr(state.get(encoder), "shape", ()))
     n, d = shape if len(shape) == 2 else (0, 0)
-    return (d, n) if encoder in formats.TURNED else (n, d)
+    return (d, n) if encoder in weights.TURNED else (n, d)
 
 
 def _unpickle(path: Path) -> dict[str, Any]:

@@ -5,30 +5,39 @@
 
 Our kinds that infer alike share one of its architectures (`KINDS`); which it was stands under `metadata`, with everything
 else that is known about the file, and is checked when it is opened. `normalize_activations` is the space: "layer_norm" is
-ours, `models.normalise`; "none" is a model of activations as they are, which opens as `Raw`. Whatever a file holds, here
-or in `foreign`, `reconstruct(acts)` of what opens takes activations as the model makes them and answers in their units.
+ours, `models.normalise`; the others open as `Raw`. Folders of SAELens before 6 are read through `older.current`.
 """
 
-import hashlib
-import json
-import re
-from collections.abc import Iterable, Mapping
+import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from companion import files
-from companion.sae.models import Autoencoder, Code, TopK
+from companion.sae import older
+from companion.sae.models import Autoencoder
 from companion.sae.recipe import model_class
-from companion.sae.sparse import BatchTopK
+from companion.sae.weights import (
+    NONE,
+    SPACES,
+    FormatError,
+    Raw,
+    checked,
+    from_file,
+    read_json,
+    require,
+    restore,
+    safetensors,
+    sha256,
+    to_file,
+    write_json,
+)
 
 CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
-REQUIRED, OPTIONAL = ("model_name", "hook_name"), ("tokens", "seed", "normalised_mse", "dead_share")
 KINDS = dict(
     topk=("topk", "multi_topk"), standard=("relu", "relu_norm"), jumprelu=("jumprelu", "batch_topk", "matryoshka"), gated=("gated",)
 )  # fmt: skip
@@ -37,33 +46,14 @@ BARE = dict(W_enc="W_enc", W_dec="W_dec", b_enc="b_enc", b_pre="b_dec")
 JUMP, GATED = BARE | dict(threshold="threshold"), BARE | dict(b_enc="b_mag", b_gate="b_gate", r_mag="r_mag")
 NAMES = dict(topk=BARE, standard=BARE, jumprelu=JUMP, gated=GATED)
 """Our names of the tensors, and theirs."""
-TURNED = ("W_enc", "decoder.weight")
-"""Names under which every library keeps a matrix the other way round than we do."""
 WRITTEN_FOR = "6.0.0"
 """The SAELens version whose format this is. Without it SAELens takes the file for an older one."""
-
-
-class FormatError(ValueError):
-    """A file is not the autoencoder that was asked for, or cannot hold it: what is wrong, where, and what was expected."""
-
-
-class Raw(NamedTuple):
-    """An autoencoder of activations as they are, as most other libraries train them.
-
-    Not an `Autoencoder`, so that nothing that normalises first takes it for one.
-    """
-
-    sae: Autoencoder
-    """Its arithmetic. Its own `reconstruct` would normalise."""
-
-    def code(self, acts: Float[Tensor, "B D"]) -> Code:
-        """The code of activations as they are."""
-        return self.sae.encode(acts)
-
-    @torch.no_grad()
-    def reconstruct(self, acts: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
-        """Reconstruction of activations in their own units, whatever the leading dimensions."""
-        return self.sae(acts.reshape(-1, self.sae.d)).reshape(acts.shape)
+SCALED = "expected_average_only_in"
+"""The space of activations times one factor, which makes their mean length sqrt(D). No file holds the factor."""
+STORED = dict(F32="float32", BF16="bfloat16", F16="float16", F64="float64")
+"""Types of tensors, as safetensors names them."""
+ALIASES = {"gpt2-small": "gpt2"}
+"""TransformerLens' name of a model whose name on the hub is another."""
 
 
 def save(sae: Autoencoder | Raw, folder: Path | str, provenance: dict[str, Any]) -> None:
@@ -95,16 +85,28 @@ def save(sae: Autoencoder | Raw, folder: Path | str, provenance: dict[str, Any])
         write_json(partial / CONFIG, config | {"metadata": known})
 
 
-def load(folder: Path | str, *, d_model: int | None = None, hook_name: str | None = None, model_name: str | None = None) -> Autoencoder | Raw:
-    """Open an autoencoder that `save` or SAELens (6 and later) wrote: of its kind if it works on layer-normed activations,
-    `Raw` if on activations as they are.
+def load(
+    folder: Path | str,
+    *,
+    d_model: int | None = None,
+    hook_name: str | None = None,
+    model_name: str | None = None,
+    norm_factor: float | None = None,
+) -> Autoencoder | Raw:
+    """Open an autoencoder that `save` or SAELens wrote: of its kind if it works on layer-normed activations, else `Raw`.
+
+    Weights in bfloat16 or float16 are read as float32; `describe` says what they were.
 
     Args:
         d_model: width, site and model it is wanted for. Those that are given must agree with the file.
+        norm_factor: of expected_average_only_in, and of no other space: what activations are multiplied by before the encoder, and
+            reconstructions divided by. It is not in the file: `norm_factor` estimates it from activations. It is folded into the
+            weights: W_enc f, W_dec / f, b_pre / f.
 
     Raises:
-        FormatError: none there, one that computes something else, weights missing, left over, misshapen, not float32 or
-            not finite, a zero decoder row, not the weights the file was sealed with, or another width, site or model.
+        FormatError: none there, one that computes something else, weights missing, left over, misshapen, of another type or not
+            finite, a zero decoder row, not the weights the file was sealed with, another width, site or model, or a factor that is
+            missing or not wanted.
     """
     folder = Path(folder)
     config = describe(folder)
@@ -112,147 +114,85 @@ def load(folder: Path | str, *, d_model: int | None = None, hook_name: str | Non
     for what, found, wanted in (
         ("width", config["d_in"], d_model),
         ("site", known.get("hook_name"), hook_name),
-        ("model", known.get("model_name"), model_name),
         ("normalize_activations", space, known.get("normalisation")),
         ("sha256 of the weights", sha256(folder / WEIGHTS), known.get("sha256")),
     ):
         require(folder, what, found, [found if wanted is None else wanted])
-    own = from_file(folder / WEIGHTS, safetensors(folder / WEIGHTS), NAMES[architecture], (config["d_sae"], config["d_in"]))
+    if model_name is not None and not _same_model(found := known.get("model_name"), model_name):
+        raise FormatError(f"{folder}: model is {found}, but {model_name} is wanted")
+    tensors = safetensors(folder / WEIGHTS)
+    scales = older.scales(folder, tensors, config) if "finetuning_scaling_factor" in config else None
+    own = from_file(folder / WEIGHTS, tensors, NAMES[architecture], (config["d_sae"], config["d_in"]))
     if config.get("rescale_acts_by_decoder_norm"):  # SAELens selects by z |W_dec|: the same as with rows of length 1
         length = own["W_dec"].norm(dim=1)
         own |= dict(W_enc=own["W_enc"] * length[:, None], b_enc=own["b_enc"] * length, W_dec=own["W_dec"] / length[:, None])
+    if scales is not None:
+        own["W_dec"] = own["W_dec"] * scales[:, None]
+    own, space = _folded(folder, own, space, norm_factor)
     subtracts = config.get("apply_b_dec_to_input", True)
     kinds = sorted(KINDS[architecture], key=lambda kind: model_class(kind).centred != subtracts)
     return restore(folder, own, kinds, subtracts, known | dict(k=config.get("k", known.get("k")), normalisation=space))
 
 
+def norm_factor(acts: Float[Tensor, "... D"]) -> float:
+    """The factor of expected_average_only_in, sqrt(D) / mean |a|, estimated from activations of the model the autoencoder is of.
+
+    If the file says that this model's writing weights were centred, those are activations less their mean over D.
+
+    Raises:
+        ValueError: they are all zero, or not finite.
+    """
+    length = acts.double().norm(dim=-1).mean().item()
+    if not 0 < length < math.inf:
+        raise ValueError(f"the mean length of these activations is {length}: no factor makes it sqrt(D)")
+    return math.sqrt(acts.shape[-1]) / length
+
+
+def _folded(where: Path, own: dict[str, Tensor], space: str, factor: float | None) -> tuple[dict[str, Tensor], str]:
+    """Weights for activations as they are, if the file's are for activations times the factor."""
+    if (space == SCALED) != (factor is not None):
+        lacks = "norm_factor is not given, and the file does not hold it: formats.norm_factor(acts) estimates it from its model's activations"
+        raise FormatError(f"{where}: normalize_activations is {space}, " + (lacks if factor is None else "which knows no norm_factor"))
+    if factor is None:
+        return own, space
+    if not 0 < factor < math.inf:
+        raise FormatError(f"{where}: norm_factor is {factor}, but a positive number is wanted")
+    return own | dict(W_enc=own["W_enc"] * factor, W_dec=own["W_dec"] / factor, b_pre=own["b_pre"] / factor), NONE
+
+
+def _same_model(found: str | None, wanted: str | None) -> bool:
+    """Whether two names are of one model; one of them may lack the organisation, or be TransformerLens' own."""
+    if not found or not wanted or ("/" in found and "/" in wanted):
+        return found == wanted
+    first, second = (ALIASES.get(name, name).rpartition("/")[2].lower() for name in (found, wanted))
+    return first == second
+
+
 def describe(folder: Path | str) -> dict[str, Any]:
-    """cfg.json of an autoencoder's folder; its provenance stands under `metadata`.
+    """cfg.json of an autoencoder's folder, an older one in the form of SAELens 6; its provenance stands under `metadata`, and
+    `dtype` is the type in which the weights are stored.
 
     Raises:
         FormatError: the folder holds no autoencoder in this layout, or one that does what none of ours does.
     """
     folder = Path(folder)
     config = dict(metadata={}, reshape_activations="none") | read_json(folder, CONFIG, WEIGHTS)
+    major = str(config.get("sae_lens_version") or config["metadata"].get("sae_lens_version")).partition(".")[0]
+    if not major.isdigit() or int(major) < 6:
+        config = older.current(folder / CONFIG, config)
     needed = ("architecture", "normalize_activations", "d_in", "d_sae") + ("k",) * (config.get("architecture") == "topk")
     if absent := [key for key in needed if key not in config]:
         raise FormatError(f"{folder / CONFIG} does not describe an autoencoder: {', '.join(absent)} not found")
-    major = str(config.get("sae_lens_version") or config["metadata"].get("sae_lens_version")).partition(".")[0]
-    if not major.isdigit() or int(major) < 6:
-        raise FormatError(f"{folder / CONFIG} is of a SAELens before 6, which named things otherwise: save it again with a later one")
-    for key, wanted in dict(architecture=KINDS, normalize_activations=("layer_norm", "none"), reshape_activations=["none"]).items():
+    for key, wanted in dict(architecture=KINDS, normalize_activations=(*SPACES, SCALED), reshape_activations=["none"]).items():
         require(folder, key, config[key], wanted)
-    return config
+    return config | dict(dtype=_stored(folder / WEIGHTS))
 
 
-# --- what every layout shares -------------------------------------------------------------------------------------------
-
-
-def checked(sae: Autoencoder | Raw, where: Path | str, provenance: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What is to be written: the tensors if they make sense, and the provenance with what `restore` needs. Raises as `save`."""
-    if missing := [name for name in REQUIRED if not provenance.get(name)]:
-        raise ValueError(f"the provenance of {where} lacks {' and '.join(missing)}: say which model and which site its activations are from")
-    space, model = ("none", sae.sae) if isinstance(sae, Raw) else ("layer_norm", sae)
-    own = sound(f"the autoencoder for {where}", {name: tensor.cpu() for name, tensor in model.tensors().items()})
-    block = re.search(r"\.(\d+)\.", provenance["hook_name"])
-    known = dict.fromkeys(OPTIONAL) | dict(layer=int(block[1]) if block else None) | provenance
-    return own, known | dict(kind=model.kind, n=model.n, k=model.k, normalisation=space)
-
-
-def restore(where: Path, own: dict[str, Tensor], kinds: Iterable[str], subtracts: bool, known: Mapping[str, Any]) -> Autoencoder | Raw:
-    """The autoencoder of a file's tensors. FormatError if there is none.
-
-    Args:
-        kinds: what they can be; the first is what they are if the file, `known`, does not say.
-        subtracts: the file's encoder sees x - b_pre, not x.
-    """
-    kinds, k = list(kinds), known.get("k")
-    require(where, "kind", kind := known.get("kind", kinds[0]), kinds)
-    require(where, "type of k", type(k), [int] if issubclass(model_class(kind), TopK) else [int, type(None)])
-    own = recentred(own, subtracts, model_class(kind).centred)
-    if "threshold" in own:  # what is kept passes a relu too, so that a threshold below 0, elsewhere "unset", is 0
-        own["threshold"] = own["threshold"].clamp_min(0)
-    if issubclass(model_class(kind), BatchTopK):
-        require(where, "number of different thresholds", len(own["threshold"].unique()), [1])
-        own["threshold"] = own["threshold"].max()
+def _stored(path: Path) -> str:
+    """The types of the tensors of a safetensors file, without reading them."""
     try:
-        sae = model_class(kind).from_tensors(own, k)
-    except ValueError as error:
-        raise FormatError(f"{where}: {error}") from error
-    return sae if known["normalisation"] == "layer_norm" else Raw(sae)
-
-
-def recentred(own: dict[str, Tensor], subtracts: bool, wanted: bool) -> dict[str, Tensor]:
-    """The same function with an encoder that sees x - b_pre, or x, as wanted: W_enc b_pre moves to the encoder's biases."""
-    shift = (wanted - subtracts) * (own["W_enc"] @ own["b_pre"])
-    moved = {"b_gate": shift, "b_enc": own["r_mag"].exp() * shift} if "b_gate" in own else {"b_enc": shift}
-    return own | ({name: own[name] + by for name, by in moved.items()} if wanted != subtracts else {})
-
-
-def to_file(own: dict[str, Tensor], names: dict[str, str]) -> dict[str, Tensor]:
-    """The tensors under their names in a file, in its orientation."""
-    return {theirs: (own[ours].T if theirs in TURNED else own[ours]).contiguous() for ours, theirs in names.items()}
-
-
-def from_file(where: Path, found: Mapping[str, Any], names: dict[str, str], size: tuple[int, int], scalars: Iterable[str] = ()) -> dict[str, Tensor]:
-    """The inverse of `to_file` for `size` = (L, D), if the file holds just these and `scalars`. FormatError if not."""
-    ours = dict(W_enc=size, W_dec=size, b_pre=size[1:]) | dict.fromkeys(scalars, ())
-    shapes = dict.fromkeys(scalars, ()) | {theirs: ours.get(name, size[:1]) for name, theirs in names.items()}
-    shapes = {name: shape[::-1] if name in TURNED else shape for name, shape in sorted(shapes.items())}
-    shown = {name: tuple(t.shape) if plain(t) else f"no plain tensor ({type(t).__name__})" for name, t in sorted(found.items())}
-    require(where, "tensors", shown, [shapes])
-    return sound(where, {name: (found[theirs].T if theirs in TURNED else found[theirs]).contiguous() for name, theirs in names.items()})
-
-
-def plain(value: Any) -> bool:
-    """Whether a value is a tensor whose entries lie in memory one by one, so that it can be looked at."""
-    return isinstance(value, Tensor) and value.layout == torch.strided and value.device.type == "cpu"
-
-
-def sound(where: Path | str, own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors, if they are float32 and finite and no decoder row is zero. FormatError if not."""
-    for name, tensor in own.items():
-        if tensor.is_floating_point() and (bad := int((~torch.isfinite(tensor)).sum())):
-            raise FormatError(f"{where}: {bad} of {tensor.numel()} entries of {name} ({tensor.dtype}) are NaN or infinite")
-    require(where, "type of the tensors", {tensor.dtype for tensor in own.values()}, [{torch.float32}])
-    if empty := int((own["W_dec"].norm(dim=1) == 0).sum()):
-        raise FormatError(f"{where}: {empty} of {len(own['W_dec'])} decoder rows are zero: latents without a direction")
-    return own
-
-
-def safetensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file. FormatError if it is damaged."""
-    try:
-        return load_file(path)
+        with safe_open(path, framework="pt") as found:
+            types = {found.get_slice(name).get_dtype() for name in found.keys()}  # noqa: SIM118, no dictionary
     except SafetensorError as error:
         raise FormatError(f"{path} is no intact safetensors file: {error}") from error
-
-
-def read_json(folder: Path, name: str, *beside: str) -> dict[str, Any]:
-    """A JSON object in a folder that must hold the files `beside` as well. FormatError if not."""
-    if absent := [part for part in (name, *beside) if not (folder / part).is_file()]:
-        raise FormatError(f"{folder} holds no autoencoder: {' and '.join(absent)} not found")
-    try:
-        found = json.loads((folder / name).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise FormatError(f"{folder / name} is not JSON: {error}") from error
-    for part in (found, *(found[part] for part in ("metadata", "trainer", "companion") if part in found)):
-        require(folder / name, "type of an entry", type(part).__name__, ["dict"])
-    return found
-
-
-def write_json(path: Path, entries: dict[str, Any]) -> None:
-    """A JSON object as a file."""
-    path.write_text(json.dumps(entries, indent=1), encoding="utf-8")
-
-
-def require(where: Path | str, what: str, found: Any, wanted: Iterable[Any]) -> None:
-    """FormatError unless what was found is one of those wanted."""
-    if found not in (wanted := list(wanted)):
-        raise FormatError(f"{where}: {what} is {found}, but {' or '.join(map(str, wanted))} is wanted")
-
-
-def sha256(path: Path) -> str:
-    """Checksum of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return " and ".join(sorted(STORED.get(kind, kind) for kind in types))

@@ -4,7 +4,7 @@
 """
 
 import math
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, Protocol, Self
 
 import torch
 from jaxtyping import Float, Int
@@ -47,10 +47,27 @@ def normalise(acts: Float[Tensor, "... D"]) -> Normalised:
 
 
 class Code(NamedTuple):
-    indices: Int[Tensor, "B K"]
+    indices: Int[Tensor, "... K"]
     """The latents kept for each token, in no particular order."""
-    values: Float[Tensor, "B K"]
+    values: Float[Tensor, "... K"]
     """Their activations, zero where fewer than K are active."""
+
+    def shaped(self, *leading: int) -> "Code":
+        """The same code with other leading dimensions."""
+        return Code(*(part.reshape(*leading, part.shape[-1]) for part in self))
+
+
+class SAE(Protocol):
+    """What every evaluation takes: an autoencoder of activations as the subject makes them, whatever it does to them inside."""
+
+    def encode(self, acts: Float[Tensor, "... D"]) -> Code:
+        """The code of each activation vector. Without gradients."""
+
+    def decode(self, code: Code, acts: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
+        """The reconstruction that a code stands for, in the units of `acts`, whose mean and length it may need. Without gradients.
+
+        Affine in the values of the code: what a latent adds is decode of it alone less decode of a code of zeros.
+        """
 
 
 class Terms(NamedTuple):
@@ -68,6 +85,8 @@ class Terms(NamedTuple):
 class Autoencoder(nn.Module):
     """An encoder, a decoder with one row per latent, and two biases, in the space of `normalise`.
 
+    `encode` and `decode` are the interface of `SAE`, in the subject's units. Training, and what is measured in the space of the
+    weights, works on normalised activations x: `encode_normalised`, `decode_normalised`, and both at once, sae(x).
     Subclasses say what becomes of the pre-activations W_enc (x - b_pre) + b_enc.
 
     Raises:
@@ -134,7 +153,19 @@ class Autoencoder(nn.Module):
         """Width of the activations."""
         return self.W_enc.shape[1]
 
-    def encode(self, x: Float[Tensor, "B D"]) -> Code:
+    def encode(self, acts: Float[Tensor, "... D"]) -> Code:
+        """The code of raw activations. See `SAE`.
+
+        Raises:
+            ValueError: an activation is NaN or infinite, or of another width.
+        """
+        return coded(self, normalise(acts))
+
+    def decode(self, code: Code, acts: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
+        """The reconstruction of raw activations from a code, with the mean and the std of `acts`. See `SAE`. Raises as `encode`."""
+        return decoded(self, code, normalise(acts))
+
+    def encode_normalised(self, x: Float[Tensor, "B D"]) -> Code:
         """The code of normalised activations; its values carry gradients."""
         raise NotImplementedError
 
@@ -150,13 +181,13 @@ class Autoencoder(nn.Module):
     def finalise(self, x: Float[Tensor, "S D"]) -> None:
         """Set what only inference needs, from normalised training activations; once the weights are those that ship."""
 
-    def decode(self, code: Code) -> Float[Tensor, "B D"]:
+    def decode_normalised(self, code: Code) -> Float[Tensor, "B D"]:
         """Normalised activations from a code."""
         return self._gathered(code.values, self._by(code.indices)) + self.b_pre
 
     def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-        """decode(encode(x))"""
-        return self.decode(self.encode(x))
+        """decode_normalised(encode_normalised(x))"""
+        return self.decode_normalised(self.encode_normalised(x))
 
     def dead_code(self, x: Float[Tensor, "B D"], dead: Int[Tensor, " dead"], k: int) -> Float[Tensor, "B D"]:
         """What the `k` largest of the dead latents make of x, decoded without the bias: the ê of AuxK.
@@ -171,13 +202,6 @@ class Autoencoder(nn.Module):
         by = self._by(indices)
         return self._gathered(self._kept(x, by, self.mesh.rivals(values, k)), by)
 
-    @torch.no_grad()
-    def reconstruct(self, acts: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
-        """Reconstruction of raw activations, in the model's units, whatever the leading dimensions."""
-        normalised = normalise(acts)
-        x_hat = self(normalised.x.reshape(-1, self.d)).reshape(acts.shape)
-        return x_hat * normalised.std + normalised.mean
-
     def _by(self, indices: Int[Tensor, "B K"]) -> kernels.ByLatent:
         return kernels.ByLatent(indices, self.n)
 
@@ -186,6 +210,24 @@ class Autoencoder(nn.Module):
 
     def _gathered(self, values: Tensor, by: kernels.ByLatent) -> Tensor:
         return self.mesh.summed(paths.decode(self.W_dec, values, by, self.path))
+
+
+@torch.no_grad()
+def coded(sae: Autoencoder, inputs: Normalised) -> Code:
+    """The code of activations brought into the space of the weights, whatever the leading dimensions.
+
+    Raises:
+        ValueError: they are not of the autoencoder's width.
+    """
+    if inputs.x.shape[-1] != sae.d:
+        raise ValueError(f"these activations have {inputs.x.shape[-1]} entries, but the autoencoder is of activations with {sae.d}")
+    return sae.encode_normalised(inputs.x.reshape(-1, sae.d)).shaped(*inputs.x.shape[:-1])
+
+
+@torch.no_grad()
+def decoded(sae: Autoencoder, code: Code, inputs: Normalised) -> Float[Tensor, "... D"]:
+    """The reconstruction of a code, brought back to where the activations came from: x_hat * std + mean."""
+    return sae.decode_normalised(code.shaped(-1)).reshape(inputs.x.shape) * inputs.std + inputs.mean
 
 
 class TopK(Autoencoder):
@@ -198,12 +240,12 @@ class TopK(Autoencoder):
 
     kind = "topk"
 
-    def encode(self, x: Float[Tensor, "B D"]) -> Code:
+    def encode_normalised(self, x: Float[Tensor, "B D"]) -> Code:
         by, kept = self._trained_code(x)
         return Code(by.indices, kept)
 
     def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-        """decode(encode(x)), sorting the code once for both gradients."""
+        """As decode_normalised(encode_normalised(x)), sorting the code once for both gradients."""
         by, kept = self._trained_code(x)
         return self._gathered(kept, by) + self.b_pre
 

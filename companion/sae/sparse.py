@@ -42,13 +42,13 @@ class BatchTopK(TopK):
         super().__init__(W_enc, W_dec, b_enc, b_pre, k)
         self.register_buffer("threshold", b_enc.new_full((), torch.inf))
 
-    def encode(self, x: Float[Tensor, "B D"]) -> Code:
+    def encode_normalised(self, x: Float[Tensor, "B D"]) -> Code:
         """z = p where p = W_enc (x - b_pre) + b_enc exceeds the threshold, which is never below zero."""
         pre = (x - self.b_pre) @ self.W_enc.T + self.b_enc
         return from_dense(pre * (pre > self.threshold))
 
     def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-        return self.decode(self.encode(x))
+        return self.decode_normalised(self.encode_normalised(x))
 
     @torch.no_grad()
     def finalise(self, x: Float[Tensor, "S D"]) -> None:

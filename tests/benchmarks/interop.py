@@ -93,15 +93,14 @@ def ours(kind: str) -> Autoencoder:
 def read_ours(name: str, theirs: Callable[[Tensor], Tensor], sae: Autoencoder, x: Tensor) -> Case:
     """What a model of theirs makes of a file of ours, in the space of our model."""
     sae.double()
-    return Case(READ, name, theirs(x), sae(x), sae.encode(x).values)
+    return Case(READ, name, theirs(x), sae(x), sae.encode_normalised(x).values)
 
 
 def read_theirs(name: str, theirs: Callable[[Tensor], Tensor], opened: Autoencoder | Raw, acts: Tensor) -> Case:
     """What we make of a file of theirs."""
-    raw = isinstance(opened, Raw)
-    (opened.sae if raw else opened).double()
-    code = opened.code(acts) if raw else opened.encode(normalise(acts).x)
-    return Case(WROTE, name, theirs(acts), opened.reconstruct(acts), code.values)
+    (opened.sae if isinstance(opened, Raw) else opened).double()
+    code = opened.encode(acts)
+    return Case(WROTE, name, theirs(acts), opened.decode(code, acts), code.values)
 
 
 def with_sae_lens(folder: Path, acts: Tensor) -> Iterator[Case]:
@@ -112,10 +111,15 @@ def with_sae_lens(folder: Path, acts: Tensor) -> Iterator[Case]:
         formats.save(sae.float(), folder / "ours", ORIGIN)
         theirs = sae_lens.SAE.load_from_disk(folder / "ours", dtype="float64")
         case = read_ours(f"{kind} as {theirs.cfg.architecture()}", theirs, sae, normalise(acts).x)
-        yield case._replace(theirs=theirs(acts), ours=sae.reconstruct(acts))
+        yield case._replace(theirs=theirs(acts), ours=sae.decode(sae.encode(acts), acts))
+        formats.save(rescaled := Raw(sae.float(), rescaled=True), folder / "rescaled", ORIGIN)
+        theirs = sae_lens.SAE.load_from_disk(folder / "rescaled", dtype="float64")
+        case = read_ours(f"{kind} of activations at one length as {theirs.cfg.architecture()}", theirs, sae, acts)
+        yield case._replace(ours=rescaled.decode(code := rescaled.encode(acts), acts), code=code.values)
     for name in ("standard", "jumprelu", "gated", "topk"):
         which, config = sae_lens.registry.get_sae_class(name)
-        for settings in (dict(normalize_activations="layer_norm"), dict(), dict(apply_b_dec_to_input=False)):
+        norms = (dict(normalize_activations=norm) for norm in ("layer_norm", "constant_norm_rescale"))
+        for settings in (*norms, dict(), dict(apply_b_dec_to_input=False)):
             extra = dict(k=K, rescale_acts_by_decoder_norm=not settings) if name == "topk" else {}
             model = randomised(which(config(d_in=D, d_sae=L, **settings, **extra)))
             model.save_model(folder / "theirs")

@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from companion.evals import ablation
 from companion.sae.models import TopK, normalise
+from companion.sae.weights import Raw
 
 
 def randn(*shape, seed=0, dtype=torch.float32):
@@ -70,16 +73,26 @@ def test_latents_removed_together_leave_the_bias(sae, resid):
     """The sum of all latents' contributions is the whole reconstruction but for b_pre and the mean: the factor std is in place."""
     removed = ablation.latent_removals(sae, resid, 5, persist=False)
     inputs = normalise(resid)
-    assert torch.allclose(removed.sum(0)[5], sae.reconstruct(resid)[5] - inputs.mean[5] - sae.b_pre * inputs.std[5], atol=1e-4)
+    assert torch.allclose(removed.sum(0)[5], sae.decode(sae.encode(resid), resid)[5] - inputs.mean[5] - sae.b_pre * inputs.std[5], atol=1e-4)
     assert removed.abs().sum(-1)[:, [*range(5), *range(6, 32)]].max() == 0
 
 
 def test_persistent_removal_covers_every_later_position_where_the_latent_is_active(sae, resid):
     removed = ablation.latent_removals(sae, resid, 5, persist=True)
-    code = sae.encode(normalise(resid).x)
+    code = sae.encode_normalised(normalise(resid).x)
     latent = code.indices[5][code.values[5] > 0][0]
     active = ((code.indices == latent) & (code.values > 0)).any(-1)
     assert torch.equal(removed[0].norm(dim=-1) > 0, active & (torch.arange(32) >= 5))
+
+
+def test_anything_that_encodes_and_decodes_can_be_ablated(sae, resid):
+    """Another library's model behind the two methods; here ours with its other members hidden, and one of raw activations."""
+    bare = SimpleNamespace(encode=sae.encode, decode=sae.decode)
+    assert torch.equal(ablation.latent_removals(bare, resid, 5, True), ablation.latent_removals(sae, resid, 5, True))
+    raw = Raw(sae)
+    latent = (code := raw.encode(resid)).indices[5][code.values[5] > 0][0]
+    z = (code.values * (code.indices == latent)).sum(-1, keepdim=True)[5:]
+    torch.testing.assert_close(ablation.latent_removals(raw, resid, 5, True)[0, 5:], z * sae.W_dec[latent], atol=1e-5, rtol=1e-4)
 
 
 def test_channels_are_set_to_zero(resid):

@@ -13,7 +13,7 @@ D, N, B = 9, 40, 31
 def test_tokens_without_active_latents_have_a_code_of_zeros(x, made):
     sae = made("relu")
     sae.b_enc.data.fill_(-1e3)
-    assert sae.encode(x).values.shape == (B, 1)
+    assert sae.encode_normalised(x).values.shape == (B, 1)
     torch.testing.assert_close(sae(x), sae.b_pre.expand(B, D))
 
 

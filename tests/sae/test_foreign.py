@@ -31,6 +31,10 @@ def acts():
     return 2 + torch.randn(30, D, generator=stream(3))
 
 
+def rebuilt(sae, acts):
+    return sae.decode(sae.encode(acts), acts)
+
+
 def keep(pre, k):
     """The k largest of each row, the rest zero."""
     top = pre.topk(k, dim=1)
@@ -78,14 +82,14 @@ def test_a_published_topk_file_gives_the_published_reconstruction(published, ext
     x, mean, std = normalise(acts)
     assert (sae.kind, sae.k, sae.n, sae.d) == ("topk", K, L, D)
     wanted = published.reconstruction(keep(published.latents(x), K).relu()) * std + mean
-    torch.testing.assert_close(sae.reconstruct(acts), wanted)
+    torch.testing.assert_close(rebuilt(sae, acts), wanted)
 
 
 @pytest.mark.parametrize("entries", [{}, {"activation": "ReLU", "activation_state_dict": OrderedDict()}])
 def test_an_older_relu_file_works_on_activations_as_they_are(published, entries, acts, tmp_path):
     raw = foreign.read_openai(published.saved(tmp_path / "0.pt", **entries))
     assert isinstance(raw, Raw)
-    torch.testing.assert_close(raw.reconstruct(acts), published.reconstruction(published.latents(acts).relu()))
+    torch.testing.assert_close(rebuilt(raw, acts), published.reconstruction(published.latents(acts).relu()))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +108,7 @@ def test_an_older_relu_file_works_on_activations_as_they_are(published, entries,
         (TOPK | {"latent_bias": torch.zeros(L, dtype=torch.int64)}, "type of the tensors is .*torch.int64.*"),
         (TOPK | {"decoder.weight": torch.zeros(D, L)}, "20 of 20 decoder rows are zero"),
         (TOPK | {"pre_bias": torch.full((D,), 1e5).half()}, r"6 of 6 entries of b_pre \(torch.float16\) are NaN or infinite"),
-        (TOPK | {"pre_bias": torch.zeros(D).bfloat16()}, "type of the tensors is .*torch.bfloat16.*"),
+        (TOPK | {"pre_bias": torch.zeros(D).double()}, "type of the tensors is .*torch.float64.*"),
     ],
 )
 def test_a_published_file_that_is_not_one_is_refused(published, entries, message, tmp_path):
@@ -188,7 +192,7 @@ def test_round_trip_gives_the_same_model(library, kind, raw, acts, random_sae, t
     inner = again.sae if raw else again
     assert (inner.kind, inner.k) == (kind, K)
     assert all(tensor.is_contiguous() for tensor in inner.tensors().values())
-    torch.testing.assert_close(again.reconstruct(acts), made.reconstruct(acts))
+    torch.testing.assert_close(rebuilt(again, acts), rebuilt(made, acts))
     stated = json.loads((tmp_path / "sae" / config).read_text(encoding="utf-8"))["companion"]
     assert (ORIGIN | dict(kind=kind, normalisation="none" if raw else "layer_norm")).items() <= stated.items()
 
@@ -201,7 +205,7 @@ def test_a_file_without_our_entry_works_on_activations_as_they_are(library, acts
     opened = read(tmp_path)
     assert isinstance(opened, Raw)
     assert opened.sae.kind == "topk"
-    torch.testing.assert_close(opened.reconstruct(acts), Raw(made).reconstruct(acts))
+    torch.testing.assert_close(rebuilt(opened, acts), rebuilt(Raw(made), acts))
 
 
 @each_library
@@ -285,33 +289,33 @@ def test_one_threshold_for_all_latents(dict_class, threshold, acts, tmp_path):
     W_enc, W_dec, b = (s["W_enc"], s["W_dec"], s["b_enc"]) if nested else (s["encoder.weight"].T, s["decoder.weight"].T, s["encoder.bias"])
     z = ((acts - s["b_dec"]) @ W_enc + b).relu()
     assert (opened.sae.kind, opened.sae.k) == ("batch_topk", K)
-    torch.testing.assert_close(opened.reconstruct(acts), (z * (z > threshold)) @ W_dec + s["b_dec"])
+    torch.testing.assert_close(rebuilt(opened, acts), (z * (z > threshold)) @ W_dec + s["b_dec"])
 
 
 def test_the_other_classes_give_their_own_reconstruction(acts, tmp_path):
     s = dictionary("encoder.weight", "encoder.bias", "decoder.weight", "bias")
     write_state(tmp_path, "AutoEncoder", s)
     z = ((acts - s["bias"]) @ s["encoder.weight"].T + s["encoder.bias"]).relu()
-    torch.testing.assert_close(foreign.read_dictionary_learning(tmp_path).reconstruct(acts), z @ s["decoder.weight"].T + s["bias"])
+    torch.testing.assert_close(rebuilt(foreign.read_dictionary_learning(tmp_path), acts), z @ s["decoder.weight"].T + s["bias"])
 
     s = dictionary("encoder.weight", "encoder.bias", "decoder.weight", "decoder.bias")
     write_state(tmp_path, "AutoEncoderNew", s)
     z = (acts @ s["encoder.weight"].T + s["encoder.bias"]).relu()
     opened = foreign.read_dictionary_learning(tmp_path)
     assert opened.sae.kind == "relu_norm"
-    torch.testing.assert_close(opened.reconstruct(acts), z @ s["decoder.weight"].T + s["decoder.bias"])
+    torch.testing.assert_close(rebuilt(opened, acts), z @ s["decoder.weight"].T + s["decoder.bias"])
 
     s = dictionary("W_enc", "W_dec", "b_enc", "b_dec", "threshold")
     write_state(tmp_path, "JumpReluAutoEncoder", s)
     z = acts @ s["W_enc"] + s["b_enc"]
     z = (z * (z > s["threshold"])).relu()
-    torch.testing.assert_close(foreign.read_dictionary_learning(tmp_path).reconstruct(acts), z @ s["W_dec"] + s["b_dec"], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(rebuilt(foreign.read_dictionary_learning(tmp_path), acts), z @ s["W_dec"] + s["b_dec"], rtol=1e-4, atol=1e-4)
 
     s = dictionary("encoder.weight", "decoder.weight", "decoder_bias", "r_mag", "gate_bias", "mag_bias")
     write_state(tmp_path, "GatedAutoEncoder", s)
     p = (acts - s["decoder_bias"]) @ s["encoder.weight"].T
     z = (p + s["gate_bias"] > 0) * (p * s["r_mag"].exp() + s["mag_bias"]).relu()
-    torch.testing.assert_close(foreign.read_dictionary_learning(tmp_path).reconstruct(acts), z @ s["decoder.weight"].T + s["decoder_bias"])
+    torch.testing.assert_close(rebuilt(foreign.read_dictionary_learning(tmp_path), acts), z @ s["decoder.weight"].T + s["decoder_bias"])
 
 
 @pytest.mark.parametrize("dict_class", ["IdentityDict", None])

@@ -15,6 +15,10 @@ ARCHITECTURES = {kind: architecture for architecture, kinds in formats.KINDS.ite
 each_kind = pytest.mark.parametrize("kind", ARCHITECTURES)
 
 
+def rebuilt(sae, acts):
+    return sae.decode(sae.encode(acts), acts)
+
+
 @pytest.fixture
 def sae(random_sae):
     return random_sae("topk")
@@ -75,10 +79,10 @@ def test_round_trip_gives_the_same_model_and_the_formula_of_the_format_its_outpu
     made, acts = random_sae(kind), 2 + torch.randn(4, 5, 6)
     written = formats.Raw(made) if raw else made
     formats.save(written, tmp_path, ORIGIN)
-    torch.testing.assert_close(by_the_format(tmp_path, acts), written.reconstruct(acts), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(by_the_format(tmp_path, acts), rebuilt(written, acts), rtol=1e-5, atol=1e-5)
     opened = formats.load(tmp_path, d_model=6, hook_name=ORIGIN["hook_name"], model_name="tiny")
     assert isinstance(opened, formats.Raw) == raw
-    assert torch.equal(opened.reconstruct(acts), written.reconstruct(acts))
+    assert torch.equal(rebuilt(opened, acts), rebuilt(written, acts))
     again = opened.sae if raw else opened
     assert (type(again), again.k) == (type(made), 3)
     assert all(torch.equal(tensor, again.tensors()[name]) for name, tensor in made.tensors().items())
@@ -87,9 +91,9 @@ def test_round_trip_gives_the_same_model_and_the_formula_of_the_format_its_outpu
 
 def test_a_model_of_raw_activations_cannot_be_taken_for_one_of_ours(sae):
     raw, acts = formats.Raw(sae), torch.randn(2, 3, 6)
-    torch.testing.assert_close(raw.reconstruct(acts)[1, 2], sae(acts.view(-1, 6))[5])
-    assert torch.equal(raw.code(acts[0]).values, sae.encode(acts[0]).values)
-    assert not {"encode", "decode", "forward", "__call__"} & set(dir(raw))
+    torch.testing.assert_close(rebuilt(raw, acts)[1, 2], sae(acts.view(-1, 6))[5])
+    assert torch.equal(raw.encode(acts[0]).values, sae.encode_normalised(acts[0]).values)
+    assert not {"encode_normalised", "decode_normalised", "forward", "__call__"} & set(dir(raw))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +116,7 @@ def test_a_file_of_saelens_itself_opens_as_the_model_it_is(architecture, change,
     opened = formats.load(tmp_path)
     assert (opened.sae if isinstance(opened, formats.Raw) else opened).kind == kind
     assert isinstance(opened, formats.Raw) == (change.get("normalize_activations") == "none")
-    torch.testing.assert_close(opened.reconstruct(acts), by_the_format(tmp_path, acts), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(rebuilt(opened, acts), by_the_format(tmp_path, acts), rtol=1e-4, atol=1e-4)
 
 
 def test_selection_by_length_times_decoder_norm_is_folded_in(sae, folder):
@@ -124,7 +128,7 @@ def test_selection_by_length_times_decoder_norm_is_folded_in(sae, folder):
     scaled = ((x - w["b_dec"]) @ w["W_enc"] + w["b_enc"]) * w["W_dec"].norm(dim=1)
     top = scaled.topk(3, dim=1)
     z = torch.zeros_like(scaled).scatter(1, top.indices, top.values.relu()) / w["W_dec"].norm(dim=1)
-    torch.testing.assert_close(formats.load(folder).reconstruct(acts), (z @ w["W_dec"] + w["b_dec"]) * std + mean)
+    torch.testing.assert_close(rebuilt(formats.load(folder), acts), (z @ w["W_dec"] + w["b_dec"]) * std + mean)
 
 
 def test_provenance_is_kept_and_completed(folder):
@@ -160,7 +164,6 @@ def spoil(name, change):
 UNSOUND = {
     r"1 of 120 entries of W_enc \(torch.float32\) are NaN": spoil("W_enc", lambda W: W[3, 1].fill_(torch.nan)),
     r"6 of 6 entries of b_pre \(torch.float16\) are NaN or infinite": lambda sae: spoil("b_pre", lambda b: b.fill_(1e5))(sae).half(),
-    r"type of the tensors is {torch.bfloat16}, but {torch.float32}": lambda sae: sae.bfloat16(),
     r"type of the tensors is {torch.float64}, but {torch.float32}": lambda sae: sae.double(),
     "2 of 20 decoder rows are zero": spoil("W_dec", lambda W: W[4:6].zero_()),
 }
@@ -260,14 +263,13 @@ def test_thresholds_that_differ_are_not_those_of_batch_topk(kind, random_sae, tm
         ({"architecture": "matching_pursuit"}, "architecture is matching_pursuit, but topk or standard or jumprelu or gated is wanted"),
         ({"architecture": "standard"}, "kind is topk, but relu or relu_norm is wanted"),
         ({"normalize_activations": "none"}, "normalize_activations is none, but layer_norm is wanted"),
-        ({"normalize_activations": "constant_norm_rescale"}, "normalize_activations is constant_norm_rescale, but layer_norm or none is wanted"),
+        ({"normalize_activations": "constant_norm_rescale"}, "normalize_activations is constant_norm_rescale, but layer_norm is wanted"),
+        ({"normalize_activations": "covariance_whitening"}, "normalize_activations is covariance_whitening, but layer_norm or none or"),
         ({"reshape_activations": "hook_z"}, "reshape_activations is hook_z"),
         ({"k": None}, "does not describe an autoencoder: k not found"),
         ({"k": "3"}, "type of k is .*str.*, but .*int.* is wanted"),
         ({"k": 21}, "k=21 latents cannot be kept out of n=20"),
         ({"d_in": 7, "metadata": {"sae_lens_version": "6.0.0"}}, r"tensors is .*\(6, 20\).*, but .*\(7, 20\).* is wanted"),
-        ({"metadata": {"sae_lens_version": "5.11.0"}}, "of a SAELens before 6"),
-        ({"metadata": {}}, "of a SAELens before 6"),
         ({"metadata": []}, "type of an entry is list, but dict is wanted"),
     ],
 )

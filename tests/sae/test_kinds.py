@@ -110,11 +110,11 @@ def test_a_code_holds_the_latents_reconstructs_as_they_do_and_carries_gradients(
     sae = made(kind)
     sae.finalise(x)
     z = _pre(sae, x) * (_pre(sae, x) > sae.threshold) if kind in BY_BATCH else FORMULAS[kind](sae, x)[2]
-    code = sae.encode(x)
+    code = sae.encode_normalised(x)
     assert code.indices.shape == code.values.shape
     assert all(len(set(row.tolist())) == len(row) for row in code.indices)
     torch.testing.assert_close(kernels.dense(*code, N), z)
-    for x_hat in (sae(x), sae.decode(code)):
+    for x_hat in (sae(x), sae.decode_normalised(code)):
         torch.testing.assert_close(x_hat, z @ sae.W_dec + sae.b_pre)
     assert torch.autograd.grad(code.values.sum(), sae.W_enc)[0].any()
 
@@ -214,7 +214,7 @@ def test_nothing_passes_before_there_is_a_threshold_and_training_sets_none(kind,
     sae = made(kind)
     sae.terms(x)
     assert torch.isinf(sae.threshold)
-    assert (sae.encode(x).values == 0).all()
+    assert (sae.encode_normalised(x).values == 0).all()
 
 
 @pytest.mark.parametrize("kind", BY_BATCH)
@@ -226,15 +226,15 @@ def test_the_threshold_is_that_of_the_weights_as_they_are(kind, x, made):
         sae.finalise(x)
         pre = _pre(sae, x)
         torch.testing.assert_close(sae.threshold, pre.flatten().topk(B * K).values[-1])
-        torch.testing.assert_close(kernels.dense(*sae.encode(x), N), pre * (pre > sae.threshold))
-        assert abs((sae.encode(x).values > 0).sum() - B * K) <= 1
+        torch.testing.assert_close(kernels.dense(*sae.encode_normalised(x), N), pre * (pre > sae.threshold))
+        assert abs((sae.encode_normalised(x).values > 0).sum() - B * K) <= 1
 
 
 def test_inference_by_threshold_keeps_k_in_the_mean_of_other_tokens_and_each_token_alone(generator, made):
     sae = made("batch_topk")
     sae.finalise(torch.randn(10_000, D, generator=generator, dtype=torch.float64))
     x = torch.randn(4000, D, generator=generator, dtype=torch.float64)
-    l0 = (sae.encode(x).values > 0).sum(dim=1).double().mean().item()
+    l0 = (sae.encode_normalised(x).values > 0).sum(dim=1).double().mean().item()
     assert abs(l0 - K) < 0.1  # a standard error of .02 from 4000 tokens, and the threshold's own
     torch.testing.assert_close(sae(x[:1]), sae(x)[:1])  # no token depends on its neighbours
 
@@ -244,7 +244,7 @@ def test_a_threshold_is_never_negative(x, made):
     sae = made("batch_topk", k=N - 1)
     sae.finalise(x)
     assert sae.threshold == 0
-    assert (sae.encode(x).values >= 0).all()
+    assert (sae.encode_normalised(x).values >= 0).all()
 
 
 def test_prefixes_are_those_of_the_paper():

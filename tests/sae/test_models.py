@@ -40,12 +40,12 @@ def test_tensors_that_do_not_fit_are_refused():
         models.TopK(torch.zeros(4, 3), torch.zeros(4, 2), torch.zeros(4), torch.zeros(3), 1)
 
 
-def test_reconstruct_takes_any_leading_dimensions_and_answers_in_the_models_units(made, generator):
+def test_a_reconstruction_has_the_leading_dimensions_and_the_units_of_the_activations(made, generator):
     sae, acts = made("topk"), 7 + 30 * torch.randn(2, 3, 9, generator=generator, dtype=torch.float64)
     x, mean, std = models.normalise(acts)
-    whole = sae.reconstruct(acts)
+    whole = sae.decode(sae.encode(acts), acts)
     torch.testing.assert_close(whole[1, 2], (sae(x.view(-1, 9)).view(2, 3, 9) * std + mean)[1, 2])
-    torch.testing.assert_close(sae.reconstruct(acts[0, 0]), whole[0, 0])
+    torch.testing.assert_close(sae.decode(sae.encode(acts[0, 0]), acts[0, 0]), whole[0, 0])
     assert not whole.requires_grad
 
 

@@ -101,7 +101,7 @@ def test_the_model_that_ships_keeps_k_of_data_it_has_not_seen(kind, generator):
     torch.testing.assert_close(trained.sae.W_enc, trained.last.W_enc / 2, rtol=0, atol=0.1)
 
     def l0(sae):
-        return (sae.encode(x).values > 0).sum(dim=1).double().mean().item()
+        return (sae.encode_normalised(x).values > 0).sum(dim=1).double().mean().item()
 
     assert l0(trained.sae) == pytest.approx(4, rel=0.03)
     assert l0(trained.last) == pytest.approx(4, rel=0.03)
