@@ -9,6 +9,7 @@ The only module that joins `lm` and `sae`. Pages import it; of the package only 
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from companion import memo, run
 from companion.evals.reconstruction import normalised_mse
-from companion.lm import sources, subject, training
+from companion.lm import hub, sources, subject, training
 from companion.lm.subject import Subject
 from companion.sae import recipe
 from companion.sae.models import Autoencoder, normalise
@@ -87,12 +88,16 @@ def offline_subject(name: str) -> sources.ShippedConfig | training.SubjectConfig
 
 def open_subject(config: sources.Config, step: int | None = None) -> Subject:
     """The memoised subject model, made first if need be, at its last or a kept step."""
-    return subject.open_subject(memo.memo_folder(sources.prepare, config), step, run.device())
+    return subject.open_subject(_prepared(config), step, run.device())
 
 
 def kept_steps(config: sources.Config) -> list[int]:
     """Training steps at which `open_subject` can open this subject."""
-    return sources.kept_steps(memo.memo_folder(sources.prepare, config))
+    return sources.kept_steps(_prepared(config))
+
+
+def _prepared(config: sources.Config) -> Path:
+    return memo.memo_folder(hub.prepare if isinstance(config, sources.HubConfig) else sources.prepare, config)
 
 
 def spread(contexts: Int[Tensor, "N T"], count: int) -> Int[Tensor, "M T"]:

@@ -27,5 +27,5 @@ def anchor_losses(subject: Subject, tokens: Int[Tensor, "N T"], layer: int) -> d
     resid = subject.residual(tokens, layer)
     losses = {"clean": subject.losses(tokens), "mean": subject.losses_from(resid.mean(dim=(0, 1)).expand_as(resid), tokens, layer)}
     losses["zero"] = subject.losses_from(torch.zeros_like(resid), tokens, layer)
-    losses["unigram"] = unigram_losses(subject.tokens("train"), tokens, subject.model.config.vocab_size)
+    losses["unigram"] = unigram_losses(subject.tokens("train"), tokens, len(subject.unembedding()))
     return {name: values.cpu() for name, values in losses.items()}

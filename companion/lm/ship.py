@@ -34,7 +34,7 @@ def ship(config: training.SubjectConfig, trained: Path, into: Path) -> None:
     """Write the subject of the folder `trained` as package data `into` a folder, all or nothing: in bfloat16, with the held-out
     loss of those rounded weights in nats per token, over every held-out context of this machine's library."""
     with files.folder(into) as folder:
-        sources.open_model(trained, None).to(torch.bfloat16).save_pretrained(folder)
+        open_subject(trained).model.to(torch.bfloat16).save_pretrained(folder)
         (folder / "generation_config.json").unlink()
         for name in sources.SHIPPED_FILES[2:]:
             (folder / name).write_bytes((trained / name).read_bytes())

@@ -1,13 +1,13 @@
-"""Shipped and published subjects; the trained one is every other test's."""
+"""Shipped subjects; the trained one is every other test's, and test_hub.py has the published ones."""
 
-import json
 import shutil
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from companion.lm import ship, sources, subject, training
+from companion import fingerprint
+from companion.lm import hub, ship, sources, subject, training
 
 COMMIT = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
 NAMES = list(training.OFFLINE)
@@ -70,58 +70,8 @@ def test_shipping_rounds_the_weights_and_keeps_the_loss(tiny, tiny_home, tmp_pat
     assert again.losses(again.tokens("heldout")).mean().item() == pytest.approx(known["heldout_loss"], abs=1e-6)
 
 
-# --- published: no hub here, so the calls that would go there are answered from the tiny subject, and what they ask for is checked ---
-
-
-def test_a_published_subject_is_pinned_to_the_commits_it_was_fetched_at(tiny, tiny_home, tmp_path, monkeypatch):
-    import transformers
-
-    asked = []
-
-    def model(name, revision=None, dtype=None):
-        asked.append((name, revision))
-        return tiny.model
-
-    class Api:
-        def repo_info(self, name, revision, repo_type):
-            return type("Info", (), {"sha": f"commit of {repo_type} {revision}"})
-
-    config = sources.HubConfig("some/model", revision=COMMIT, steps=(10, 20), context=8, train_contexts=3, heldout_contexts=2)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_home)
-    monkeypatch.setattr("huggingface_hub.HfApi", Api)
-    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda name, revision: tokenizer)
-    monkeypatch.setattr(transformers.GPT2LMHeadModel, "from_pretrained", model)
-    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: [{"text": "import os\nprint(os.getcwd())\n"}] * 10)
-    sources.prepare(tmp_path, config)
-    known = json.loads((tmp_path / "subject.json").read_text(encoding="utf-8"))
-    assert (known["revision"], known["dataset_revision"]) == (COMMIT, "commit of dataset main")
-    sub = subject.open_subject(tmp_path)
-    assert sub.name == "some/model"
-    assert sub.tokens("train").shape == (3, 8)
-    subject.open_subject(tmp_path, step=20)
-    assert asked == [("some/model", COMMIT), ("some/model", "commit of model checkpoint-20")]
-    with pytest.raises(sources.SubjectError, match=r"step 30 .* there are: 10, 20"):
-        subject.open_subject(tmp_path, step=30)
-    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: [{"text": "import os\n"}])
-    with pytest.raises(sources.SubjectError, match="contexts of 8 tokens too early"):
-        sources.prepare(tmp_path, config)
-
-
-@pytest.mark.parametrize("revision", ["main", COMMIT])
-def test_no_network_is_one_clear_error(tmp_path, revision):
-    with pytest.raises(sources.SubjectError, match="needs a network"):
-        sources.prepare(tmp_path, sources.HubConfig("stanford-crfm/alias-gpt2-small-x21", revision, dataset_revision=COMMIT))
-
-
-def test_what_the_hub_raises_beside_missing_files(tmp_path):
-    """A name that is none (ValueError), a data set that is a script (RuntimeError), no connection (httpx, no OSError)."""
-    import httpx
-    from datasets.exceptions import DatasetBuildError
-
-    for error in (ValueError("x"), RuntimeError("x"), httpx.ConnectError("x"), DatasetBuildError("x")):
-
-        def load(error=error):
-            raise error
-
-        with pytest.raises(sources.SubjectError, match="what could not be fetched: x"):
-            sources._from_hub(load, "what")
+def test_no_trained_subject_depends_on_what_opens_published_models():
+    """An edit of it would train every subject again."""
+    known = fingerprint.of(sources.prepare, training.TINY)
+    assert sorted(known["modules"]) == ["companion.lm", "companion.lm.corpus", "companion.lm.sources", "companion.lm.training"]
+    assert "companion.lm.families" not in fingerprint.of(hub.prepare, sources.HubConfig("gpt2", COMMIT))["modules"]

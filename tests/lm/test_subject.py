@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from companion.lm import subject, training
+from companion.lm import families, subject, training
 
 
 @pytest.fixture(scope="module")
@@ -11,7 +11,7 @@ def bridge(tiny_home):
     return TransformerBridge.boot_transformers(str(tiny_home), device="cpu")
 
 
-@pytest.mark.parametrize("site", subject.SITES)
+@pytest.mark.parametrize("site", families.GPT2_SITES)
 def test_every_site_is_the_one_transformer_lens_names(tiny, bridge, site):
     """The bridge opens the folder by itself: another loader, another way to the same activations."""
     tokens = tiny.tokens("heldout")[:4]

@@ -56,9 +56,9 @@ def test_a_new_model_leaves_the_global_random_state_alone():
 
 
 def test_training_lowers_the_loss_and_keeps_its_checkpoints(tiny_home, tiny):
-    from companion.lm import subject
+    from companion.lm import sources
 
-    steps = subject.kept_steps(tiny_home)
+    steps = sources.kept_steps(tiny_home)
     assert steps == training.checkpoint_steps(training.TINY.steps, training.TINY.checkpoints)
     tokens = tiny.tokens("heldout")[:64]
     first = subject.open_subject(tiny_home, step=0).losses(tokens).mean()
