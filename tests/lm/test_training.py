@@ -56,7 +56,7 @@ def test_a_new_model_leaves_the_global_random_state_alone():
 
 
 def test_training_lowers_the_loss_and_keeps_its_checkpoints(tiny_home, tiny):
-    from companion.lm import sources
+    from companion.lm import sources, subject
 
     steps = sources.kept_steps(tiny_home)
     assert steps == training.checkpoint_steps(training.TINY.steps, training.TINY.checkpoints)
