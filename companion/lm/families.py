@@ -68,7 +68,7 @@ FAMILIES = {
     "gemma": Family("model", "layers", "norm", LLAMA_SITES, gain=1.0),
     "gemma2": Family("model", "layers", "norm", GEMMA2_SITES, soft_cap="final_logit_softcapping", gain=1.0),
     "gemma3_text": Family("model", "layers", "norm", GEMMA2_SITES, soft_cap="final_logit_softcapping", gain=1.0),
-    "gemma3": Family("model.language_model", "layers", "norm", GEMMA2_SITES, gain=1.0),  # with eyes, which text alone does not use
+    "gemma3": Family("model.language_model", "layers", "norm", GEMMA2_SITES, gain=1.0),  # reads pictures too, by a part that text alone does not use
 }
 """By `model_type`: GPT-2, Pythia, Llama, Gemma 1 to 3."""
 

@@ -111,27 +111,36 @@ def load(
     folder = Path(folder)
     config = describe(folder)
     known, architecture, space = config["metadata"], config["architecture"], config["normalize_activations"]
+    _require_wanted(folder, config, d_model, hook_name, model_name)
+    own, space = _folded(folder, _weights(folder, config), space, norm_factor)
+    subtracts = config.get("apply_b_dec_to_input", True)
+    kinds = sorted(KINDS[architecture], key=lambda kind: model_class(kind).centred != subtracts)
+    return restore(folder, own, kinds, subtracts, known | dict(k=config.get("k", known.get("k")), normalisation=space))
+
+
+def _require_wanted(folder: Path, config: dict[str, Any], d_model: int | None, hook_name: str | None, model_name: str | None) -> None:
+    """FormatError unless the file agrees with itself and with what is wanted of it."""
+    known = config["metadata"]
     for what, found, wanted in (
         ("width", config["d_in"], d_model),
         ("site", known.get("hook_name"), hook_name),
-        ("normalize_activations", space, known.get("normalisation")),
+        ("normalize_activations", config["normalize_activations"], known.get("normalisation")),
         ("sha256 of the weights", sha256(folder / WEIGHTS), known.get("sha256")),
     ):
         require(folder, what, found, [found if wanted is None else wanted])
     if model_name is not None and not _same_model(found := known.get("model_name"), model_name):
         raise FormatError(f"{folder}: model is {found}, but {model_name} is wanted")
+
+
+def _weights(folder: Path, config: dict[str, Any]) -> dict[str, Tensor]:
+    """The file's tensors under our names, with the factors of its latents in them."""
     tensors = safetensors(folder / WEIGHTS)
     scales = older.scales(folder, tensors, config) if "finetuning_scaling_factor" in config else None
-    own = from_file(folder / WEIGHTS, tensors, NAMES[architecture], (config["d_sae"], config["d_in"]))
+    own = from_file(folder / WEIGHTS, tensors, NAMES[config["architecture"]], (config["d_sae"], config["d_in"]))
     if config.get("rescale_acts_by_decoder_norm"):  # SAELens selects by z |W_dec|: the same as with rows of length 1
         length = own["W_dec"].norm(dim=1)
         own |= dict(W_enc=own["W_enc"] * length[:, None], b_enc=own["b_enc"] * length, W_dec=own["W_dec"] / length[:, None])
-    if scales is not None:
-        own["W_dec"] = own["W_dec"] * scales[:, None]
-    own, space = _folded(folder, own, space, norm_factor)
-    subtracts = config.get("apply_b_dec_to_input", True)
-    kinds = sorted(KINDS[architecture], key=lambda kind: model_class(kind).centred != subtracts)
-    return restore(folder, own, kinds, subtracts, known | dict(k=config.get("k", known.get("k")), normalisation=space))
+    return own if scales is None else own | dict(W_dec=own["W_dec"] * scales[:, None])
 
 
 def norm_factor(acts: Float[Tensor, "... D"]) -> float:
