@@ -11,9 +11,11 @@ from numpy import ndarray
 
 from companion.plots.bars import bars
 from companion.plots.lines import Log, Panel, lines, solid
-from companion.plots.style import CONTROL, OURS, PAGE, PALE, SECOND, THEORY, Row, Rows, sheet, styled
+from companion.plots.style import CONTROL, MARKED, OURS, PAGE, PALE, SECOND, THEORY, Row, Rows, sheet, styled
 from companion.plots.tokens import Context, visible
 
+WAYS = (dict(color=OURS), dict(color=SECOND, ls="--"), dict(color=MARKED, ls=":"))
+"""Looks of ways to train: the usual one, a slow one, a mistake."""
 LOSS = "held-out loss (nats per token)"
 SHARE = LinearSegmentedColormap.from_list("share", (PAGE, OURS))
 
@@ -81,8 +83,8 @@ def ladder(losses: Mapping[str, Row | float], ours: Collection[str], across: str
 def ways(contexts: Row, all_but_last: Mapping[str, Rows], last: Mapping[str, Rows], unigram: float) -> Figure:
     """Held-out loss during training, a colour per way to train: where the context holds the answer, and at the last position."""
     across, floor = "contexts seen in training", {"unigram": unigram}
-    left = Panel(contexts, all_but_last, across, LOSS, levels=floor, settings=dict(title="answer in the context", ylim=(0, None)))
-    right = Panel(contexts, last, across, levels=floor, legend=None, settings=dict(title="last position: no model sees the answer"))
+    left = Panel(contexts, all_but_last, across, LOSS, WAYS, floor, settings=dict(title="answer in the context", ylim=(0, None)))
+    right = Panel(contexts, last, across, "", WAYS, floor, legend=None, settings=dict(title="last position: no model sees the answer"))
     return lines(left, right, sharey=True, size=(4.2, 3.4))
 
 
