@@ -390,8 +390,7 @@ page.save_figure(
 # %% [markdown]
 # Hard are the places where the writer decides something: the word that a line begins with (`with`), the first piece of a new name (`read`, `lines`,
 # `File`). Easy is what must follow: the rest of a name once it has begun (`NotFoundError`), `path` after `os.`, the indentation of a line. A name
-# that was used before (`path` in the line that begins with `raise`) is still not cheap: with one layer the model hardly looks names up, as section 5
-# will show.
+# that was used before (`path` in the line that begins with `raise`) is still not cheap: to look names up takes two layers (section 5).
 #
 # So a large part of the loss can never be learned away, and half a nat less on average may be much less where there was something to know.
 #
@@ -406,7 +405,7 @@ def next_tokens(text, count=8):
     return plots.guesses(text, words(best.tolist()), p[best].numpy())
 
 
-widgets.live(next_tokens, text="for name in")
+widgets.live(next_tokens, text="class Reader(")
 
 # %% [markdown]
 # ### What a loss should be compared with
@@ -581,6 +580,8 @@ page.check(
 )
 
 # %% [markdown]
+# It is the answer: with that one place hidden, the loss stays near that of the model with the mask.
+#
 # Is the leaky model of any use? To write text it would have to guess the next token from the tokens before it, with nothing after them. So give it
 # each beginning alone and score its guess of the next token. If it has learned to predict anything at all, it should beat the unigram model.
 
@@ -665,10 +666,12 @@ page.check(
 )
 
 # %% [markdown]
+# The number of heads makes almost no difference, and both controls do: the width counts, and so does seeing other tokens.
+#
 # The length of the context is free as well: it changes no shape but that of the position table. Longer contexts help, though, as far as the model
-# can use them. How far is that? Here is the loss by the number of tokens that stand before. We expect the first ten to help most, and the deeper
-# model to profit longer: to continue a name that was used before takes two layers, one that notes for each token what was before it, and one that
-# looks for the place where the current token stood before.
+# can use them. How far is that? Here is the loss by the number of tokens that stand before. We expect the first ten or so to help most, and the
+# deeper model to profit longer: to continue a name that was used before takes two layers, one that notes for each token what was before it, and one
+# that looks for the place where the current token stood before.
 
 
 # %%
@@ -678,25 +681,27 @@ def by_position(subject, tokens):
     return starts, np.array([mean[t - 1 : 2 * t - 1].mean() for t in starts])
 
 
-positions = {"1 layer": by_position(A, heldout), "the deep model": by_position(deep, deep_heldout)}
+positions = {"1 layer": by_position(A, heldout), "a deeper model": by_position(deep, deep_heldout)}
 page.save_figure(
     plots.by_position(positions, bigram),
     "positions",
     positions,
     "Loss by the number of tokens that stand before (from the number under the point up to twice as many); "
-    f"{cfg.contexts} held-out contexts. POSITIONS",
+    f"{cfg.contexts} held-out contexts. Most is gained early; the deeper model keeps gaining on the other.",
 )
 
 # %% [markdown]
+# With two tokens before, both models are equal; the deeper one's lead then grows with what there is to look up. With one token both are worse than
+# the bigram table; section 6 comes back to that.
+#
 # <a id="training"></a>
 # ## 6 Model B, from the first step to the last
 # Now the model that is trained on this page: one block, the paper's width of 128 and its 512 neurons, on the same text as A but from another start.
-# The training is the loop of section 4 with a larger batch; the package's `training_loss` computes the same number and gradient in less memory,
-# which is asserted first. Weights are kept at steps that grow by a constant factor.
-
+# The training is the loop of section 4 with longer contexts and a little weight decay; the package's `training_loss` computes the same number and
+# gradient in less memory, which is asserted first. Weights are kept at steps that grow by a constant factor.
 #
 # At every checkpoint we measure the held-out loss, and the loss with the MLP's output set to zero: the stream after the block minus what the MLP
-# added to it is the stream in the middle of the block. The difference is what the MLP is worth at that time.
+# added to it is the stream in the middle of the block.
 
 
 # %%
@@ -712,7 +717,7 @@ def without_mlp(subject, tokens, layer=0):
 
 
 def along_training(config):
-    tokens = heldout[:: max(1, len(heldout) // 96)]
+    tokens = heldout[:: max(1, len(heldout) // 48)]
     kept = [dictionaries.open_subject(config, step) for step in dictionaries.kept_steps(config)]
     losses = [(model.losses(tokens).mean(), without_mlp(model, tokens).mean()) for model in kept]
     return {"loss": torch.tensor(losses)}  # (checkpoints, 2)
@@ -730,9 +735,11 @@ page.save_figure(
 )
 
 # %% [markdown]
-# First it learns how frequent each token is, then which follows which, then the rest. At the end it should be better than the best that one previous
-# token can give. The claim is about A and B. Its control is the same model with only one token before the guess: how much of this can a network get
-# out of a single token?
+# First the model learns how frequent each token is, then which follows which, then the rest. The other curve is a surprise: without its MLP the
+# model gets *worse* as training goes on, in the end far worse than guessing. Section 7 says why.
+#
+# At the end model B should be better than the best that one previous token can give. The claim is about A and B. Its control is the same model with
+# only one token before the guess: how much of this can a network get out of a single token?
 
 # %%
 alone = torch.stack([heldout[:, :-1], heldout[:, 1:]], dim=-1).flatten(0, 1)  # contexts of two tokens
@@ -745,57 +752,54 @@ page.check(
 )
 
 # %% [markdown]
-# With one token before, the model does worse than the table of counts: it has never been trained to be good there, and its table of pairs has to fit
-# into $d$ dimensions. What it gains, it gains from the tokens further back.
+# With one token before, the model does worse than the table of counts: only one guess in $C$ of its training was of this kind, and what it knows of
+# pairs must fit into $d$ dimensions. What it gains, it gains from the tokens further back.
 #
 # <a id="mlp"></a>
 # ## 7 What the MLP is worth
-# The paper studies the MLP's neurons, so they had better do something. Three changes to the MLP's output are compared, position by position on the
-# same text:
+# The paper studies the MLP's neurons, so they had better do something. Three changes to the MLP's output are compared on the same text:
 #
 # - **zero**: it is left out (the paper's way),
 # - **mean**: its mean over all tokens stands in, so that only what differs from token to token is lost,
-# - **a random vector of the same length is added**: a disturbance of the same size that removes nothing.
+# - **noise added**: a random vector of the same length is added, a disturbance of the same size that removes nothing.
 
 
 # %%
-ADDED = "a random vector of the same length added"
-
-
 def changes(subject, tokens, layer=0):
     """Rise of the loss by each change to one MLP's output, in nats."""
     out = subject.activations(tokens, f"blocks.{layer}.hook_mlp_out")
     middle = subject.activations(tokens, f"blocks.{layer}.hook_resid_mid")
     noise = torch.randn(out.shape, generator=run.generator(0, "noise")).to(out.device)
     noise *= out.norm(dim=-1, keepdim=True) / noise.norm(dim=-1, keepdim=True)
-    streams = {"zero": middle, "mean": middle + out.mean(dim=(0, 1)), ADDED: middle + out + noise}
-    losses = {name: subject.losses_from(stream, tokens, layer).mean() for name, stream in streams.items()}
-    return {name: (loss - subject.losses(tokens).mean()).item() for name, loss in losses.items()}
+    streams = {"zero": middle, "mean": middle + out.mean(dim=(0, 1)), "noise added": middle + out + noise}
+    clean = subject.losses(tokens)
+    return {name: (subject.losses_from(h, tokens, layer) - clean).mean().item() for name, h in streams.items()}
 
 
-untrained_B = dictionaries.open_subject(cfg.b, step=0)
-rises = {"A": changes(A, heldout), "B": changes(B, heldout), "untrained": changes(untrained_B, heldout)}
+compared = {"A": A, "B": B, "untrained": dictionaries.open_subject(cfg.b, step=0)}
+rises = {name: changes(subject, heldout[::2]) for name, subject in compared.items()}
 named = {f"{model}: {change}": rise for model, found in rises.items() for change, rise in found.items()}
 page.save_figure(
     plots.ladder(named, list(named)[:2] + list(named)[3:5], "rise of the held-out loss (nats per token)"),
     "mlp",
     rises,
     f"What the MLP is worth in models A (loss {models['model A']:.2f} nats) and B ({models['model B']:.2f}); "
-    f"{cfg.contexts} held-out contexts. Blue: its output replaced by zero (the paper's way) or by its mean. "
+    f"{len(heldout[::2])} held-out contexts. Blue: its output replaced by zero (the paper's way) or by its mean. "
     "Grey: a random vector of the same length is added to it, or the model has not been trained.",
 )
 
 # %% [markdown]
-# Zero or mean, which is the larger loss? One would think that the mean is always the milder change. With relu neurons it need not be: for most
-# tokens most neurons are at zero, and the mean is a vector that no token has. The claim takes the smaller of the two rises. The band lies above what
-# a disturbance of the same size costs.
+# Here the mean is the milder change. That need not be so: relu neurons are at zero for most tokens, so that their mean is a vector that no token
+# has, and in another small model it was the worse of the two. So a number for "what the MLP is worth" must say which change it means.
+#
+# The claim takes the smaller of the two rises. Its band lies above what a disturbance of the same size costs.
 
 # %%
 page.check(
     "lm.mlp-worth",
     [min(rises[model]["zero"], rises[model]["mean"]) for model in "AB"],
     control={
-        ADDED: [rises[model][ADDED] for model in "AB"],
+        "a random vector of the same length added": [rises[model]["noise added"] for model in "AB"],
         "before training": min(rises["untrained"]["zero"], rises["untrained"]["mean"]),
     },
 )
@@ -804,6 +808,12 @@ for model, full in zip("AB", models.values(), strict=True):
     print(f"model {model}: zero takes away {share:.0%} of what the model is better than unigram")
 
 # %% [markdown]
+# The MLP matters, by either change. But read the share that was just printed: it is above 100 %, so without its MLP the model is worse than the
+# unigram model, which reads nothing. A part that was merely useless would take away at most all of what was known. The reason is the layer norm. The
+# MLP writes nearly the whole length of the stream (section 8); without it the short rest is blown up to the usual length, and the unembedding reads
+# it as a confident guess of something. So zero ablation measures how much the rest of the model *relies* on a part, and not how much could be known
+# without it. Scores of SAEs that are fractions of this number, such as the paper's share of the loss recovered, start from a very bad zero.
+#
 # <a id="layers"></a>
 # ## 8 Four layers: the stream, block by block
 # Most pages study a model with four blocks (GPT-2 small has twelve). Nothing is new in it: the same stream, to which eight parts add instead of two.
@@ -811,7 +821,7 @@ for model, full in zip("AB", models.values(), strict=True):
 # unembedding after *any* of them and see what the model would guess if it stopped there. This is called the *logit lens*.
 
 # %%
-inside = deep_heldout[:48]
+inside = dictionaries.spread(deep_heldout, 48)
 layers = range(len(deep.blocks))
 
 
@@ -836,13 +846,14 @@ page.save_figure(
     "layers",
     {"lengths": lengths, "lens": lensed, "unigram": floor},
     f"The residual stream of the deep model, {len(layers)} blocks. Left: its length after each block, and "
-    "that of what attention and MLP add. Right: the loss if the model stopped there (logit lens). LENS",
+    "that of what attention and MLP add. Right: the loss if the model stopped there (logit lens).",
 )
 
 # %% [markdown]
-# So most of what is in the stream in the middle of the model is not yet a guess of the next token. It is what later blocks need. Which *features* of
-# the text are in it, and in which directions, cannot be read off the $d$ numbers. [Page 8](08_sae_training.ipynb) trains a sparse autoencoder on it
-# to find out.
+# The first MLP writes most of the length: it replaces the short embedding by a long vector. After the first block the stream gives a guess that lies
+# between the unigram and the bigram model, and each block adds something to it. So what is in the stream in the middle of the model is partly a
+# guess already, and partly what later blocks need for a better one. Which *features* of the text are in it, and in which directions, cannot be read
+# off the $d$ numbers. [Page 8](08_sae_training.ipynb) trains a sparse autoencoder on it to find out.
 #
 # (The drawing in the paper that shows the language model beside a long row of "features" can mislead: the features are not a part of the language
 # model. The autoencoder that makes them is trained afterwards, on stored vectors.)
@@ -918,8 +929,8 @@ page.save_figure(
 #
 # <a id="limits"></a>
 # ## 10 Limits
-# - The paper trains on 100 billion tokens of the Pile; models A and B see about four million tokens of one kind of text, XX
-#   them. What the paper's model knows of languages, DNA or base64 is not in ours.
+# - The paper trains on 100 billion tokens of the Pile; models A and B see about four million tokens of one kind of text, so each text once or twice.
+#   What the paper's model knows of languages, DNA or base64 is not in ours.
 # - The paper does not state its tokenizer, heads, context length or kind of positions. Ours are a choice: 4 heads, 128 tokens, learned positions added at the
 #   start, as in GPT-2. Section 5 shows that heads hardly matter at this size, not that they matter nowhere.
 # - The claims on A and B rest on two trained models, those on masks and heads on five small ones.

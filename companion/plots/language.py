@@ -75,7 +75,7 @@ def ladder(losses: Mapping[str, Row | float], ours: Collection[str], across: str
     low, high = (pick([pick(np.atleast_1d(loss)) for loss in losses.values()]) for pick in (min, max))
     left = 0.0 if zero else low - (high - low) / 10
     bars(axes, losses, losses.values(), [OURS if name in ours else CONTROL for name in losses], "{:.2f}", left=left)
-    axes.set(xlabel=across, xlim=(min(left, low), left + 1.12 * (high - left)))
+    axes.set(xlabel=across, xlim=(min(left, low), left + 1.15 * (high - left)))
     return figure
 
 
