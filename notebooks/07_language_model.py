@@ -394,7 +394,8 @@ page.save_figure(
 #
 # So a large part of the loss can never be learned away, and half a nat less on average may be much less where there was something to know.
 #
-# Type the beginning of some code, press Enter, and see the probabilities of the next token.
+# Type the beginning of some code, press Enter, and see the probabilities of the next token. In the text that stands there syntax decides, and the
+# model is sure. Then try `for i in range(` or `return self.`, where the writer decides.
 
 
 # %%
@@ -405,7 +406,7 @@ def next_tokens(text, count=8):
     return plots.guesses(text, words(best.tolist()), p[best].numpy())
 
 
-widgets.live(next_tokens, text="class Reader(")
+widgets.live(next_tokens, text="    def __init__(self")
 
 # %% [markdown]
 # ### What a loss should be compared with
@@ -771,9 +772,9 @@ def changes(subject, tokens, layer=0):
     middle = subject.activations(tokens, f"blocks.{layer}.hook_resid_mid")
     noise = torch.randn(out.shape, generator=run.generator(0, "noise")).to(out.device)
     noise *= out.norm(dim=-1, keepdim=True) / noise.norm(dim=-1, keepdim=True)
-    streams = {"zero": middle, "mean": middle + out.mean(dim=(0, 1)), "noise added": middle + out + noise}
+    given = {"zero": middle, "mean": middle + out.mean(dim=(0, 1)), "noise added": middle + out + noise}
     clean = subject.losses(tokens)
-    return {name: (subject.losses_from(h, tokens, layer) - clean).mean().item() for name, h in streams.items()}
+    return {name: (subject.losses_from(h, tokens, layer) - clean).mean().item() for name, h in given.items()}
 
 
 compared = {"A": A, "B": B, "untrained": dictionaries.open_subject(cfg.b, step=0)}
@@ -784,7 +785,7 @@ page.save_figure(
     "mlp",
     rises,
     f"What the MLP is worth in models A (loss {models['model A']:.2f} nats) and B ({models['model B']:.2f}); "
-    f"{len(heldout[::2])} held-out contexts. Blue: its output replaced by zero (the paper's way) or by its mean. "
+    f"{len(heldout[::2])} held-out contexts. Blue: its output is zero (the paper's way) or its mean. "
     "Grey: a random vector of the same length is added to it, or the model has not been trained.",
 )
 
