@@ -6,6 +6,7 @@ paper takes from likelihood ratios of hand-written proxies comes here from the l
 Codes are sparse and stay so: sums over tokens are products of sparse matrices (latents x tokens) with a few columns at a time.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -22,11 +23,11 @@ from companion.lm.subject import Subject
 from companion.sae.models import SAE, Code
 
 TOKENS = 2**11
-"""Tokens encoded at once: the dense kinds make a number per latent of each."""
-NUMBERS = 2**23
-"""Numbers of a block of dense columns."""
+"""Tokens read at once: the dense kinds make a number per latent of each."""
 DOWN = ("mlp.c_proj", "mlp.dense_4h_to_h", "mlp.down_proj")
 """Names of the matrix by which neurons write into the stream."""
+Columns = Callable[[slice], Float[Tensor, "n T M"]]
+"""Numbers of some contexts."""
 
 
 # --- where latents are active ---
@@ -67,11 +68,17 @@ def own(fired: Firings, latent: int) -> Firings:
     """
     if not 0 <= latent < len(fired.counts):
         raise ValueError(f"there is no latent {latent}: they are numbered 0 to {len(fired.counts) - 1}")
-    count, start = int(fired.counts[latent]), int(fired.counts[:latent].sum())
-    if not count:
+    if not fired.counts[latent]:
         raise ValueError(f"latent {latent} is active on none of these tokens: it is dead, or rarer than this text can show")
-    place = slice(start, start + count)
-    return Firings(fired.context[place], fired.position[place], fired.value[place], torch.tensor([count]))
+    return only(fired, torch.tensor([latent]))
+
+
+def only(fired: Firings, latents: Int[Tensor, " L"]) -> Firings:
+    """The activations of some latents, which are numbered anew, in this order."""
+    starts = fired.counts.cumsum(0) - fired.counts
+    places = [torch.arange(start, start + count) for start, count in zip(starts[latents].tolist(), fired.counts[latents].tolist(), strict=True)]
+    at = torch.cat(places) if places else torch.zeros(0, dtype=torch.long)
+    return Firings(fired.context[at], fired.position[at], fired.value[at], fired.counts[latents])
 
 
 def largest(fired: Firings) -> Float[Tensor, " L"]:
@@ -184,24 +191,27 @@ def matrix(fired: Firings, shape: tuple[int, int]) -> csr_array:
     return csr_array((fired.value.double().numpy(), place.numpy(), starts), (len(fired.counts), shape[0] * shape[1]))
 
 
-def correlation(fired: Firings, columns: Tensor, where: Bool[Tensor, "N T"] | None = None) -> Float[Tensor, "L M"]:
+def correlation(fired: Firings, columns: Tensor | Columns, shape: tuple[int, int], where: Bool[Tensor, "N T"] | None = None) -> Float[Tensor, "L M"]:
     """Pearson correlation over tokens of every latent's activation with every column: labels, neurons, whatever (N, T, M) there is.
 
     corr(f, y) = (E[f y] - E[f] E[y]) / (sd f sd y). NaN for what never changes.
 
     Args:
+        columns: the numbers, or what makes those of some contexts, so that they need not be held at once.
+        shape: (N, T).
         where: the tokens that count, as `ContextLabels.known`; all, unless given.
     """
-    shape = columns.shape[:2]
     where = torch.ones(shape, dtype=torch.bool) if where is None else where
-    acts, count = matrix(fired.chosen(where[fired.context, fired.position]), shape), int(where.sum())
+    acts, count = matrix(fired.chosen(where[fired.context, fired.position]), shape).tocsc(), int(where.sum())
     f, f2 = (torch.from_numpy(part.sum(axis=1)) / count for part in (acts, acts.power(2)))
-    out = torch.empty(len(f), columns.shape[2], dtype=torch.float64)
-    for part in torch.arange(columns.shape[2]).split(max(1, NUMBERS // where.numel())):
-        y = columns[..., part].cpu().double().flatten(0, 1) * where.flatten()[:, None]
-        mean, square = y.sum(dim=0) / count, y.square().sum(dim=0) / count
-        out[:, part] = (torch.from_numpy(acts @ y.numpy()) / count - f[:, None] * mean) / (square - mean**2).clamp_min(0).sqrt()
-    return (out / (f2 - f**2).sqrt()[:, None]).float()
+    rows, sums = max(1, TOKENS // shape[1]), 0
+    for first in range(0, shape[0], rows):
+        part = slice(first, first + rows)
+        y = (columns(part) if callable(columns) else columns[part]).cpu().double().flatten(0, 1) * where[part].flatten()[:, None]
+        together = torch.from_numpy(acts[:, first * shape[1] : (first + rows) * shape[1]] @ y.numpy())
+        sums = torch.cat([y.sum(dim=0)[None], y.square().sum(dim=0)[None], together]) + sums
+    mean, square, both = sums[0] / count, sums[1] / count, sums[2:] / count
+    return ((both - f[:, None] * mean) / ((f2 - f**2)[:, None] * (square - mean**2)).clamp_min(0).sqrt()).float()
 
 
 def f1(fired: Firings, labels: ContextLabels) -> Float[Tensor, "L Y"]:
@@ -266,7 +276,10 @@ def logit_weights(subject: Subject, site: str, d: Float[Tensor, "L D"]) -> Float
 
 
 def ablation_effect(subject: Subject, sae: SAE, site: str, tokens: Int[Tensor, "N T"], latent: int) -> Float[Tensor, "N T-1"]:
-    """Change of the log-probability of each next token when a latent is held at 0 at every token, the error kept; below 0 it helped."""
+    """Change of the log-probability of each next token when a latent is held at 0 at every token, the error kept; below 0 it helped.
+
+    Exactly 0 up to its first activation in a context; contexts without one can be left out.
+    """
     with steering.edited(subject, site, steering.clamping(sae, latent, 0.0)):
         without = subject.losses(tokens)
     return (subject.losses(tokens) - without).cpu()

@@ -7,12 +7,13 @@ changes nothing, and holding the code at v twice is holding it once. Addition, x
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from companion.lm import labels
@@ -133,7 +134,8 @@ class Mix(NamedTuple):
 def mix(texts: Sequence[str]) -> Mix:
     """How much of texts has each label. A line on which Python's parser stops is left out, until it can read the rest.
 
-    Text that a model writes seldom parses as a whole. It is parsed, never run.
+    Text that a model writes seldom parses as a whole. In the place of a line that opens a block stands another that does, so that
+    the block can stay. The text is parsed, never run.
     """
     found = [_labels_of_most(text) for text in texts]
     total, kept = sum(map(len, texts)), sum(map(len, found))
@@ -141,12 +143,21 @@ def mix(texts: Sequence[str]) -> Mix:
     return Mix(sums / kept if kept else torch.full_like(sums, torch.nan), kept / total if total else 0.0)
 
 
-def _labels_of_most(text: str) -> Tensor:
-    lines = text.splitlines(keepends=True)
+def _labels_of_most(text: str) -> Bool[Tensor, "C Y"]:
+    lines = [(line, True) for line in text.splitlines(keepends=True)]
     while lines:
         try:
-            return labels.of_source("".join(lines))
+            found = labels.of_source("".join(line for line, _ in lines))
+            return found[torch.tensor([own for line, own in lines for _ in line])]
         except labels.NotPythonError as error:
-            line = getattr(error.__cause__, "lineno", None) or len(lines)
-            del lines[min(line, len(lines)) - 1]
+            at = min(_line_of(error.__cause__) or len(lines), len(lines)) - 1
+            line, own = lines.pop(at)
+            if own and line.rstrip().endswith(":"):
+                lines.insert(at, (line[: len(line) - len(line.lstrip())] + "if 0:\n", False))
     return torch.zeros(0, len(labels.LABELS), dtype=torch.bool)
+
+
+def _line_of(error: BaseException | None) -> int:
+    """The line to blame, from 1: of a block or a bracket that is missing its end, where it begins. 0 if Python does not say."""
+    begun = re.search(r"on line (\d+)", str(error))
+    return int(begun[1]) if begun else getattr(error, "lineno", None) or 0

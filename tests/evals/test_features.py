@@ -68,6 +68,11 @@ def test_other_widths_and_no_contexts_are_refused(tiny, sae, tokens):
         features.fired(tiny, sae, SITE, tokens[:0])
 
 
+def test_some_latents_are_numbered_anew(dense):
+    found, expected = features.only(made(dense), torch.tensor([3, 5, 0])), made(dense[..., [3, 5, 0]])
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(found, expected, strict=True))
+
+
 def test_examples_are_ordered_and_each_lies_in_its_interval(dense):
     fired = made(dense)
     found = features.examples(fired, 2, stream(), top=3, intervals=11, each=2)
@@ -118,14 +123,15 @@ def test_a_label_that_never_holds_is_refused(dense, known):
 
 
 def test_correlation_is_pearsons_where_it_counts(dense, known, monkeypatch):
-    monkeypatch.setattr(features, "NUMBERS", 200)  # a column at a time
-    found = features.correlation(made(dense), known.values, known.known)
+    monkeypatch.setattr(features, "TOKENS", 150)  # three contexts, then one
+    found = features.correlation(made(dense), known.values, (4, 50), known.known)
     for latent in range(5):
         for column in range(2):
             pair = torch.stack([dense[..., latent][known.known], known.values[..., column][known.known].float()])
             assert found[latent, column] == pytest.approx(torch.corrcoef(pair)[0, 1].item(), abs=1e-5)
     assert found[5].isnan().all()
-    torch.testing.assert_close(features.correlation(made(dense), dense)[:5, :5].diagonal(), torch.ones(5))
+    assert features.correlation(made(dense), torch.ones(4, 50, 1), (4, 50)).isnan().all()
+    torch.testing.assert_close(features.correlation(made(dense), dense.__getitem__, (4, 50))[:5, :5].diagonal(), torch.ones(5))
 
 
 def test_f1_is_that_of_being_active(dense, known):
@@ -196,7 +202,7 @@ def test_ablation_does_nothing_before_the_latent_is_active(tiny, sae, tokens):
 def test_labels_of_the_subjects_own_text_go_in(tiny, sae):
     tokens = tiny.tokens("heldout")
     known = labels.of_contexts(tokens, tiny.tokenizer.backend_tokenizer)
-    found = features.correlation(features.fired(tiny, sae, SITE, tokens), known.values, known.known)
+    found = features.correlation(features.fired(tiny, sae, SITE, tokens), known.values, tokens.shape, known.known)
     assert found.shape == (64, len(labels.LABELS))
     assert found.nan_to_num().abs().max() <= 1
     identity = features.token_identity(tokens, known)

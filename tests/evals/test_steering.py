@@ -136,6 +136,13 @@ def test_lines_that_are_not_python_are_left_out(broken):
     assert found.labels[labels.COLUMN["number"]] == pytest.approx(1 / 6)
 
 
+def test_the_block_of_a_line_that_is_left_out_stays():
+    text = "def (x):\n    y = 5\n    z = 'six'\nclass A:\n"
+    found = steering.mix([text])
+    assert found.kept == pytest.approx(len("    y = 5\n    z = 'six'\n") / len(text))
+    assert found.labels[labels.COLUMN["string"]] > 0
+
+
 @pytest.mark.parametrize("texts", [[], [""], ["(\n"]])
 def test_nothing_to_label_has_no_mix(texts):
     found = steering.mix(texts)
