@@ -1,0 +1,342 @@
+"""The feature browser: what the text says of each latent of any autoencoder, as one HTML file that needs nothing else.
+
+    browser(subject, sae, Path("features"), site="blocks.2.hook_resid_post")      # features/browser.html
+
+A card per latent, after the interface of Bricken et al. 2023: the largest activations and examples of even intervals, density, the
+distribution of activations coloured by label, logit weights, neurons that are like it, siblings in other dictionaries. A card is a
+string of HTML without scripts, so that a notebook shows the same one (`card`). Every word that comes from a text is escaped.
+"""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from companion import files
+from companion.evals import features
+from companion.evals.n2g import Firings
+from companion.evals.reconstruction import normalised_mse
+from companion.lm import labels
+from companion.lm.corpus import END_OF_TEXT
+from companion.lm.labels import ContextLabels
+from companion.lm.subject import Subject
+from companion.sae.models import SAE
+
+HTML = Path(__file__).parent / "html"
+SHADES = 9
+"""Steps of a token's colour, in proportion to its activation."""
+LEFT, RIGHT = 12, 4
+"""Tokens shown before and after an example's; the paper has 4 and 4, but Python says at the left what a token is for."""
+SIGNS = {"\n": "↵", "\t": "⇥"}
+NAMES = tuple(labels.LABELS)
+
+
+class View(NamedTuple):
+    """Everything that is shown of the latents of one autoencoder at one site."""
+
+    subject: Subject
+    sae: SAE
+    site: str
+    tokens: Int[Tensor, "N T"]
+    words: list[str]
+    """What each token of the vocabulary looks like."""
+    latents: Int[Tensor, " L"]
+    """The numbers of those that are shown; what follows is in their order."""
+    total: int
+    """Latents of the autoencoder."""
+    fired: Firings
+    labels: ContextLabels
+    """Nothing known of texts that are not Python."""
+    by_label: Float[Tensor, "L Y"]
+    """Correlation with each label, NaN where one of the two never changes."""
+    by_neuron: Float[Tensor, "L M"]
+    f1: Float[Tensor, "L Y"]
+    token: Float[Tensor, " Y"]
+    """Correlation of each label with what the token alone says of it."""
+    siblings: dict[str, Float[Tensor, "L M"]]
+    """Masked cosine with the latents of other dictionaries of the site."""
+    typical: Float[Tensor, " D"]
+    """Activations of middling length."""
+    error: float
+    """Squared error over variance, on some of the tokens."""
+
+    def place(self, latent: int) -> int:
+        """Where a latent is among those shown.
+
+        Raises:
+            ValueError: it is none of them, or active nowhere in this text.
+        """
+        if isinstance(latent, bool) or not isinstance(latent, int) or not 0 <= latent < self.total:
+            raise ValueError(f"there is no latent {latent}: they are numbered 0 to {self.total - 1}")
+        found = (self.latents == latent).nonzero().flatten().tolist()
+        if not found:
+            raise ValueError(f"latent {latent} is not among the {len(self.latents)} that are shown")
+        if not self.fired.counts[found[0]]:
+            raise ValueError(f"latent {latent} is active on none of these {self.tokens.numel():,} tokens: it is dead, or rarer than this text can show")
+        return found[0]
+
+    def best(self, place: int, most: int = 3) -> list[int]:
+        """The labels that a latent goes best with, by correlation; none where no label is known."""
+        found = self.by_label[place].nan_to_num(-1.0).topk(min(most, len(NAMES)))
+        return [column for column, value in zip(found.indices.tolist(), found.values.tolist(), strict=True) if value > 0]
+
+
+def default_site(subject: Subject) -> str:
+    """The stream after three quarters of the blocks, where Gao et al. 2024 train theirs and `dictionaries` by default."""
+    return f"blocks.{max(0, 3 * len(subject.blocks) // 4 - 1)}.hook_resid_post"
+
+
+@torch.no_grad()
+def look(
+    subject: Subject,
+    sae: SAE,
+    site: str | None = None,
+    latents: Sequence[int] | None = None,
+    most: int | None = None,
+    tokens: Int[Tensor, "N T"] | None = None,
+    known: ContextLabels | None = None,
+    others: dict[str, SAE] | None = None,
+) -> View:
+    """Measure what cards show, once for all of them.
+
+    Args:
+        site: where the autoencoder reads; `default_site` unless given.
+        latents: the ones to show; else `most` of those that are active, evenly spaced in density; else all.
+        tokens: contexts, with `known`, their labels; unless given, some 192 held-out contexts of the subject's own text.
+        others: further autoencoders of the same site, by name.
+
+    Raises:
+        ValueError: a latent that does not exist; activations of another width than the autoencoder's.
+        SubjectError: no such site; a subject without texts.
+    """
+    site = default_site(subject) if site is None else site
+    tokens, known = _own_text(subject) if tokens is None else (tokens, known)
+    known = ContextLabels(tokens.new_zeros(*tokens.shape, len(NAMES)).bool(), torch.zeros_like(tokens, dtype=torch.bool)) if known is None else known
+    every = features.fired(subject, sae, site, tokens)
+    latents = _chosen(every.counts, latents, most)
+    fired = features.only(every, latents)
+    neurons = f"blocks.{site.split('.')[1]}.mlp.hook_post"
+    some = subject.activations(tokens[:: max(1, len(tokens) // 16)], site).flatten(0, 1)
+    return View(
+        subject,
+        sae,
+        site,
+        tokens,
+        [visible(word) for word in subject.tokenizer.batch_decode([[i] for i in range(len(subject.unembedding()))])],
+        latents,
+        len(every.counts),
+        fired,
+        known,
+        features.correlation(fired, known.values, tokens.shape, known.known),
+        features.correlation(fired, lambda part: subject.activations(tokens[part], neurons), tokens.shape),
+        features.f1(fired, known),
+        features.token_identity(tokens, known),
+        {name: features.masked_cosine(fired, features.fired(subject, other, site, tokens), tokens.shape) for name, other in (others or {}).items()},
+        some[some.norm(dim=1).argsort()[len(some) // 2]],
+        normalised_mse(some, sae.decode(sae.encode(some), some)),
+    )
+
+
+def _own_text(subject: Subject, contexts: int = 192) -> tuple[Tensor, ContextLabels | None]:
+    every = subject.tokens("heldout")
+    some = slice(None, None, max(1, len(every) // contexts))
+    tokenizer = getattr(subject.tokenizer, "backend_tokenizer", None)
+    if tokenizer is None or tokenizer.token_to_id(END_OF_TEXT) is None:  # its texts cannot be told apart
+        return every[some], None
+    return every[some], ContextLabels(*(part[some] for part in labels.of_contexts(every, tokenizer)))
+
+
+def _chosen(counts: Tensor, latents: Sequence[int] | None, most: int | None) -> Tensor:
+    if latents is not None:
+        if unknown := [latent for latent in latents if not 0 <= latent < len(counts)]:
+            raise ValueError(f"there is no latent {unknown[0]}: they are numbered 0 to {len(counts) - 1}")
+        return torch.tensor([*latents], dtype=torch.long)
+    active = counts.argsort(descending=True, stable=True)[: int((counts > 0).sum())]
+    if most is None or most >= len(active):
+        return torch.arange(len(counts)) if most is None else active.sort().values
+    return active[torch.linspace(0, len(active) - 1, most).round().long()].sort().values
+
+
+# --- one file ---
+
+
+def browser(
+    subject: Subject, sae: SAE, folder: Path | str, latents: Sequence[int] | None = None, *, site: str | None = None, most: int = 200, **text
+) -> Path:
+    """Write browser.html into a folder and return its path: latents to search and sort, a card each. It opens from a file:// address.
+
+    Args:
+        latents: the ones to show; unless given, `most` of those that are active, evenly spaced in density.
+        text: `tokens`, `known` and `others` of `look`, which says what is taken without them, and what is raised.
+
+    Raises:
+        OSError: the folder cannot be written; what was there stays.
+    """
+    view = look(subject, sae, site, latents, None if latents is not None else most, **text)
+    path = Path(folder) / "browser.html"
+    files.write(path, page(view))
+    return path
+
+
+def page(view: View) -> str:
+    """All cards of a view as one HTML document, without a request to anywhere."""
+    shown = [latent for latent, count in zip(view.latents.tolist(), view.fired.counts.tolist(), strict=True) if count]
+    about = (
+        f"{len(shown)} of {view.total:,} latents at {view.site} of {view.subject.name}, on {view.tokens.numel():,} tokens;"
+        f" the autoencoder leaves {view.error:.2f} of the variance there."
+    )
+    whole = (HTML / "page.html").read_text(encoding="utf-8")
+    script = whole.partition("<script>")[2].partition("</script>")[0]
+    parts = {
+        "hash": "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),  # no other script may run
+        "title": escape(f"Features of {view.subject.name}"),
+        "style": style(),
+        "about": escape(about),
+        "list": "\n".join(_entry(view, latent) for latent in shown),
+        "cards": "\n".join(_card(view, latent) for latent in shown),
+    }
+    before, *rest = whole.split("<!--")
+    return before + "".join(parts[name] + after for name, _, after in (part.partition("-->") for part in rest))
+
+
+def style() -> str:
+    """The rules for cards; they hold within class "latent" alone."""
+    return (HTML / "card.css").read_text(encoding="utf-8")
+
+
+def card(view: View, latent: int) -> str:
+    """One latent's card, to be shown by itself.
+
+    Raises:
+        ValueError: there is no such latent among those shown, or it is dead on this text.
+    """
+    return f"<style>{style()}</style>{_card(view, latent)}"
+
+
+def _entry(view: View, latent: int) -> str:
+    at = view.place(latent)
+    best = view.best(at, 1)
+    density, score = view.fired.counts[at] / view.tokens.numel(), view.f1[at, best[0]] if best else torch.zeros(())
+    searched = [str(latent), *(NAMES[column] for column in view.best(at)), *_said(view, at), *(word for word, _ in _logits(view, at)[0])]
+    keys = dict(i=latent, d=f"{density:.6f}", m=f"{features.own(view.fired, at).value.max():.4f}", f=f"{score:.4f}", s=" ".join(searched).lower())
+    data = " ".join(f'data-{name}="{escape(str(value))}"' for name, value in keys.items())
+    name = NAMES[best[0]] if best else "no label"
+    return f'<a href="#l{latent}" {data}><small>{latent}</small><span>{escape(name)}</span><small>{density:.2%}</small></a>'
+
+
+def _said(view: View, at: int) -> list[str]:
+    """The words of the tokens on which a latent is most active."""
+    found = features.examples(view.fired, at, torch.Generator(), top=5, intervals=1, each=0)
+    return [view.words[token] for token in view.tokens[found.context, found.position].tolist()]
+
+
+# --- one card ---
+
+
+def _card(view: View, latent: int) -> str:
+    at = view.place(latent)
+    mine, best = features.own(view.fired, at), view.best(at)
+    count, name = len(mine.value), NAMES[best[0]] if best else ""
+    high, low = _logits(view, at)
+    tables = [
+        table("Labels", ("", "corr.", "token alone", "F1"), [(NAMES[y], view.by_label[at, y], view.token[y], view.f1[at, y]) for y in best]),
+        table("Raises", ("token", "logit"), high),
+        table("Lowers", ("token", "logit"), low),
+        table("Neurons", ("", "corr."), _nearest(view.by_neuron[at])),
+        *(table(f"In {other}", ("", "cosine"), _nearest(cosines[at])) for other, cosines in view.siblings.items()),
+    ]
+    said = f"active on {count:,} of {view.tokens.numel():,} tokens ({count / view.tokens.numel():.3%}), at most {mine.value.max():.3g}"
+    return (
+        f'<section class="latent" id="l{latent}"><h2>Latent {latent}{escape(f": {name}" if name else "")}</h2><p>{said}</p>'
+        f'<div class="row"><div>{_histogram(view, at, best)}</div>{"".join(tables)}</div>{_examples(view, at)}</section>'
+    )
+
+
+def _nearest(values: Float[Tensor, " M"], most: int = 3) -> list[tuple[str, float]]:
+    found = values.nan_to_num(-1.0).topk(min(most, len(values)))
+    return [(str(number), value) for number, value in zip(found.indices.tolist(), found.values.tolist(), strict=True) if value > 0]
+
+
+def _logits(view: View, at: int, most: int = 8) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
+    """The tokens that a latent raises most, and those that it lowers most."""
+    weights = features.logit_weights(view.subject, view.site, features.directions(view.sae, view.latents[at : at + 1], view.typical))[0]
+    ends = [weights.topk(most, largest=largest) for largest in (True, False)]
+    high, low = ([(view.words[token], value) for token, value in zip(end.indices.tolist(), end.values.tolist(), strict=True)] for end in ends)
+    return high, low
+
+
+def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str | float]]) -> str:
+    """A small table; words are escaped, numbers have two digits. Nothing if there are no rows."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    body = [[f"<td><code>{escape(c)}</code></td>" if isinstance(c, str) else f'<td class="n">{float(c):.2f}</td>' for c in row] for row in rows]
+    lines = "".join(f"<tr>{''.join(cells)}</tr>" for cells in body)
+    return f"<table><caption>{escape(caption)}</caption><tr>{head}</tr>{lines}</table>" if rows else ""
+
+
+def _histogram(view: View, at: int, best: Sequence[int], bins: int = 20) -> str:
+    """Tokens by activation, on a logarithmic scale; of each bar the share that has the best label is coloured, from below."""
+    found, (width, height, foot) = features.specificity(view.fired, at, view.labels, bins), (300, 90, 14)
+    heights, step = found.active.float().log1p(), width / bins
+    heights = heights / heights.max() * height
+    parts = []
+    for b in range(bins):
+        known = (found.known[b] / found.active[b].clamp_min(1)).item()
+        share = found.share[b, best[0]].nan_to_num().item() * known if best else 0.0
+        drawn, top = heights[b].item(), height
+        for kind, part in (("y", share), ("o", known - share), ("u", 1 - known)):
+            if (tall := part * drawn) > 0.2:
+                top -= tall
+                parts.append(f'<rect class="{kind}" x="{b * step + 0.5:g}" y="{top:.1f}" width="{step - 1:g}" height="{tall:.1f}"/>')
+    ends = f'<text y="{height + foot}">0</text><text x="{width}" y="{height + foot}" text-anchor="end">{found.edges[-1]:.3g}</text>'
+    says = f"tokens by activation, {found.active.max()} in the fullest of {bins} bars"
+    key = f'<i class="key y"></i>{escape(NAMES[best[0]])}<i class="key o"></i>not' if best else ""
+    return (
+        f'<svg viewBox="0 0 {width} {height + foot + 2}" role="img" aria-label="{says}"><title>{says}</title>{"".join(parts)}{ends}</svg>'
+        f"<small>activation; bars: log(1 + tokens){key}</small>"
+    )
+
+
+def _examples(view: View, at: int, intervals: int = 11) -> str:
+    found = features.examples(view.fired, at, torch.Generator().manual_seed(int(view.latents[at])), top=10, intervals=intervals)
+    most, parts, last = float(found.value.max()), [], None
+    own = features.own(view.fired, at)
+    acts = {place: value for *place_, value in zip(*own[:3], strict=True) for place in [(int(place_[0]), int(place_[1]))]}
+    for context, position, number in zip(*(part.tolist() for part in (found.context, found.position, found.interval)), strict=True):
+        if number != last:
+            between = f"{number * most / intervals:.3g} to {(number + 1) * most / intervals:.3g}"
+            parts.append(f"<h3>{'Largest activations, one per context' if number < 0 else f'Activations of {between}'}</h3>")
+            last = number
+        row = range(max(0, position - LEFT), min(view.tokens.shape[1], position + RIGHT + 1))
+        words = [view.words[token] for token in view.tokens[context, row.start : row.stop].tolist()]
+        values = [float(acts.get((context, place), 0.0)) for place in row]
+        parts.append(line(words, values, most, position - row.start))
+    return "".join(parts)
+
+
+# --- text ---
+
+
+def visible(word: str) -> str:
+    """A token on one line: line breaks and tabs as signs, other characters that do not print as dots."""
+    return "".join(SIGNS.get(letter, letter if letter.isprintable() else "·") for letter in word)
+
+
+def shade(value: float, most: float) -> int:
+    """The step of a token's colour, 0 for none."""
+    return min(SHADES, -int(-SHADES * value // most)) if value > 0 else 0
+
+
+def line(words: Sequence[str], values: Sequence[float], most: float, at: int) -> str:
+    """Tokens of one example, coloured by activation, the one that it is of in a frame, with its activation before them."""
+    parts = []
+    for place, (word, value) in enumerate(zip(words, values, strict=True)):
+        kind = "b" if place == at else "i"
+        step = shade(value, most)
+        parts.append(f'<{kind} class="a{step}" title="{value:.3g}">{escape(word)}</{kind}>' if step or place == at else escape(word))
+    return f'<div class="t"><span>{values[at]:.3g}</span>{"".join(parts)}</div>'
