@@ -78,7 +78,9 @@ class View(NamedTuple):
         if not found:
             raise ValueError(f"latent {latent} is not among the {len(self.latents)} that are shown")
         if not self.fired.counts[found[0]]:
-            raise ValueError(f"latent {latent} is active on none of these {self.tokens.numel():,} tokens: it is dead, or rarer than this text can show")
+            raise ValueError(
+                f"latent {latent} is active on none of these {self.tokens.numel():,} tokens: it is dead, or rarer than this text can show"
+            )
         return found[0]
 
     def best(self, place: int, most: int = 3) -> list[int]:
@@ -187,6 +189,7 @@ def browser(
 def page(view: View) -> str:
     """All cards of a view as one HTML document, without a request to anywhere."""
     shown = [latent for latent, count in zip(view.latents.tolist(), view.fired.counts.tolist(), strict=True) if count]
+    shown.sort(key=lambda latent: -_score(view, view.place(latent)))
     about = (
         f"{len(shown)} of {view.total:,} latents at {view.site} of {view.subject.name}, on {view.tokens.numel():,} tokens;"
         f" the autoencoder leaves {view.error:.2f} of the variance there."
@@ -222,12 +225,19 @@ def card(view: View, latent: int) -> str:
 def _entry(view: View, latent: int) -> str:
     at = view.place(latent)
     best = view.best(at, 1)
-    density, score = view.fired.counts[at] / view.tokens.numel(), view.f1[at, best[0]] if best else torch.zeros(())
+    density = view.fired.counts[at] / view.tokens.numel()
     searched = [str(latent), *(NAMES[column] for column in view.best(at)), *_said(view, at), *(word for word, _ in _logits(view, at)[0])]
-    keys = dict(i=latent, d=f"{density:.6f}", m=f"{features.own(view.fired, at).value.max():.4f}", f=f"{score:.4f}", s=" ".join(searched).lower())
+    keys = dict(
+        i=latent, d=f"{density:.6f}", m=f"{features.own(view.fired, at).value.max():.4f}", f=f"{_score(view, at):.4f}", s=" ".join(searched).lower()
+    )
     data = " ".join(f'data-{name}="{escape(str(value))}"' for name, value in keys.items())
     name = NAMES[best[0]] if best else "no label"
     return f'<a href="#l{latent}" {data}><small>{latent}</small><span>{escape(name)}</span><small>{density:.2%}</small></a>'
+
+
+def _score(view: View, at: int) -> float:
+    """F1 of a latent's best label."""
+    return max((view.f1[at, column].item() for column in view.best(at, 1)), default=0.0)
 
 
 def _said(view: View, at: int) -> list[str]:
@@ -246,8 +256,7 @@ def _card(view: View, latent: int) -> str:
     high, low = _logits(view, at)
     tables = [
         table("Labels", ("", "corr.", "token alone", "F1"), [(NAMES[y], view.by_label[at, y], view.token[y], view.f1[at, y]) for y in best]),
-        table("Raises", ("token", "logit"), high),
-        table("Lowers", ("token", "logit"), low),
+        *(table(name, ("token", "logit"), [(_edged(word), value) for word, value in end]) for name, end in (("Raises", high), ("Lowers", low))),
         table("Neurons", ("", "corr."), _nearest(view.by_neuron[at])),
         *(table(f"In {other}", ("", "cosine"), _nearest(cosines[at])) for other, cosines in view.siblings.items()),
     ]
@@ -269,6 +278,11 @@ def _logits(view: View, at: int, most: int = 8) -> tuple[list[tuple[str, float]]
     ends = [weights.topk(most, largest=largest) for largest in (True, False)]
     high, low = ([(view.words[token], value) for token, value in zip(end.indices.tolist(), end.values.tolist(), strict=True)] for end in ends)
     return high, low
+
+
+def _edged(word: str) -> str:
+    """A token that stands alone: the space that it begins with can be seen."""
+    return "␣" + word[1:] if word.startswith(" ") else word
 
 
 def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str | float]]) -> str:
@@ -295,7 +309,8 @@ def _histogram(view: View, at: int, best: Sequence[int], bins: int = 20) -> str:
                 parts.append(f'<rect class="{kind}" x="{b * step + 0.5:g}" y="{top:.1f}" width="{step - 1:g}" height="{tall:.1f}"/>')
     ends = f'<text y="{height + foot}">0</text><text x="{width}" y="{height + foot}" text-anchor="end">{found.edges[-1]:.3g}</text>'
     says = f"tokens by activation, {found.active.max()} in the fullest of {bins} bars"
-    key = f'<i class="key y"></i>{escape(NAMES[best[0]])}<i class="key o"></i>not' if best else ""
+    names = {"y": NAMES[best[0]], "o": "not", "u": "unknown"} if best else {}
+    key = "".join(f'<i class="key {kind}"></i>{escape(name)}' for kind, name in names.items())
     return (
         f'<svg viewBox="0 0 {width} {height + foot + 2}" role="img" aria-label="{says}"><title>{says}</title>{"".join(parts)}{ends}</svg>'
         f"<small>activation; bars: log(1 + tokens){key}</small>"

@@ -15,7 +15,6 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from companion.evals import steering
 from companion.evals.n2g import Firings
 from companion.lm import families
 from companion.lm.labels import ContextLabels
@@ -280,6 +279,7 @@ def ablation_effect(subject: Subject, sae: SAE, site: str, tokens: Int[Tensor, "
 
     Exactly 0 up to its first activation in a context; contexts without one can be left out.
     """
-    with steering.edited(subject, site, steering.clamping(sae, latent, 0.0)):
-        without = subject.losses(tokens)
+    with subject.spliced({site: sae}, error_term=True) as run:
+        run.set(site, latent, 0.0)
+        without = run.losses(tokens)
     return (subject.losses(tokens) - without).cpu()

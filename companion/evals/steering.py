@@ -1,15 +1,18 @@
-"""Steering: one latent held at a value while the model runs, what it writes then, and what the labels say of that text.
+"""Steering: text that a model writes while a latent is held at a value, and what the labels say of that text.
+
+    with subject.spliced({site: sae}, error_term=True) as run:
+        run.set(site, latent, 2 * largest)
+        tokens = generate(subject, prompt, 100, 8, generator)
 
 A site's activations are x = SAE(x) + error(x). With latent i held at v and the error kept they become, the decoder being affine,
-    x + (v - f_i(x)) d_i,
+    x + (v - f_i(x)) d_i
 at every token of every pass (Templeton et al. 2024, "Scaling Monosemanticity"). v = 0 is the ablation of Bricken et al. 2023, v = f_i(x)
-changes nothing, and holding the code at v twice is holding it once. Addition, x + a d_i, stacks on what the latent does by itself.
+changes nothing. `run.add` instead gives x + a d_i, which stacks on what the latent does by itself.
 """
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,76 +21,6 @@ from torch import Tensor
 
 from companion.lm import labels
 from companion.lm.subject import Subject
-from companion.sae.models import SAE, Code
-
-Edit = Callable[[Float[Tensor, "... D"]], Float[Tensor, "... D"]]
-"""What becomes of a site's activations."""
-
-# --- one latent ---
-
-
-def activation(code: Code, latent: int) -> Float[Tensor, "..."]:
-    """f_i of each token, 0 where the code does not name the latent."""
-    return (code.values * (code.indices == latent)).sum(dim=-1)
-
-
-def written(sae: SAE, acts: Float[Tensor, "... D"], latent: int, amount: Float[Tensor, "..."]) -> Float[Tensor, "... D"]:
-    """What `amount` of a latent writes, amount d_i, in the units of `acts`: in an autoencoder of normalised activations times their std."""
-    which, amount = torch.full((*acts.shape[:-1], 1), latent, device=acts.device), amount[..., None].to(acts.dtype)
-    return sae.decode(Code(which, amount), acts) - sae.decode(Code(which, torch.zeros_like(amount)), acts)
-
-
-def clamping(sae: SAE, latent: int, value: float) -> Edit:
-    """Hold a latent at a value, in the units of the code: x + (v - f_i(x)) d_i.
-
-    Raises:
-        ValueError: the value is not finite.
-    """
-    _require_finite(value)
-
-    def edit(acts: Tensor) -> Tensor:
-        return acts + written(sae, acts, latent, value - activation(sae.encode(acts), latent))
-
-    return edit
-
-
-def adding(sae: SAE, latent: int, amount: float) -> Edit:
-    """Add an amount of a latent to whatever is there: x + a d_i. Raises as `clamping`."""
-    _require_finite(amount)
-    return lambda acts: acts + written(sae, acts, latent, acts.new_full(acts.shape[:-1], amount))
-
-
-def _require_finite(strength: float) -> None:
-    if not math.isfinite(strength):
-        raise ValueError(f"the strength must be a finite number, not {strength}")
-
-
-@contextmanager
-def edited(subject: Subject, site: str, edit: Edit) -> Iterator[None]:
-    """Every pass of the model inside of the block has `edit` of the site's activations in their place.
-
-    Raises:
-        SubjectError: no such site.
-        ValueError: hook_resid_mid, which is read by a norm beside the stream that goes on.
-    """
-    module, side = subject._locate(site)
-    if site.endswith("hook_resid_mid"):
-        raise ValueError(f"{site} can be read but not edited: take hook_resid_pre or hook_resid_post")
-
-    def before(_, inputs: tuple) -> tuple:
-        return edit(inputs[0]), *inputs[1:]
-
-    def after(_, inputs: tuple, output):
-        return (edit(output[0]), *output[1:]) if isinstance(output, tuple) else edit(output)
-
-    handle = module.register_forward_pre_hook(before) if side == "in" else module.register_forward_hook(after)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-# --- text ---
 
 
 @torch.no_grad()
@@ -96,7 +29,8 @@ def generate(
 ) -> Int[Tensor, "S P+new"]:
     """The prompt continued `samples` times, token by token, each drawn from softmax(logits / temperature); the likeliest at temperature 0.
 
-    Inside of `edited` every token, the prompt's too, is read with the edit: keys and values are kept from edited passes.
+    Inside of `Subject.spliced` every token, the prompt's too, is read with the edits: keys and values are kept from edited passes. Only
+    edits at all positions make sense there, since a pass after the first is of one token.
 
     Raises:
         ValueError: no prompt, a temperature below 0, or more tokens than the model has positions for.

@@ -5,9 +5,8 @@ import torch
 
 from companion.evals import features, steering
 from companion.lm import labels
+from companion.lm.sources import SubjectError
 from companion.sae.models import TopK
-from companion.sae.sparse import BatchTopK
-from companion.sae.weights import Raw
 
 SITE = "blocks.0.hook_resid_post"
 
@@ -32,67 +31,62 @@ def active(tiny, sae, tokens):
     return int(features.fired(tiny, sae, SITE, tokens).counts.argmax())
 
 
-def orthonormal(d=16):
-    """An autoencoder that keeps every latent, of orthonormal directions: encoding what was decoded gives the code again."""
-    Q = torch.linalg.qr(torch.randn(d, d, generator=stream(5), dtype=torch.float64)).Q
-    return Raw(TopK(Q, Q, torch.full((d,), 3.0, dtype=torch.float64), torch.zeros(d, dtype=torch.float64), d).requires_grad_(False))
+def spliced(subject, sae, **edits):
+    """The losses with the error kept and `set` or `add` applied to the one latent, each as often as there are values."""
+
+    def losses(tokens, latent):
+        with subject.spliced({SITE: sae}, error_term=True) as run:
+            for name, values in edits.items():
+                for value in values:
+                    getattr(run, name)(SITE, latent, value)
+            return run.losses(tokens)
+
+    return losses
 
 
-def test_clamping_to_its_own_value_changes_nothing_and_another_moves_along_the_direction(tiny, sae, tokens, active):
+def test_the_model_runs_on_x_plus_v_less_f_times_d(tiny, sae, tokens, active):
     acts = tiny.residual(tokens, 0)
-    f = steering.activation(sae.encode(acts), active)
-    torch.testing.assert_close(acts + steering.written(sae, acts, active, f - f), acts, rtol=0, atol=0)
-    moved = steering.clamping(sae, active, 7.0)(acts) - acts
-    expected = ((7.0 - f) * acts.std(dim=-1))[..., None] * sae.W_dec[active]
-    torch.testing.assert_close(moved, expected, atol=1e-4, rtol=1e-3)
-    assert (steering.clamping(sae, active, 0.0)(acts)[f == 0] == acts[f == 0]).all()
+    code = sae.encode(acts)
+    f = (code.values * (code.indices == active)).sum(dim=-1)
+    edited = acts + ((5.0 - f) * acts.std(dim=-1))[..., None] * sae.W_dec[active]
+    torch.testing.assert_close(spliced(tiny, sae, set=[5.0])(tokens, active), tiny.losses_from(edited, tokens, 0), atol=1e-4, rtol=1e-4)
 
 
-def test_clamping_is_idempotent_and_addition_stacks():
-    sae, acts = orthonormal(), torch.randn(5, 16, generator=stream(6), dtype=torch.float64) / 10
-    clamp, add = steering.clamping(sae, 3, 2.0), steering.adding(sae, 3, 2.0)
-    torch.testing.assert_close(clamp(clamp(acts)), clamp(acts))
-    torch.testing.assert_close(add(add(acts)) - acts, 2 * (add(acts) - acts))
-    torch.testing.assert_close(steering.activation(sae.encode(clamp(acts)), 3), torch.full((5,), 2.0, dtype=torch.float64))
+def test_its_own_value_changes_nothing(tiny, sae, tokens):
+    one = tokens[:1, :1]  # a context of one token: the latent's activation is one number
+    code = sae.encode(tiny.residual(one, 0))
+    with tiny.spliced({SITE: sae}, error_term=True) as run:
+        run.set(SITE, int(code.indices[0, 0, 0]), float(code.values[0, 0, 0]))
+        torch.testing.assert_close(run.logits(one), tiny.logits(one), atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("site", [SITE, "blocks.1.hook_resid_pre", "blocks.0.hook_mlp_out", "blocks.1.hook_attn_out"])
-def test_the_model_runs_on_what_was_edited_and_is_itself_again(tiny, sae, tokens, site):
-    clean = tiny.losses(tokens)
-    with steering.edited(tiny, site, lambda acts: acts):
-        assert torch.equal(tiny.losses(tokens), clean)
-    with steering.edited(tiny, site, torch.zeros_like):
-        assert not torch.equal(tiny.losses(tokens), clean)
-        assert (tiny.activations(tokens, site) == 0).all()
-    assert torch.equal(tiny.losses(tokens), clean)
+def test_clamping_is_idempotent_and_addition_stacks(tiny, sae, tokens, active):
+    once, twice = (spliced(tiny, sae, set=values)(tokens, active) for values in ([3.0], [3.0, 3.0]))
+    torch.testing.assert_close(once, twice)
+    torch.testing.assert_close(
+        spliced(tiny, sae, add=[3.0, 3.0])(tokens, active), spliced(tiny, sae, add=[6.0])(tokens, active), atol=1e-4, rtol=1e-4
+    )
+    assert not torch.allclose(spliced(tiny, sae, add=[3.0])(tokens, active), once)
 
 
-def test_an_edit_of_the_stream_is_the_stream_replaced(tiny, sae, tokens, active):
-    edit = steering.clamping(sae, active, 5.0)
-    with steering.edited(tiny, SITE, edit):
-        inside = tiny.losses(tokens)
-    torch.testing.assert_close(inside, tiny.losses_from(edit(tiny.residual(tokens, 0)), tokens, 0))
-
-
-def test_the_hook_goes_when_the_block_fails(tiny, tokens):
-    clean = tiny.losses(tokens)
-    with pytest.raises(RuntimeError, match="inside"), steering.edited(tiny, SITE, torch.zeros_like):
-        raise RuntimeError("inside")
-    assert torch.equal(tiny.losses(tokens), clean)
-    with pytest.raises(ValueError, match="not edited"), steering.edited(tiny, "blocks.0.hook_resid_mid", torch.zeros_like):
-        pass
+def test_without_the_error_the_reconstruction_is_what_is_read(tiny, sae, tokens):
+    with tiny.spliced({SITE: sae}) as run:
+        dropped = run.losses(tokens)
+    torch.testing.assert_close(spliced(tiny, sae)(tokens, 0), tiny.losses(tokens))
+    assert (dropped - tiny.losses(tokens)).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("strength", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("edit", [steering.clamping, steering.adding])
-def test_a_strength_that_is_not_finite_is_refused(sae, strength, edit):
-    with pytest.raises(ValueError, match="finite"):
-        edit(sae, 0, strength)
+@pytest.mark.parametrize("edit", ["set", "add"])
+def test_a_strength_that_is_not_finite_is_refused(tiny, sae, tokens, strength, edit):
+    with pytest.raises(SubjectError, match="cannot be set"):
+        spliced(tiny, sae, **{edit: [strength]})(tokens, 0)
 
 
 def test_kept_keys_and_values_give_what_reading_everything_anew_gives(tiny, sae, tokens, active):
     prompt = tokens[0, :5]
-    with steering.edited(tiny, SITE, steering.clamping(sae, active, 4.0)):
+    with tiny.spliced({SITE: sae}, error_term=True) as run:
+        run.set(SITE, active, 4.0)
         made = steering.generate(tiny, prompt, 12, 2, stream(), temperature=0)
         again = prompt[None]
         for _ in range(12):
@@ -148,9 +142,3 @@ def test_nothing_to_label_has_no_mix(texts):
     found = steering.mix(texts)
     assert found.labels.isnan().all()
     assert found.kept == 0
-
-
-def test_another_kind_is_steered_too(tiny, tokens):
-    other = BatchTopK.random(32, 64, 4, stream()).requires_grad_(False)
-    acts = tiny.residual(tokens, 0)
-    assert not torch.equal(steering.clamping(other, 0, 3.0)(acts), acts)
