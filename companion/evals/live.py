@@ -1,6 +1,6 @@
 """What the live parts of a page draw, as pure functions from what a reader chose to a piece of HTML.
 
-Each takes a `browser.View` and raises ValueError, with a message for the reader, for what makes no sense. Typed text is read by the model
+Each takes a `views.View` and raises ValueError, with a message for the reader, for what makes no sense. Typed text is read by the model
 and by Python's parser; it is never run, and it is escaped before it is shown. Nothing here needs a front end: `plots.explorer` puts
 controls beside it.
 """
@@ -16,7 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from companion.evals import features, steering
-from companion.evals.browser import NAMES, View, shade, style, table, visible
+from companion.evals.browser import shade, style, table
+from companion.evals.views import NAMES, View, visible
 from companion.lm import labels
 
 LONGEST = 16
@@ -181,7 +182,7 @@ def write(view: View, prompt: str, latent: int | None, strength: float = 0.0, ne
             run.set(view.site, latent, strength * largest)
             made = steering.generate(view.subject, *draw)
         said = f"latent {latent}{_named(view, latent)} at {strength:g} times its largest activation"
-    texts = [steering.text_of(view.subject, row[len(tokens) :]) for row in made]
+    texts = [steering.text_of(view.subject, row)[len(steering.text_of(view.subject, tokens)) :] for row in made]
     return Written(prompt, texts, steering.mix(texts), said)
 
 
@@ -199,8 +200,8 @@ def steered(base: Written, held: Written) -> str:
         + "</tr>"
         for name, a, b in rows
     )
-    head = f"<tr><th></th><th>as it is</th><th>{escape(held.said)}</th></tr>"
-    chart = f"<table class='bars'><caption>Share of characters with a label, in %</caption>{head}{bars}</table>"
+    head = f'<tr><th></th><th><i class="key o"></i>as it is</th><th><i class="key y"></i>{escape(held.said)}</th></tr>'
+    chart = f"<table><caption>Share of characters with a label, in %</caption>{head}{bars}</table>"
     kept = f"Of the text {held.mix.kept:.0%} can be read as Python, and {base.mix.kept:.0%} as it is. Nothing of it was run."
     return _framed(chart if rows else "", f"<p>{kept}</p>", *_texts(held))
 
