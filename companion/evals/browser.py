@@ -53,8 +53,7 @@ def browser(
 
 def page(view: View) -> str:
     """All cards of a view as one HTML document, without a request to anywhere."""
-    shown = [latent for latent, count in zip(view.latents.tolist(), view.fired.counts.tolist(), strict=True) if count]
-    shown.sort(key=lambda latent: -_score(view, view.place(latent)))
+    shown = sorted(view.latents.tolist(), key=lambda latent: -_score(view, latent))
     about = (
         f"{len(shown)} of {view.total:,} latents at {view.site} of {view.subject.name}, on {view.tokens.numel():,} tokens;"
         f" the autoencoder leaves {view.error:.2f} of the variance there."
@@ -67,7 +66,7 @@ def page(view: View) -> str:
         "style": style(),
         "about": escape(about),
         "list": "\n".join(_entry(view, latent) for latent in shown),
-        "cards": "\n".join(_card(view, latent) for latent in shown),
+        "cards": "\n".join(_card_or_why(view, latent) for latent in shown),
     }
     before, *rest = whole.split("<!--")
     return before + "".join(parts[name] + after for name, _, after in (part.partition("-->") for part in rest))
@@ -88,20 +87,20 @@ def card(view: View, latent: int) -> str:
 
 
 def _entry(view: View, latent: int) -> str:
-    at = view.place(latent)
-    best = view.best(at, 1)
-    density = view.fired.counts[at] / view.tokens.numel()
-    searched = [str(latent), *(NAMES[column] for column in view.best(at)), *_said(view, at), *(word for word, _ in _logits(view, at)[0])]
-    keys = dict(
-        i=latent, d=f"{density:.6f}", m=f"{features.own(view.fired, at).value.max():.4f}", f=f"{_score(view, at):.4f}", s=" ".join(searched).lower()
-    )
-    data = " ".join(f'data-{name}="{escape(str(value))}"' for name, value in keys.items())
-    name = NAMES[best[0]] if best else "no label"
+    """A link to a card, with what the list is searched and sorted by."""
+    at, searched, name, density, most = view.latents.tolist().index(latent), [str(latent)], "dead", 0.0, 0.0
+    if view.fired.counts[at]:
+        best, mine = [NAMES[column] for column in view.best(at)], features.own(view.fired, at).value
+        name, density, most = best[0] if best else "no label", len(mine) / view.tokens.numel(), float(mine.max())
+        searched += [*best, *_said(view, at), *(word for word, _ in _logits(view, at)[0])]
+    keys = dict(i=latent, d=f"{density:.6f}", m=f"{most:.4f}", f=f"{_score(view, latent):.4f}", s=" ".join([*searched, name]).lower())
+    data = " ".join(f'data-{key}="{escape(str(value))}"' for key, value in keys.items())
     return f'<a href="#l{latent}" {data}><small>{latent}</small><span>{escape(name)}</span><small>{density:.2%}</small></a>'
 
 
-def _score(view: View, at: int) -> float:
-    """F1 of a latent's best label."""
+def _score(view: View, latent: int) -> float:
+    """F1 of a latent's best label, 0 for one that is dead or goes with none."""
+    at = view.latents.tolist().index(latent)
     return max((view.f1[at, column].item() for column in view.best(at, 1)), default=0.0)
 
 
@@ -112,6 +111,14 @@ def _said(view: View, at: int) -> list[str]:
 
 
 # --- one card ---
+
+
+def _card_or_why(view: View, latent: int) -> str:
+    """A card, or the reason that there is none."""
+    try:
+        return _card(view, latent)
+    except ValueError as error:
+        return f'<section class="latent" id="l{latent}"><h2>Latent {latent}</h2><p class="message">{escape(str(error))}</p></section>'
 
 
 def _card(view: View, latent: int) -> str:

@@ -71,7 +71,7 @@ def _read(view: View, text: str) -> tuple[Int[Tensor, " T"], list[str]]:
     ids = tokenizer(some, add_special_tokens=False)["input_ids"]
     notes = []
     if len(ids) > room or len(some) < len(text):
-        notes.append(f"The model reads {room} tokens at a time: these are the first {min(room, len(ids))} of {len(text):,} characters.")
+        notes.append(f"The model reads {room} tokens at a time: of these {len(text):,} characters the first {min(room, len(ids))} tokens.")
     elif not _is_python(text):
         notes.append("This is not Python as this version parses it. The model reads it all the same.")
     begin = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else ids[0]
@@ -202,8 +202,8 @@ def steered(base: Written, held: Written) -> str:
     )
     head = f'<tr><th></th><th><i class="key o"></i>as it is</th><th><i class="key y"></i>{escape(held.said)}</th></tr>'
     chart = f"<table><caption>Share of characters with a label, in %</caption>{head}{bars}</table>"
-    kept = f"Of the text {held.mix.kept:.0%} can be read as Python, and {base.mix.kept:.0%} as it is. Nothing of it was run."
-    return _framed(chart if rows else "", f"<p>{kept}</p>", *_texts(held))
+    kept = f"Written with {held.said}. Of the text {held.mix.kept:.0%} can be read as Python, and {base.mix.kept:.0%} as it is. Nothing was run."
+    return _framed(chart if rows else "", f"<p>{escape(kept)}</p>", *_texts(held))
 
 
 def _texts(held: Written) -> Sequence[str]:
