@@ -37,6 +37,12 @@ def latents_of(sae: SAE) -> int:
     return getattr(getattr(sae, "sae", sae), "n", 0)
 
 
+def read(subject: Subject, site: str, tokens: Int[Tensor, "N T"]) -> Float[Tensor, "N T D"]:
+    """Activations at a site, in float32 at least: autoencoders compute in it whatever the model does."""
+    acts = subject.activations(tokens, site)
+    return acts.to(torch.promote_types(acts.dtype, torch.float32))
+
+
 @torch.no_grad()
 def fired(subject: Subject, sae: SAE, site: str, tokens: Int[Tensor, "N T"]) -> Firings:
     """Every activation above 0 of every latent, on the CPU: density is `counts` / number of tokens.
@@ -49,10 +55,10 @@ def fired(subject: Subject, sae: SAE, site: str, tokens: Int[Tensor, "N T"]) -> 
         raise ValueError(f"contexts must be tokens (N, T), at least one of at least one token, not {tuple(tokens.shape)}")
     found, first = [], 0
     for chunk in tokens.split(max(1, TOKENS // tokens.shape[1])):
-        code = sae.encode(subject.activations(chunk, site))
+        code = sae.encode(read(subject, site, chunk))
         context, position, slot = (code.values > 0).nonzero(as_tuple=True)
         at = context, position, slot
-        found.append([part.cpu() for part in (context + first, position, code.values[at].float(), code.indices[at])])
+        found.append([part.cpu() for part in (context + first, position, code.values[at], code.indices[at])])
         first += len(chunk)
     context, position, value, latent = map(torch.cat, zip(*found, strict=True))
     order = latent.argsort(stable=True)

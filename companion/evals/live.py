@@ -45,8 +45,8 @@ def typed(view: View, text: str, latent: int, most: int = 5) -> str:
     """
     tokens, notes = _read(view, text)
     _require_latent(view, latent)
-    code = view.sae.encode(view.subject.activations(tokens[None], view.site))
-    indices, values = code.indices[0, 1:].cpu(), code.values[0, 1:].float().cpu()
+    code = view.sae.encode(features.read(view.subject, view.site, tokens[None]))
+    indices, values = code.indices[0, 1:].cpu(), code.values[0, 1:].cpu()
     own = (values * (indices == latent)).sum(dim=-1)
     known = features.largest(view.fired)[view.latents == latent]
     scale = max(own.max().item(), known.max().item() if len(known) else 0.0)

@@ -107,7 +107,7 @@ def look(
     latents = _chosen(every.counts, latents, most)
     fired = features.only(every, latents)
     neurons = f"blocks.{site.split('.')[1]}.mlp.hook_post"
-    some = subject.activations(tokens[:: max(1, len(tokens) // 16)], site).flatten(0, 1)
+    some = features.read(subject, site, tokens[:: max(1, len(tokens) // 16)]).flatten(0, 1)
     return View(
         subject,
         sae,

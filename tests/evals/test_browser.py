@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from companion.evals import browser, features, live, views
-from companion.lm import labels
+from companion.lm import labels, subject
 from companion.sae.models import TopK
 from companion.sae.weights import Raw
 
@@ -143,6 +143,13 @@ def test_other_sites_and_other_spaces(tiny, tmp_path):
     wide = Raw(TopK.random(128, 256, 4, torch.Generator().manual_seed(1)).requires_grad_(False))
     path = browser.browser(tiny, wide, tmp_path, site="blocks.0.mlp.hook_post", most=3)
     assert "of 256 latents at blocks.0.mlp.hook_post" in path.read_text(encoding="utf-8")
+
+
+def test_a_model_in_bfloat16_is_read_in_float32(tiny_home, sae):
+    half = subject.open_subject(tiny_home, dtype=torch.bfloat16)
+    some = views.look(half, sae, SITE, most=3, tokens=half.tokens("heldout")[:8])
+    assert "<svg" in browser.card(some, int(some.latents[0]))
+    assert "Latent 1" in live.typed(some, "x = 1", 1)
 
 
 def test_the_default_site_is_three_quarters_up(tiny):
