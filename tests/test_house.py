@@ -223,7 +223,7 @@ LEFT_OF = {
     "claims": {"run", "files", "memo", "picture", "claims"},
     "released": {"run", "lm", "sae"},
     "dictionaries": {"run", "memo", "lm", "sae", "evals", "released"},
-    "cli": {"run", "lm", "sae", "dictionaries"},
+    "cli": {"run", "files", "lm", "sae", "evals", "released", "dictionaries"},
     "pages": set(),
     "tables": {"files", "claims", "pages"},
     "render": {"run", "files", "claims", "tables"},
