@@ -22,8 +22,8 @@ from companion.lm import labels
 
 LONGEST = 16
 """Characters per token of a context: what is typed beyond that is not looked at."""
-SHOWN = 10
-"""Labels in a chart."""
+SHOWN, CHILDREN = 10, 30
+"""Labels in a chart, and rows of a list, at most."""
 
 
 def _framed(*parts: str) -> str:
@@ -147,6 +147,38 @@ def _curves(curve: features.Curve, at: float, points: int = 120) -> str:
     says = "precision and recall by threshold, both from 0 to 1"
     drawn = f'<svg viewBox="0 0 {width} {height + 16}" role="img" aria-label="{says}">{"".join(lines)}{mark}{ends}</svg>'
     return drawn + '<small>threshold<i class="key y"></i>precision<i class="key o"></i>recall, 0 to 1</small>'
+
+
+# --- splitting ---
+
+
+def children(view: View, latent: int, name: str, wide: View, at: float) -> str:
+    """The latents of a wider dictionary into which one of a narrower splits: those with a masked cosine of `at` or more with it.
+
+    Args:
+        view: of the narrower dictionary, with the wider one among its `others` as `name`.
+        wide: of the wider one, all its latents.
+
+    Raises:
+        ValueError: no such latent or a dead one, no such dictionary, a view of other latents, or a threshold that is not finite.
+    """
+    if not isinstance(at, (int, float)) or not math.isfinite(at):
+        raise ValueError(f"the threshold must be a finite number, not {at}")
+    if name not in view.siblings:
+        raise ValueError(f"there is no dictionary {str(name)[:60]!r} beside this one; there is {', '.join(view.siblings) or 'none'}")
+    cosines = view.siblings[name][view.place(latent)]
+    if len(cosines) != len(wide.latents):
+        raise ValueError(f"{name} has {len(cosines)} latents, and the view of it has {len(wide.latents)}: look at all of them")
+    order = cosines.argsort(descending=True, stable=True).tolist()
+    found = [i for i in order if cosines[i] >= at and wide.fired.counts[i]]
+    rows = [(_titled(wide, i), float(cosines[i]), 100 * int(wide.fired.counts[i]) / wide.tokens.numel()) for i in found[:CHILDREN]]
+    said = f"Latent {latent}{_named(view, latent)}: {len(found)} of the {len(cosines):,} latents of {name} have a masked cosine of at least {at:.3g}."
+    return _framed(f"<p>{escape(said)}</p>", table(f"The nearest in {name}", ("", "cosine", "density, %"), rows))
+
+
+def _titled(view: View, place: int) -> str:
+    latent = int(view.latents[place])
+    return f"{latent}{_named(view, latent)}"
 
 
 # --- steering ---

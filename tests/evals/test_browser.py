@@ -266,6 +266,23 @@ def test_thresholds_and_labels_that_make_no_sense(view, active, label, at, messa
         live.threshold(view, active, label, at)
 
 
+def test_children_are_those_at_the_threshold_and_above(view, active):
+    text = Elements(live.children(view, active, MARKUP, view, 0.999)).text
+    assert f": 1 of the {view.total} latents" in text
+    assert f"{active} · " in text
+    every = live.children(view, active, MARKUP, view, -1.0)
+    Elements(every).require_harmless()
+    assert f": {int((view.fired.counts > 0).sum())} of the" in Elements(every).text
+    for wrong, message in (
+        ({"name": "none"}, "no dictionary"),
+        ({"at": float("nan")}, "finite"),
+        ({"latent": 5}, "dead"),
+        ({"latent": 64}, "no latent"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            live.children(view, **({"latent": active, "name": MARKUP, "wide": view, "at": 0.5} | wrong))
+
+
 def test_steering_shows_what_changed_beside_what_did_not(view, active):
     base = live.write(view, "import os\n", None, new=12, samples=2)
     held = live.write(view, "import os\n", active, 5.0, new=12, samples=2)
