@@ -44,7 +44,7 @@ def typed(view: View, text: str, latent: int, most: int = 5) -> str:
         ValueError: nothing typed, or what is no text; no such latent.
     """
     tokens, notes = _read(view, text)
-    _require_latent(view, latent)
+    view.require(latent)
     code = view.sae.encode(features.read(view.subject, view.site, tokens[None]))
     indices, values = code.indices[0, 1:].cpu(), code.values[0, 1:].cpu()
     own = (values * (indices == latent)).sum(dim=-1)
@@ -84,11 +84,6 @@ def _is_python(text: str) -> bool:
     except labels.NotPythonError:
         return False
     return True
-
-
-def _require_latent(view: View, latent: int) -> None:
-    if isinstance(latent, bool) or not isinstance(latent, int) or not 0 <= latent < view.total:
-        raise ValueError(f"there is no latent {latent}: they are numbered 0 to {view.total - 1}")
 
 
 def _most_active(view: View, indices: Int[Tensor, " K"], values: Float[Tensor, " K"], most: int) -> str:

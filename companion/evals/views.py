@@ -49,14 +49,18 @@ class View(NamedTuple):
     error: float
     """Squared error over variance, on some of the tokens."""
 
+    def require(self, latent: int) -> None:
+        """ValueError unless the autoencoder has a latent of this number."""
+        if isinstance(latent, bool) or not isinstance(latent, int) or not 0 <= latent < self.total:
+            raise ValueError(f"there is no latent {latent}: they are numbered 0 to {self.total - 1}")
+
     def place(self, latent: int) -> int:
         """Where a latent is among those shown.
 
         Raises:
             ValueError: it is none of them, or active nowhere in this text.
         """
-        if isinstance(latent, bool) or not isinstance(latent, int) or not 0 <= latent < self.total:
-            raise ValueError(f"there is no latent {latent}: they are numbered 0 to {self.total - 1}")
+        self.require(latent)
         found = (self.latents == latent).nonzero().flatten().tolist()
         if not found:
             raise ValueError(f"latent {latent} is not among the {len(self.latents)} that are shown")
