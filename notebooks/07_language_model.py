@@ -17,8 +17,8 @@
 # **Takes** about six minutes at `laptop` on two cores, once; afterwards what was trained is read back. Others: [start
 # here](00_start_here.ipynb#profiles).
 #
-# **Paper** Bricken et al. 2023, *Towards Monosemanticity*, [the transformer that is
-# studied](https://transformer-circuits.pub/2023/monosemantic-features/index.html#problem-setup).
+# **Paper** Bricken et al. 2023, [*Towards Monosemanticity*](https://transformer-circuits.pub/2023/monosemantic-features/index.html): the transformer
+# that it studies.
 #
 # **On this page** [1 Text and tokens](#tokens) · [2 The model, in the open](#model) · [3 The loss](#loss) · [4 Three ways to train, and what the mask is for](#masks) · [5 What is free to choose](#free) · [6 Model B, from the first step to the last](#training) · [7 What the MLP is worth](#mlp) · [8 Four layers: the stream, block by block](#layers) · [9 Your turn](#your-turn) · [10 Limits](#limits) · [11 What was checked](#checked)
 
@@ -392,7 +392,8 @@ page.save_figure(
 # `File`). Easy is what must follow: the rest of a name once it has begun (`NotFoundError`), `path` after `os.`, the indentation of a line. A name
 # that was used before (`path` in the line that begins with `raise`) is still not cheap: to look names up takes two layers (section 5).
 #
-# So a large part of the loss can never be learned away, and half a nat less on average may be much less where there was something to know.
+# So a large part of the loss can never be learned away, and a small drop of the mean can be a large drop at the few tokens where there was something
+# to know.
 #
 # Type the beginning of some code, press Enter, and see the probabilities of the next token. In the text that stands there syntax decides, and the
 # model is sure. Then try `for i in range(` or `return self.`, where the writer decides.
@@ -810,10 +811,11 @@ for model, full in zip("AB", models.values(), strict=True):
 
 # %% [markdown]
 # The MLP matters, by either change. But read the share that was just printed: it is above 100 %, so without its MLP the model is worse than the
-# unigram model, which reads nothing. A part that was merely useless would take away at most all of what was known. The reason is the layer norm. The
-# MLP writes nearly the whole length of the stream (section 8); without it the short rest is blown up to the usual length, and the unembedding reads
-# it as a confident guess of something. So zero ablation measures how much the rest of the model *relies* on a part, and not how much could be known
-# without it. Scores of SAEs that are fractions of this number, such as the paper's share of the loss recovered, start from a very bad zero.
+# unigram model, which reads nothing. To lose all that it knew would bring it down to the unigram model at most. The reason for the rest is the layer
+# norm. The MLP writes nearly the whole length of the stream (section 8); without it the short rest is blown up to the usual length, and the
+# unembedding reads it as a confident guess of something. So zero ablation measures how much the rest of the model *relies* on a part, and not how
+# much could be known without it. Scores of SAEs that are fractions of this number, such as the paper's share of the loss recovered, start from a
+# very bad zero.
 #
 # <a id="layers"></a>
 # ## 8 Four layers: the stream, block by block
@@ -851,7 +853,7 @@ page.save_figure(
 )
 
 # %% [markdown]
-# The first MLP writes most of the length: it replaces the short embedding by a long vector. After the first block the stream gives a guess that lies
+# The first MLP writes most of the length: to the short embedding it adds a long vector. After the first block the stream gives a guess that lies
 # between the unigram and the bigram model, and each block adds something to it. So what is in the stream in the middle of the model is partly a
 # guess already, and partly what later blocks need for a better one. Which *features* of the text are in it, and in which directions, cannot be read
 # off the $d$ numbers. [Page 8](08_sae_training.ipynb) trains a sparse autoencoder on it to find out.
