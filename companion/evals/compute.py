@@ -83,6 +83,9 @@ def compute_fraction(
 
 # --- the second estimate: finished trainings of several sizes -----------------------------------------------------------
 
+MOST = 700.0
+"""ln of the largest compute that is told from infinity."""
+
 
 def finished_law(compute: Float[np.ndarray, " R"], losses: Float[np.ndarray, " R"]) -> scaling.PowerLaw:
     """L(C) = E + A C^-a through finished trainings, C being 6 parameters x tokens of each; with fewer than four of them E is 0.
@@ -97,8 +100,10 @@ def finished_law(compute: Float[np.ndarray, " R"], losses: Float[np.ndarray, " R
 
 
 def compute_for(loss: float, law: scaling.PowerLaw) -> float:
-    """C = ((loss - E) / A)^(-1/a), the compute at which the law has this loss; inf at or below its floor E."""
-    return float(((loss - law.floor) / law.scale) ** (-1 / law.exponent)) if loss > law.floor else float("inf")
+    """C = ((loss - E) / A)^(-1/a), the compute at which the law has this loss; inf at or below its floor E, and of a law that does not fall."""
+    if loss <= law.floor or law.exponent <= 0:
+        return float("inf")
+    return float(np.exp(min(MOST, np.log(law.scale / (loss - law.floor)) / law.exponent)))
 
 
 def finished_fraction(
