@@ -329,7 +329,7 @@ TABLE |= {210: 3.46185, 248: 3.45278, 286: 3.43330, 324: 3.42935, 362: 3.40696, 
 table_steps, table_losses = 1000 * np.array([*TABLE]), np.array([*TABLE.values()])
 trend = scaling.fit_power_law(table_steps, table_losses)
 every = np.array(STANFORD[1:])  # step 0 has no logarithm
-print(f"{len(every)} steps; the trend is {trend.floor:.2f} + {trend.scale:.2f} step^-{trend.exponent:.2f} nats")
+print(f"{len(every)} steps, trend {trend.floor:.2f} + {trend.scale:.2f} step^-{trend.exponent:.2f} nats")
 
 # %% [markdown]
 # A simulated draw: the losses of all checkpoints on all contexts, and those of a splice that is worth a share between .1 % and 90 % of the training,
@@ -412,8 +412,9 @@ page.save_figure(
     "search_errors",
     errors | {"read": reads},
     "Look at the vertical line: the share of draws to the left of it have an answer inside the interval that "
-    f"all checkpoints give. {len(reads)} simulated curves, the splice worth .1 % to 90 % of the training; the "
-    f"search read {np.median(reads):.0f} checkpoints as a median and {reads.max():.0f} at most, the others twelve.",
+    f"all checkpoints give. {len(reads)} simulated curves, the splice worth .1 % to 90 % of the training. "
+    f"The search read {np.median(reads):.0f} checkpoints as a median, {reads.max():.0f} at most; the others "
+    "twelve.",
 )
 
 # %% [markdown]
@@ -432,9 +433,9 @@ page.save_figure(
     plots.search_path(every / every[-1], level, read, losses.mean().item(), ends),
     "search_path",
     {"read": answer.read, "share": answer.share.fraction, "interval": ends},
-    f"Left: {len(answer.read)} checkpoints read (rings) of {len(every)} simulated ones (grey). Right: near the "
-    "answer, numbered in their order; the horizontal line is the splice's loss, the shaded range the 95 % "
-    "interval of all of them.",
+    f"Left: {len(answer.read)} checkpoints read (rings) of {len(every)} simulated ones (grey). Right: near "
+    "the answer, numbered in their order; the horizontal line is the splice's loss, the shaded range the "
+    "95 % interval of all of them.",
 )
 
 # %% [markdown]

@@ -38,9 +38,9 @@ def left_clean(positions: Sequence[int], removed: Rows, planted: Row, fair: floa
     places = np.arange(len(positions))
     seeds(axes, places, removed, "the dictionary everywhere else", color=OURS, marker="o", ms=4, alpha=0.8)
     axes.plot(np.zeros(len(planted)), planted, "D", color=MARKED, ms=5, alpha=0.8, label="position 0 set to the mean: what is undone")
-    level(axes, fair, "an equal share for each position", at=0.35, colour=THEORY, ls="--")
+    level(axes, fair, "an equal share for each position", at=0.6, colour=THEORY, ls="--")
     ticks = dict(xticks=places, xticklabels=[str(at) for at in positions])
-    frame(axes, "position that is left clean", Share("share of the later rise removed"), "upper right", **ticks)
+    frame(axes, "position that is left clean", Share("share of the later rise removed"), "best", **ticks)
     return figure
 
 
@@ -76,14 +76,6 @@ def finished_runs(
     frame(axes, across, Log("held-out loss (nats per token)", every=MANY), "upper right")
     axes.legend(loc="upper right", fontsize=7)
     return figure
-
-
-def two_trainings(share: Row, checkpoint: Row, finished: Mapping[str, tuple[Row, Row]]) -> Figure:
-    """Loss against the share of the compute: checkpoints in mid-training, and trainings that ended there, by size."""
-    curves = {"checkpoint in mid-training": [(share, checkpoint)]} | {name: [points] for name, points in finished.items()}
-    looks = [dict(color=QUIET, marker=".", ms=4), *(dict(color=c, marker=m, ls="", ms=7) for c, m in zip((OURS, SECOND), "os", strict=True))]
-    across = Log("compute, as a share of the subject's training", (0.003, 0.01, 0.03, 0.1, 0.3, 1), form="{x:.4g}")
-    return lines(Panel(None, curves, across, Log("held-out loss (nats per token)", every=MANY), looks), size=(5.2, 3.3))
 
 
 @styled
@@ -139,7 +131,7 @@ def published_readings(steps: Row, losses: Row, readings: Mapping[str, tuple[flo
             middle, low, high = np.array(by_rule[rule]) / steps[-1]
             away, label = [[middle - low], [high - middle]], None if row else rule
             read.errorbar(middle, row + lift, xerr=away, fmt=mark, ms=5, color=colour, capsize=3, label=label)
-            note(read, f"{middle:.1%}", (middle, row + lift), (0, 5 if lift > 0 else -13), ha="center")
-    names = dict(yticks=range(len(readings)), yticklabels=list(readings), ylim=(len(readings) - 0.4, -0.6), xlim=(0, None))
-    frame(read, Share("share of the compute"), legend="lower right", **names)
+            note(read, f"{middle:.1%}", (high, row + lift), (6, 0), va="center")
+    names = dict(yticks=range(len(readings)), yticklabels=list(readings), ylim=(len(readings) - 0.4, -0.6), xlim=(0, 0.45))
+    frame(read, Share("share of the compute"), legend="center right", **names)
     return figure
