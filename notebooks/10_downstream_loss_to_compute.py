@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/10_downstream_loss_to_compute.ipynb)
 #
-# **Pages** [← 9. Scaling laws of sparse autoencoders](09_sae_scaling_laws.ipynb) · [Start here](00_start_here.ipynb) · [13. Is the effect of one latent sparse? →](13_ablation_sparsity.ipynb)
+# **Pages** [← 9. Scaling laws of sparse autoencoders](09_sae_scaling_laws.ipynb) · [Start here](00_start_here.ipynb) · [10b. What a splice does, token by token →](10b_splice_by_position.ipynb)
 #
 # A sparse autoencoder (SAE) rewrites each of a model's activations as a sum of a few directions, and the sum is not exact. How much of the model
 # is lost? On this page you put the rewritten activations (the *reconstruction*) back into a language model, measure how much worse it predicts, and

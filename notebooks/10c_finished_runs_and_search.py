@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/10c_finished_runs_and_search.ipynb)
 #
-# **Pages**
+# **Pages** [← 10b. What a splice does, token by token](10b_splice_by_position.ipynb) · [Start here](00_start_here.ipynb) · [13. Is the effect of one latent sparse? →](13_ablation_sparsity.ipynb)
 #
 # [Page 10](10_downstream_loss_to_compute.ipynb#map) turned the loss of a language model with a sparse autoencoder (SAE) spliced in into a share of
 # the model's own training, by its checkpoints. That share is too kind, and for a published model it would take hundreds of downloads. Here you compare it
@@ -19,7 +19,7 @@
 #
 # **Paper** Gao et al. 2024, *Scaling and evaluating sparse autoencoders*, [section 4.1](https://arxiv.org/abs/2406.04093).
 #
-# **On this page**
+# **On this page** [1 The share by checkpoints, again](#curve) · [2 Two estimates](#estimates) · [3 A search](#search) · [4 A public attempt, recomputed](#attempt) · [5 An SAE that saw one position](#one-position) · [6 Your turn](#your-turn) · [7 Limits](#limits) · [8 What was checked](#checked)
 
 # %% tags=["skip-execution"]
 import importlib.metadata
@@ -67,8 +67,8 @@ class Config:
 
 
 def of_size(model, width, steps):
-    """The same model, narrower and trained for fewer steps, its learning rate larger in proportion."""
-    rate = model.lr * model.d_model / width
+    """The same model, narrower and trained for fewer steps; the rate grows as 1 / sqrt(width)."""
+    rate = model.lr * (model.d_model / width) ** 0.5
     changed = dict(d_model=width, heads=max(1, width // 32), steps=steps, lr=rate, checkpoints=3)
     return replace(model, **changed), seen(replace(model, **changed))
 
@@ -501,7 +501,9 @@ page.save_figure(
 # ## 5 An SAE that saw one position
 # The same attempt's own SAE raised the loss by 0.60 nats or more, where the published one costs 0.13. One reason can be shown here. It was trained on
 # the *last* position of each context only, and then put in at all of them. We train such SAEs on our subject. The comparison must be fair: one position
-# gives few vectors (one per context), so the other SAEs get equally many, drawn from all positions, and the same steps.
+# gives few vectors (one per context), so the other SAEs get equally many, drawn from all positions, and the same steps. We take the last position
+# but one: the very last of a context is special in our subject, which never predicted anything from there
+# ([page 10b](10b_splice_by_position.ipynb#positions)), and would exaggerate the effect.
 
 
 # %%
@@ -517,7 +519,7 @@ def one_position(config: Config) -> dict:
     train = replace(base.train, n=config.narrow)
     stream = sub.residual(dictionaries.spread(sub.tokens("train"), base.contexts), base.layer)
     count, length = stream.shape[:2]  # as many vectors as there are contexts
-    kinds = {"last position": [length - 1], "all positions": range(length)}
+    kinds = {"one position": [length - 2], "all positions": range(length)}
     kinds |= {"all positions again": range(length), "second half": range(length // 2, length)}
     clean, made = sub.losses(text).mean(), {}
     for seed in range(len(config.saes)):
@@ -533,7 +535,7 @@ def one_position(config: Config) -> dict:
 rises = memo.memo(one_position, cfg)
 
 # %% [markdown]
-# We look at the ratio of two rises. Besides the last position we also print SAEs that saw the second half of the context only.
+# We look at the ratio of two rises. Besides the one position we also print SAEs that saw the second half of the context only.
 
 
 # %%
@@ -542,8 +544,8 @@ def of_all(kind):
     return [rises[f"{kind}/{seed}"] / rises[f"all positions/{seed}"] for seed in range(len(cfg.saes))]
 
 
-for kind in ("last position", "second half"):
-    print(f"trained at the {kind}: {', '.join(f'{ratio:.2f}' for ratio in of_all(kind))} times the rise")
+for kind in ("one position", "second half"):
+    print(f"trained at {kind}: {', '.join(f'{ratio:.2f}' for ratio in of_all(kind))} times the rise")
 
 # %% [markdown]
 # As a claim: an SAE that saw one position only raises the loss at least twice as much. The control is a second draw of equally many vectors from all
@@ -552,7 +554,7 @@ for kind in ("last position", "second half"):
 # %%
 page.check(
     "attempt.one-position",
-    of_all("last position"),
+    of_all("one position"),
     control={"another draw from all positions": of_all("all positions again")},
 )
 
@@ -622,8 +624,8 @@ page.check(
 # ## 7 Limits
 # - One subject (one random seed) and one finished training of each size. The intervals are over contexts of the text; they do not say what another
 #   subject would give. Three subjects would take several minutes each to train.
-# - The learning rates of the small models follow a rule, and their number of steps another; neither was tuned. Better ones would lower the second
-#   estimate further.
+# - The learning rates of the small models follow a rule (one over the square root of the width), and their steps another (about equal tokens per
+#   parameter). A larger rate was tried first, and with it the widest did not train well. Better ones would lower the second estimate further.
 # - The simulated curve is smoother than a real one early in the training, and its wandering is independent from checkpoint to checkpoint. With 0.005
 #   nats of it a search is inside less often: the printout says how often.
 # - A subject without checkpoints (GPT-2 small of OpenAI) has no share by the map; [page 10b](10b_splice_by_position.ipynb#finished) has what is left.
