@@ -289,8 +289,8 @@ assert list(quickly.read) == [int(steps[at]) for at in known][: len(quickly.read
 print(f"search reads {len(quickly.read)}: {quickly.share.fraction:.2%}")
 
 # %% [markdown]
-# We expect nearly every answer to lie inside the interval that *all* checkpoints give, over all losses of section 1. The control reads as many
-# checkpoints, spread evenly in the step: these are too far apart where the curve is steep.
+# We expect nearly every answer to lie inside the interval that *all* checkpoints give, over all losses of section 1. Beside it, as many checkpoints are
+# read without a search, spread evenly in the step.
 
 
 # %%
@@ -313,16 +313,12 @@ for name, losses in spliced.items():
     hits["evenly"].append(inside(evenly(losses, curve, steps, len(answer.read), name), everything))
     hits["read"].append(len(answer.read))
 print(f"{len(spliced)} losses, at most {max(hits['read'])} of {len(steps)} checkpoints read")
-page.check(
-    "search.own-checkpoints",
-    float(np.mean(hits["search"])),
-    control={"as many checkpoints, evenly in the step": float(np.mean(hits["evenly"]))},
-)
+print(f"inside: by search {np.mean(hits['search']):.0%}, evenly in the step {np.mean(hits['evenly']):.0%}")
 
 # %% [markdown]
 # ### 609 checkpoints, simulated
-# The subject has few checkpoints, so this proves little. We simulate a curve at Stanford's 609 steps: a power law through the table that the public
-# attempt published (section 4), plus noise of four kinds. Contexts differ in difficulty, the same for every checkpoint. Each checkpoint as a whole is a
+# The subject has few checkpoints, and its splices are worth large shares, where evenly spread checkpoints do as well. So this proves little. We simulate a curve at Stanford's 609 steps: a power law through the table that the public
+# attempt published (section 4) and through the loss of a model that knows nothing, at step 10, plus noise of four kinds. Contexts differ in difficulty, the same for every checkpoint. Each checkpoint as a whole is a
 # little better or worse than the trend, by 0.002 nats, since a training wanders. Each checkpoint differs a little on each context. And the splice's rise
 # differs over contexts.
 
@@ -330,7 +326,8 @@ page.check(
 TABLE = {20: 3.60497, 58: 3.53983, 96: 3.50751, 134: 3.49037, 172: 3.48253}  # thousand steps: nats
 TABLE |= {210: 3.46185, 248: 3.45278, 286: 3.43330, 324: 3.42935, 362: 3.40696, 400: 3.41580}
 table_steps, table_losses = 1000 * np.array([*TABLE]), np.array([*TABLE.values()])
-trend = scaling.fit_power_law(table_steps, table_losses)
+start = 10, np.log(50_257)  # at step 10 a model knows next to nothing: ln of the size of the vocabulary
+trend = scaling.fit_power_law(np.append(start[0], table_steps), np.append(start[1], table_losses))
 every = np.array(STANFORD[1:])  # step 0 has no logarithm
 print(f"{len(every)} steps, trend {trend.floor:.2f} + {trend.scale:.2f} step^-{trend.exponent:.2f} nats")
 
@@ -342,7 +339,7 @@ print(f"{len(every)} steps, trend {trend.floor:.2f} + {trend.scale:.2f} step^-{t
 WANDER = 0.002
 
 
-def simulated(draw, wander=WANDER, contexts=256):
+def simulated(draw, wander=WANDER, contexts=128):
     """Losses (S, contexts) of the checkpoints, and (contexts,) of the splice."""
     share = float(torch.exp(torch.empty(1).uniform_(np.log(0.001), np.log(0.9), generator=draw)))
     hard = 0.6 * torch.randn(contexts, generator=draw)
@@ -382,7 +379,7 @@ def searches(config: Config) -> dict:
     def rows(wander, draws):
         return torch.tensor([one_search(seed, wander) for seed in range(draws)])  # (draws, 4)
 
-    some = 2 + config.draws // 5  # of those that no claim uses
+    some = 2 + config.draws // 10  # of those that no claim uses
     return {"0.0": rows(0.0, some), f"{WANDER}": rows(WANDER, config.draws), "0.005": rows(0.005, some)}
 
 
@@ -520,11 +517,11 @@ def vectors_at(stream, positions, count, draw):
 def one_position(config: Config) -> dict:
     base = config.saes[0]
     sub, text, held, _ = dictionaries.heldout(base)
-    train = replace(base.train, n=config.narrow)
+    train = replace(base.train, n=config.narrow, steps=base.train.steps // 2)
     stream = sub.residual(dictionaries.spread(sub.tokens("train"), base.contexts), base.layer)
     count, length = stream.shape[:2]  # as many vectors as there are contexts
     kinds = {"one position": [length - 2], "all positions": range(length)}
-    kinds |= {"all positions again": range(length), "second half": range(length // 2, length)}
+    kinds |= {"all positions again": range(length), "position 0": [0]}
     clean, made = sub.losses(text).mean(), {}
     for seed in range(len(config.saes)):
         for kind, positions in kinds.items():
@@ -539,7 +536,7 @@ def one_position(config: Config) -> dict:
 rises = memo.memo(one_position, cfg)
 
 # %% [markdown]
-# We look at the ratio of two rises. Besides the one position we also print SAEs that saw the second half of the context only.
+# We look at the ratio of two rises. Besides the late position we also print SAEs that saw position 0 only.
 
 
 # %%
@@ -548,18 +545,19 @@ def of_all(kind):
     return [rises[f"{kind}/{seed}"] / rises[f"all positions/{seed}"] for seed in range(len(cfg.saes))]
 
 
-for kind in ("one position", "second half"):
+for kind in ("one position", "position 0"):
     print(f"trained at {kind}: {', '.join(f'{ratio:.2f}' for ratio in of_all(kind))} times the rise")
 
 # %% [markdown]
 # As a claim: an SAE that saw one position only raises the loss at least twice as much. The control is a second draw of equally many vectors from all
-# positions.
+# positions, and the positive example is an SAE that saw position 0 only.
 
 # %%
 page.check(
     "attempt.one-position",
     of_all("one position"),
     control={"another draw from all positions": of_all("all positions again")},
+    witness=of_all("position 0"),
 )
 
 # %% [markdown]
