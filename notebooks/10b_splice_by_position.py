@@ -35,7 +35,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from companion import claims, dictionaries, memo, run
+from companion import claims, dictionaries, memo, released, run
 from companion.evals import anchors, compute, downstream
 from companion.evals.reconstruction import by_position, normalised_mse
 from companion.lm.sources import HubConfig
@@ -47,23 +47,23 @@ from companion.sae.recipe import TrainConfig
 claims.opening("10b_splice_by_position")
 
 # %% [markdown]
-# The parameters, one line per profile. `saes` are the SAEs that are spliced in, one per random seed; at `laptop` they are those of page 10 with the
-# most latents and the middle $k$. `finished` are language models of other sizes than the subject, each trained to its end, with the number of
+# The parameters, one line per profile. `saes` are the SAEs that are spliced in: at `laptop` those of page 10 with the most latents and the middle $k$,
+# one per random seed; at `published` three published ones of GPT-2 small, with nothing trained. `finished` are language models of other sizes than the subject, each trained to its end, with the number of
 # tokens that each was trained on.
 
 
 # %% tags=["parameters"]
 @dataclass(frozen=True)
 class Config:
-    saes: tuple[dictionaries.DictionaryConfig, ...]  # one per seed, of one subject and one layer
+    saes: tuple[dictionaries.DictionaryConfig | dictionaries.PublishedConfig, ...]  # of one subject and layer
     finished: tuple[tuple[SubjectConfig | HubConfig, float], ...]  # models of other sizes, and tokens of each
     tokens: float  # that the subject itself was trained on
 
 
 def of_size(model, width, steps):
-    """The same model, narrower and trained for fewer steps; the rate grows as 1 / sqrt(width)."""
-    rate = model.lr * (model.d_model / width) ** 0.5
-    changed = dict(d_model=width, heads=max(1, width // 32), steps=steps, lr=rate, checkpoints=3)
+    """The same model, narrower and with fewer steps: rate as 1 / sqrt(width), as many steps of warm-up."""
+    rate, warm = model.lr * (model.d_model / width) ** 0.5, min(0.25, model.warmup * model.steps / steps)
+    changed = dict(d_model=width, heads=max(1, width // 32), steps=steps, lr=rate, warmup=warm, checkpoints=3)
     return replace(model, **changed), seen(replace(model, **changed))
 
 
@@ -81,11 +81,18 @@ saved = (100, 1000, 5000, *range(20_000, 400_001, 38_000))  # as on page 10: the
 stanford = HubConfig("stanford-crfm/alias-gpt2-small-x21", "checkpoint-400000", steps=saved)
 larger = HubConfig("stanford-crfm/arwen-gpt2-medium-x21", "checkpoint-400000", dataset=None)
 wide = TrainConfig(n=2**15, k=32, steps=20_000, batch=8192)
+gpt2 = HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e")
+fetched = tuple(dictionaries.PublishedConfig(gpt2, release, layer=8) for release in released.RELEASES)
+others = (
+    (HubConfig("gpt2-medium", "6dcaa7a952f72f9298047fd5137cd6e4f05f41da", dataset=None), 1.0),
+    (HubConfig("gpt2-large", "32b71b12589c2f8d625668d2335a01cac3249519", dataset=None), 1.0),
+)
 large = dictionaries.DictionaryConfig(stanford, wide, layer=8, contexts=48_000, heldout=2048, keep=KEEP)
 grown = tuple(of_size(own[1], width, steps) for width, steps in ((16, 120), (32, 280), (48, 470), (64, 700)))
 cfg = run.choose(
     quick=Config((tiny,), (of_size(own[0], 8, 75), of_size(own[0], 16, 150)), seen(own[0])),
     laptop=Config(tuple(replace(small, seed=seed) for seed in range(5)), grown, seen(own[1])),
+    published=Config(fetched, others, 1.0),
     paper=Config((large,), ((larger, 1.0),), 1.0),
 )
 page = claims.Page("10b_splice_by_position", cfg)

@@ -67,9 +67,9 @@ class Config:
 
 
 def of_size(model, width, steps):
-    """The same model, narrower and trained for fewer steps; the rate grows as 1 / sqrt(width)."""
-    rate = model.lr * (model.d_model / width) ** 0.5
-    changed = dict(d_model=width, heads=max(1, width // 32), steps=steps, lr=rate, checkpoints=3)
+    """The same model, narrower and with fewer steps: rate as 1 / sqrt(width), as many steps of warm-up."""
+    rate, warm = model.lr * (model.d_model / width) ** 0.5, min(0.25, model.warmup * model.steps / steps)
+    changed = dict(d_model=width, heads=max(1, width // 32), steps=steps, lr=rate, warmup=warm, checkpoints=3)
     return replace(model, **changed), seen(replace(model, **changed))
 
 
