@@ -581,7 +581,8 @@ for anchor in ("zero", "mean", "unigram"):
 # - KL compares the spliced model with the model itself, not with the text. A splice that improves the guesses has a KL above zero too.
 # - Clean positions among spliced ones are streams that the model never saw in training; the shares of section 4 are not additive.
 # - The finished models are one training each, four at `laptop`. Their learning rate follows a rule, one over the square root of the width. A larger
-#   rate (one over the width) had been tried first, and with it the widest of them did not train well. A better rate would lower the share further.
+#   rate (one over the width) and a shorter warm-up had been tried first, and with them some did not train well ([page
+#   10c](10c_finished_runs_and_search.ipynb#estimates)). Better trainings would lower the share further.
 # - At `published` and `paper` the subject is the smallest of its finished models, and there are too few for a law with a floor. A share below one is
 #   then an extrapolation of a straight line in logarithms, and no more than a hint. Neither profile has been run.
 #

@@ -225,6 +225,11 @@ page.check(
 # %% [markdown]
 # The card shows the ratio of the two shares. There is one training of each size and one subject, so the five values differ by the SAE only.
 #
+# The second estimate is only as good as the trainings behind it. In a first version of this page the small models warmed up their learning rate for the
+# same *share* of their steps as the subject, which is few steps of a short training. They trained badly, and the ratio came out below one: by that law the
+# splice was worth *more* than by the checkpoints. Now they warm up for as many steps as the subject, or a quarter of all if that is less. A
+# finished model is a fair price only if nobody could have trained a better one for the same compute.
+#
 # ### The rate or the size?
 # Two things distinguish a finished small model from a checkpoint: its rate was lowered, and it is smaller. To tell them apart, one model of the
 # *subject's own size* was planned to end early.
@@ -240,7 +245,8 @@ if cfg.early is not None:
     print(f"a finished training of the size that fits (by the law) {law(share):.3f}")
 
 # %% [markdown]
-# The first step down is the rate, the second the size. (Where the second is a step up, the smaller sizes were not better at this compute.)
+# From the first number to the second is what ending early does, from the second to the third what the size does. Where a number is larger than the one
+# before, that change was no gain here: a short training also has fewer steps in which to learn, however its rate is lowered.
 #
 # <a id="search"></a>
 # ## 3 A search
@@ -627,7 +633,8 @@ page.check(
 # - One subject (one random seed) and one finished training of each size. The intervals are over contexts of the text; they do not say what another
 #   subject would give. Three subjects would take several minutes each to train.
 # - The learning rates of the small models follow a rule (one over the square root of the width), and their steps another (about equal tokens per
-#   parameter). A larger rate was tried first, and with it the widest did not train well. Better ones would lower the second estimate further.
+#   parameter). A larger rate and a shorter warm-up were tried first, and with them some did not train well. Better trainings would lower the second
+#   estimate further.
 # - The simulated curve is smoother than a real one early in the training, and its wandering is independent from checkpoint to checkpoint. With 0.005
 #   nats of it a search is inside less often: the printout says how often.
 # - A subject without checkpoints (GPT-2 small of OpenAI) has no share by the map; [page 10b](10b_splice_by_position.ipynb#finished) has what is left.
