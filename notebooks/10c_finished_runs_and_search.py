@@ -567,9 +567,9 @@ page.check(
 )
 
 # %% [markdown]
-# In GPT-2 the position that such an SAE lacks most is the first one, with its massive activation. Our subject has none
-# ([page 10b](10b_splice_by_position.ipynb#positions)), so here the card shows the rest of the effect. The cure costs nothing: train on all positions, and report
-# the loss by position.
+# The effect is there in every seed, but it is smaller than twice. The position that such an SAE lacks most in GPT-2 is the first one, with its massive
+# activation; our subject has none ([page 10b](10b_splice_by_position.ipynb#positions)), so this is what is left of the mistake without it. An SAE
+# that saw position 0 only is far worse. The cure costs nothing: train on all positions, and report the loss by position.
 #
 # <a id="your-turn"></a>
 # ## 6 Your turn

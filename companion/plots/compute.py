@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from companion.plots.lines import MANY, Log, Panel, Share, frame, level, lines, seeds
+from companion.plots.lines import Log, Panel, Share, frame, level, lines, seeds
 from companion.plots.style import CONTROL, CONTROLS, MARKED, OURS, PAGE, PALE, PAPER, QUIET, SECOND, THEORY, Row, Rows, note, panels, styled
 
 
@@ -73,7 +73,7 @@ def finished_runs(
             away = [[max(0.0, share - low)], [max(0.0, high - share)]]
             axes.errorbar(share, loss, xerr=away, fmt=mark, color=colour, ms=5, capsize=3, label=None if number else name, zorder=5)
     across = Log("compute, as a share of the subject's training", (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1), form="{x:.4g}")
-    frame(axes, across, Log("held-out loss (nats per token)", every=MANY), "upper right")
+    frame(axes, across, Log("held-out loss (nats per token)", every=(1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8)), "upper right")
     axes.legend(loc="upper right", fontsize=7)
     return figure
 
