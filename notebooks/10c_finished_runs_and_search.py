@@ -325,7 +325,7 @@ print(f"inside: by search {np.mean(hits['search']):.0%}, evenly in the step {np.
 # ### 609 checkpoints, simulated
 # The subject has few checkpoints, and its splices are worth large shares, where evenly spread checkpoints do as well. So this proves little. We simulate a curve at Stanford's 609 steps: a power law through the table that the public
 # attempt published (section 4) and through the loss of a model that knows nothing, at step 10, plus noise of four kinds. Contexts differ in difficulty, the same for every checkpoint. Each checkpoint as a whole is a
-# little better or worse than the trend, by 0.002 nats, since a training wanders. Each checkpoint differs a little on each context. And the splice's rise
+# little better or worse than the trend, by $0.002$ nats, since a training wanders. Each checkpoint differs a little on each context. And the splice's rise
 # differs over contexts.
 
 # %%
@@ -451,7 +451,7 @@ page.save_figure(
 # The table above is from a public journal of reproducing the paper on GPT-2 small. Its author added the rise of the loss that OpenAI's published SAE
 # causes, 0.10 nats, to the last loss of the table, and read off 21.6 %. Three things went wrong, and one was a choice:
 #
-# - 0.10 is the rise at *layer 6*. The SAE of the paper's site, layer 8, costs 0.1336 nats (32,768 latents) or 0.0816 (131,072).
+# - 0.10 is the rise at *layer 6*. The SAE of the paper's site, layer 8, costs $0.1336$ nats (32,768 latents) or $0.0816$ (131,072).
 # - The rise was measured on **OpenAI's** GPT-2 (loss 3.73 on that text) and read off at the curve of **Stanford's** (loss 3.42). A rise of one model
 #   is not a rise of another; the SAE itself, put into Stanford's model, gives a loss of 8.98.
 # - Each checkpoint was measured on *other tokens*. That makes noise of about 0.01 nats, visible where the table rises at its end.
@@ -584,7 +584,7 @@ page.check(
 #    def exact(step):
 #        return torch.tensor([float(trend(step))], dtype=torch.float64)
 #
-#    counts = [len(bisect(float(trend(share * 400_000)), exact, every, most=30)[1]) for share in np.geomspace(0.0002, 0.95, 50)]
+#    counts = [len(bisect(float(trend(share * 400_000)), exact, every, most=30)[1]) for share in np.geomspace($0.0002$, 0.95, 50)]
 #    print(f"between {min(counts)} and {max(counts)}")
 #    assert max(counts) <= 14
 #    ```
@@ -635,7 +635,7 @@ page.check(
 # - The learning rates of the small models follow a rule (one over the square root of the width), and their steps another (about equal tokens per
 #   parameter). A larger rate and a shorter warm-up were tried first, and with them some did not train well. Better trainings would lower the second
 #   estimate further.
-# - The simulated curve is smoother than a real one early in the training, and its wandering is independent from checkpoint to checkpoint. With 0.005
+# - The simulated curve is smoother than a real one early in the training, and its wandering is independent from checkpoint to checkpoint. With $0.005$
 #   nats of it a search is inside less often: the printout says how often.
 # - A subject without checkpoints (GPT-2 small of OpenAI) has no share by the map; [page 10b](10b_splice_by_position.ipynb#finished) has what is left.
 # - At `paper` there is one finished model beside the subject, and no early-ended one. That profile has not been run.
