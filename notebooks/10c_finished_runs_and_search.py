@@ -584,7 +584,7 @@ page.check(
 #    def exact(step):
 #        return torch.tensor([float(trend(step))], dtype=torch.float64)
 #
-#    counts = [len(bisect(float(trend(share * 400_000)), exact, every, most=30)[1]) for share in np.geomspace($0.0002$, 0.95, 50)]
+#    counts = [len(bisect(float(trend(share * 400_000)), exact, every, most=30)[1]) for share in np.geomspace(2e-4, 0.95, 50)]
 #    print(f"between {min(counts)} and {max(counts)}")
 #    assert max(counts) <= 14
 #    ```
