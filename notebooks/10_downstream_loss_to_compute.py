@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/10_downstream_loss_to_compute.ipynb)
 #
-# **Pages** [← 9. Scaling laws of sparse autoencoders](09_sae_scaling_laws.ipynb) · [Start here](00_start_here.ipynb) · [13. Is the effect of one latent sparse? →](13_ablation_sparsity.ipynb)
+# **Pages** [← 9. Scaling laws of sparse autoencoders](09_sae_scaling_laws.ipynb) · [Start here](00_start_here.ipynb) · [10b. What a splice does, token by token →](10b_splice_by_position.ipynb)
 #
 # A sparse autoencoder (SAE) rewrites each of a model's activations as a sum of a few directions, and the sum is not exact. How much of the model
 # is lost? On this page you put the rewritten activations (the *reconstruction*) back into a language model, measure how much worse it predicts, and
@@ -731,7 +731,10 @@ page.save_figure(
 # - The paper gives its result for GPT-4 and no procedure. The procedure here is ours, and is checked only against itself:
 #   by hand against the package, and on losses whose step is known.
 # - A checkpoint in mid-training has not had its learning rate lowered, so it is worse than a finished training of the same compute. The share
-#   read off is therefore too kind to the dictionary. A curve through *finished* models of several sizes would lower every share.
+#   read off is therefore too kind to the dictionary, if the trainings that it is compared with are good ones: [page
+#   10c](10c_finished_runs_and_search.ipynb#estimates) reads the same losses off at *finished* models of several sizes.
+# - One mean loss hides where it comes from: [page 10b](10b_splice_by_position.ipynb) looks at every position, and at more than the token that came next.
+# - The subject is one training of one random seed; the intervals are over contexts of the text, not over subjects.
 # - Where the curve is flat, late in training, a hundredth of a nat changes the share by whole percentage points. The intervals show it.
 # - The control of `compute.tells-training` follows from the claim before it: a score that is above 90 % without training cannot gain a tenth.
 # - The power law of section 7 is fitted to a few dictionaries per seed, over a narrow range of errors.

@@ -51,3 +51,25 @@ def test_worse_than_the_first_step_is_said():
 def test_contexts_that_do_not_pair_are_refused():
     with pytest.raises(ValueError, match="do not pair"):
         compute.compute_fraction(torch.zeros(3), contexts(CURVE), STEPS, torch.Generator())
+
+
+@pytest.mark.parametrize("sizes", [3, 5])
+def test_finished_trainings_on_a_power_law_give_the_compute_back(sizes):
+    C = 10.0 ** np.arange(sizes)
+    floor = 2.0 if sizes > 3 else 0.0  # with three sizes no floor can be fitted
+    losses = floor + 3 * C**-0.2
+    law = compute.finished_law(C, losses)
+    assert law == pytest.approx((floor, 3, 0.2), rel=1e-3, abs=1e-6)
+    assert compute.compute_for(floor + 3 * 50**-0.2, law) == pytest.approx(50, rel=1e-2)
+    found = compute.finished_fraction(contexts([floor + 3 * 50**-0.2])[0], contexts(losses), C, 100.0, torch.Generator(), resamples=5)
+    assert found.value == pytest.approx(0.5, rel=1e-2)
+    assert found.high - found.low < 1e-3
+
+
+def test_no_compute_reaches_the_floor():
+    assert compute.compute_for(2.0, compute.scaling.PowerLaw(2.0, 3.0, 0.2)) == float("inf")
+
+
+def test_one_finished_training_is_no_law():
+    with pytest.raises(ValueError, match="at least 2"):
+        compute.finished_law(np.array([1.0]), np.array([2.0]))

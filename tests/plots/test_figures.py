@@ -11,7 +11,24 @@ import pytest
 from matplotlib.colors import is_color_like
 
 from companion import plots
-from companion.plots import bars, concepts, dynamics, heatmaps, language, lines, neurons, polytopes, sae, scaling, speed, style, tokens, toy, vectors
+from companion.plots import (
+    bars,
+    compute,
+    concepts,
+    dynamics,
+    heatmaps,
+    language,
+    lines,
+    neurons,
+    polytopes,
+    sae,
+    scaling,
+    speed,
+    style,
+    tokens,
+    toy,
+    vectors,
+)
 
 LEVELS, UP = np.array([1.0, 3.0, 10.0]), np.array([0.3, 0.2, 0.1])
 SEEDS = np.array([[0.5, 0.4, 0.3], [0.52, 0.39, 0.31]])
@@ -35,6 +52,12 @@ FIGURES = {
     bars.loss_when_replaced: lambda f: f({"trained": [3.1, 3.3], "zero": [9.0]}, 3.0),
     bars.times_worse: lambda f: f({"mild": [1.0, 1.2], "bad": [20.0, 24.0]}),
     bars.sparsity_factors: lambda f: f({"A": {"latents": FACTORS}, "B": {"latents": FACTORS}}, {"Gaussian": 0.64}, {"latents": 0.6}),
+    compute.by_position: lambda f: f({"KL": SEEDS, "rise": SEEDS}, {"trained": SEEDS, "untrained": SEEDS}),
+    compute.left_clean: lambda f: f([0, 1, 16], SEEDS, np.array([0.6, 0.7]), 0.1),
+    compute.finished_runs: lambda f: f(UP, UP, (UP, UP), (UP, UP), [compute.Estimates(0.2, (0.3, 0.2, 0.4), (0.2, 0.1, 0.3))], [0.2]),
+    compute.search_path: lambda f: f(UP, UP, [(0.3, 0.3), (0.2, 0.2)], 0.2, (0.15, 0.25)),
+    compute.search_errors: lambda f: f({"search": UP, "evenly": 10 * UP}),
+    compute.published_readings: lambda f: f(STEPS, UP, {"a": (0.2, {"linear": (10, 9, 12), "log": (9, 8, 11)})}),
     concepts.privileged_basis: lambda f: f(),
     concepts.superposition_hypothesis: lambda f: f(),
     concepts.experiment: lambda f: f(),
