@@ -30,13 +30,14 @@ def taken_apart(runs: Row, tokens: Sequence[str], saliency: Row, share: float) -
     lengths = np.arange(1, len(runs) + 1)
     kept.plot(lengths, runs, "o-", ms=4, color=OURS)
     kept.plot(len(tokens), runs[len(tokens) - 1], "o", ms=10, mfc="none", color=MARKED)
-    level(kept, share, "half", at=0.9)
+    level(kept, share, "half")
+    kept.xaxis.get_major_locator().set_params(integer=True)
     frame(kept, "length of the run", "activation / that in the text", title="truncate: the shortest run that keeps half", ylim=(0, None))
     colours = [OURS if value >= share else CONTROL for value in saliency]
     salient.bar(range(len(tokens)), saliency, color=colours)
     salient.axhline(0, color=THEORY, lw=0.6)
-    level(salient, share, "half", at=0.9)
-    salient.set_xticks(range(len(tokens)), [visible(token) for token in tokens], family="DejaVu Sans Mono", fontsize=8)
+    level(salient, share, "half")
+    salient.set_xticks(range(len(tokens)), [visible(token).replace(" ", "·") for token in tokens], family="DejaVu Sans Mono", fontsize=8)
     frame(salient, "token that is replaced", "saliency", title="which of its tokens matter", ylim=(min(-0.1, saliency.min()), 1.1))
     return figure
 
@@ -44,7 +45,7 @@ def taken_apart(runs: Row, tokens: Sequence[str], saliency: Row, share: float) -
 @styled
 def by_kind(f1: Mapping[str, Sequence[Row]]) -> Figure:
     """F1 of what is explained, by kind and seed. Left: the share of it that scores more, a line per seed. Right: means, a dot per seed."""
-    figure, (shares, means) = panels(1, 2, size=(4.4, 3.3), width_ratios=(1.25, 1))
+    figure, (shares, means) = panels(1, 2, size=(3.7, 3.1), width_ratios=(1.25, 1))
     for (kind, seeds), look in zip(f1.items(), KIND_LOOKS, strict=False):
         for at, values in enumerate(seeds):
             above = 1 - np.arange(1, len(values) + 1) / len(values)
