@@ -614,10 +614,13 @@ def study_of_losses(study: Study) -> dict:
         "constant": lambda tokens: mean.expand(*tokens.shape, -1),
     }
     for name, simulation in simulated.items():
-        losses = explanations.explained_losses(subject, sae, layer, heldout[::2], latents, simulation)
+        losses = explanations.explained_losses(subject, sae, layer, heldout[::4], latents, simulation)
         found[f"loss/{name}"] = losses.explained.double().mean()
     found |= {f"loss/{name}": getattr(losses, name).double().mean() for name in ("clean", "own", "silent")}
-    return found | scored(tries, acts, train, heldout, fired) | {"scale": scale}
+    held = n2g.firings(acts, heldout)
+    found["heldout/f1"] = explanations.score(tries, heldout, held).f1
+    found["dealt/f1"] = explanations.score(dealt(tries), heldout, held).f1
+    return found | {"density": held.counts / heldout.numel()}
 
 
 def whole(group):
@@ -807,8 +810,8 @@ def bigram_loss(train, tokens, vocab):
 
 all_train, vocab = subject.tokens("train"), len(subject.unembedding())
 without_model = {
-    "bigram": bigram_loss(all_train, heldout, vocab).mean().item(),
-    "unigram": anchors.unigram_losses(all_train, heldout, vocab).mean().item(),
+    "bigram": bigram_loss(all_train, heldout[::4], vocab).mean().item(),
+    "unigram": anchors.unigram_losses(all_train, heldout[::4], vocab).mean().item(),
 }
 assert without_model["bigram"] < without_model["unigram"]
 
@@ -836,7 +839,7 @@ page.save_figure(
     "How much of the way from predictions dealt to other latents (grey squares) to the SAE's own activations "
     "(blue) do explanations go (orange)? Crosses: without the factor; plus: every latent at its mean; "
     "triangles: no activations at all; stroke: nothing replaced. Dotted: losses without any model. Mean over "
-    "held-out tokens, a mark per seed; "
+    "a quarter of the held-out texts, a mark per seed; "
     f"latents explained per dictionary, in the order of the rows: {', '.join(map(str, counted.values()))}.",
 )
 
