@@ -775,8 +775,7 @@ print(f"mean F1: labels {mean_of('labels').mean():.2f}, patterns {mean_of('patte
 
 # %%
 dictionary = dictionaries.dictionary(cfg.fewer_latents[0])
-text = heldout[:32]
-resid = subject.residual(text, layer)
+text, resid = heldout[:32], subject.residual(heldout[:32], layer)
 code = dictionary.encode(resid)
 every = code.indices.unique()
 perfect = explanations.latent_activations(subject, dictionary, layer, every)
@@ -786,8 +785,7 @@ bias = dictionary.decode(code._replace(values=torch.zeros_like(code.values)), re
 of_bias = subject.losses_from(bias, text, layer).cpu()
 assert torch.allclose(by_itself.explained, by_itself.own, atol=1e-4)
 assert torch.allclose(by_nothing.explained, of_bias, atol=1e-4)
-factors = explanations.scales(planted_tries, train, n2g.firings(planted, train))
-assert torch.allclose(factors, torch.ones(2))
+assert torch.allclose(explanations.scales(planted_tries, train, planted_fired), torch.ones(2))
 
 # %% [markdown]
 # To know whether a loss is good it is set beside two models without a network. One knows how frequent each token is (*unigram*). The other knows
