@@ -197,10 +197,10 @@ def words(tokens):
 def strongest(number):
     """The texts with the largest activations of our latent."""
     mine = fired.latent == latent
-    contexts = fired.context[mine][fired.value[mine].argsort(descending=True)].unique_consecutive()
-    acts = activations(train[contexts[:number]])[..., latent]
-    pairs = zip(train[contexts[:number]].tolist(), acts.tolist(), strict=True)
-    return [coloured.Context(words(row[:40]), values[:40]) for row, values in pairs]
+    contexts = fired.context[mine][fired.value[mine].argsort(descending=True)].tolist()
+    texts = train[list(dict.fromkeys(contexts))[:number]]
+    pairs = zip(texts.tolist(), activations(texts)[..., latent].tolist(), strict=True)
+    return [coloured.Context(words(row), values) for row, values in pairs]
 
 
 share = int(held.counts[latent]) / heldout.numel()
@@ -399,14 +399,14 @@ def rows_of(study, count, d):
 
 
 # %% [markdown]
-# Each set of explanations is scored four times: on held-out text; on the training text; with its tries given to the wrong latents (*dealt*); and with its
-# patterns cut to their last token. The last two are controls. If dealt tries score as well, the scores say nothing about the latents. If last
+# Each set of explanations is scored four times: on held-out text; on the training text; with its tries given to the wrong latents (*swapped*); and with its
+# patterns cut to their last token. The last two are controls. If swapped tries score as well, the scores say nothing about the latents. If last
 # tokens score as well, the patterns' other tokens are worth nothing.
 
 
 # %%
-def dealt(things):
-    """Each to the next one's place."""
+def swapped(things):
+    """Each in the next one's place."""
     return things[1:] + things[:1]
 
 
@@ -419,7 +419,7 @@ def scored(tries, acts, train, heldout, fired):
     found = {
         "heldout": explanations.score(tries, heldout, held),
         "in sample": explanations.score(tries, train, fired),
-        "dealt": explanations.score(dealt(tries), heldout, held),
+        "swapped": explanations.score(swapped(tries), heldout, held),
         "last token": explanations.score([last_tokens(trie) for trie in tries], heldout, held),
     }
     parts = {f"{name}/{part}": getattr(s, part) for name, s in found.items() for part in s._fields}
@@ -506,7 +506,7 @@ trained = means(by_kind[LATENTS])
 page.check(
     "n2g.above-channels",
     trained - means(by_kind[CHANNELS]),
-    control={"tries dealt to other latents": means(by_kind[LATENTS], "dealt") - means(by_kind[CHANNELS])},
+    control={"tries of other latents": means(by_kind[LATENTS], "swapped") - means(by_kind[CHANNELS])},
 )
 
 # %% [markdown]
@@ -518,7 +518,7 @@ page.check(
 page.check(
     "n2g.above-random-sae",
     trained - means(by_kind[RANDOM]),
-    control={"tries dealt to other latents": means(by_kind[LATENTS], "dealt") - means(by_kind[RANDOM])},
+    control={"tries of other latents": means(by_kind[LATENTS], "swapped") - means(by_kind[RANDOM])},
     witness=1 - means(by_kind[RANDOM]),
 )
 
@@ -610,7 +610,7 @@ def study_of_losses(study: Study) -> dict:
     simulated = {
         "explained": explanations.simulation(tries, scale),
         "without scale": explanations.simulation(tries, torch.ones_like(scale)),
-        "dealt": explanations.simulation(dealt(tries), scale.roll(-1)),
+        "swapped": explanations.simulation(swapped(tries), scale.roll(-1)),
         "constant": lambda tokens: mean.expand(*tokens.shape, -1),
     }
     for name, simulation in simulated.items():
@@ -619,7 +619,7 @@ def study_of_losses(study: Study) -> dict:
     found |= {f"loss/{name}": getattr(losses, name).double().mean() for name in ("clean", "own", "silent")}
     held = n2g.firings(acts, heldout)
     found["heldout/f1"] = explanations.score(tries, heldout, held).f1
-    found["dealt/f1"] = explanations.score(dealt(tries), heldout, held).f1
+    found["swapped/f1"] = explanations.score(swapped(tries), heldout, held).f1
     return found | {"density": held.counts / heldout.numel()}
 
 
@@ -637,22 +637,22 @@ fewer_latents, fewer_active = whole(cfg.fewer_latents), whole(cfg.fewer_active)
 more_active = whole(cfg.more_active)
 
 # %% [markdown]
-# A larger $n$ first, then a smaller $k$. In both cases rarer latents have the lower $F_1$ by chance alone, so the difference cannot come from density. The
-# control is the same difference with dealt tries.
+# A larger $n$ first, then a smaller $k$. With a smaller $k$ latents are rarer, and rarer latents have the lower $F_1$ by chance, so density cannot make the difference. The
+# control is the same difference with swapped tries.
 
 # %%
-control = means(by_kind[LATENTS], "dealt") - means(fewer_latents, "dealt")
+control = means(by_kind[LATENTS], "swapped") - means(fewer_latents, "swapped")
 page.check(
     "n2g.more-latents",
     trained - means(fewer_latents),
-    control={"tries dealt to other latents": control},
+    control={"tries of other latents": control},
     witness=1 - means(fewer_latents),
 )
-control = means(fewer_active, "dealt") - means(more_active, "dealt")
+control = means(fewer_active, "swapped") - means(more_active, "swapped")
 page.check(
     "n2g.fewer-active",
     means(fewer_active) - means(more_active),
-    control={"tries dealt to other latents": control},
+    control={"tries of other latents": control},
     witness=1 - means(more_active),
 )
 explained_in = {cfg.main: by_kind[LATENTS], cfg.fewer_latents: fewer_latents, cfg.fewer_active: fewer_active}
@@ -696,7 +696,7 @@ def study_of_labels(study: Study) -> dict:
     return {
         "rules": rules,
         "labels": explanations.score_labels(rules, there, scored_on).f1,
-        "dealt": explanations.score_labels(rules.roll(1, dims=0), there, scored_on).f1,
+        "swapped": explanations.score_labels(rules.roll(1, dims=0), there, scored_on).f1,
         "patterns": explanations.score(tries, second, there, scored_on.known).f1,
     }
 
@@ -751,7 +751,7 @@ def mean_of(name):
 page.check(
     "n2g.labels-beside-patterns",
     mean_of("labels") - mean_of("patterns"),
-    control={"labels dealt to other latents": mean_of("dealt") - mean_of("patterns")},
+    control={"labels of other latents": mean_of("swapped") - mean_of("patterns")},
     witness=1 - mean_of("patterns"),
 )
 print(f"mean F1: labels {mean_of('labels').mean():.2f}, patterns {mean_of('patterns').mean():.2f}")
@@ -819,12 +819,12 @@ assert without_model["bigram"] < without_model["unigram"]
 #
 # What should the loss of the explanations (*explained*) lie between? On one side there is that of the SAE's own activations (*own*). On the other side one
 # thinks first of no activations at all (*silent*). But this is a weak anchor: the SAE's bias alone is like no vector that the model has ever seen,
-# and its loss is far above that of a unigram model. Predictions dealt to other latents (*dealt*) are a
-# stronger anchor: as many activations, as large, at the wrong places. So the claim is that explanations lie between dealt and own.
+# and its loss is far above that of a unigram model. Predictions of other latents (*swapped*) are a
+# stronger anchor: as many activations, as large, at the wrong places. So the claim is that explanations lie between swapped and own.
 # Its controls are silent, and every latent at its mean activation on every token (*constant*).
 
 # %%
-LADDER = ("clean", "own", "explained", "without scale", "constant", "dealt", "silent")
+LADDER = ("clean", "own", "explained", "without scale", "constant", "swapped", "silent")
 replaced_in = {cfg.fewer_latents: fewer_latents, cfg.fewer_active: fewer_active, cfg.more_active: more_active}
 ladder, counted = {}, {}
 for group, made in replaced_in.items():
@@ -834,7 +834,7 @@ page.save_figure(
     plots.loss_ladder(ladder, without_model),
     "explanation_reconstruction",
     {"losses": ladder, "without a model": without_model, "latents explained": counted},
-    "How much of the way from predictions dealt to other latents (grey squares) to the SAE's own activations "
+    "How much of the way from predictions of other latents (grey squares) to the SAE's own activations "
     "(blue) do explanations go (orange)? Crosses: without the factor; plus: every latent at its mean; "
     "triangles: no activations at all; stroke: nothing replaced. Dotted: losses without any model. Mean over "
     "a quarter of the held-out texts, a mark per seed; "
@@ -844,9 +844,9 @@ page.save_figure(
 
 # %%
 def way_back(name, group=cfg.fewer_latents):
-    """Share of the way from dealt predictions to the latents' own activations."""
+    """Share of the way from swapped predictions to the latents' own activations."""
     losses = ladder[named(group)]
-    return (losses["dealt"] - losses[name]) / (losses["dealt"] - losses["own"])
+    return (losses["swapped"] - losses[name]) / (losses["swapped"] - losses["own"])
 
 
 page.check(
@@ -857,7 +857,7 @@ page.check(
 page.check(
     "n2g.factor-helps",
     way_back("explained") - way_back("without scale"),
-    control={"predictions dealt to other latents": way_back("dealt") - way_back("without scale")},
+    control={"predictions of other latents": way_back("swapped") - way_back("without scale")},
     witness=1 - way_back("without scale"),
 )
 for group in replaced_in:
@@ -874,7 +874,7 @@ page.check(
 
 # %% [markdown]
 # The last claim asks whether that is a good loss. The paper's explanations beat a baseline of bigrams; the positive example is the SAE's own reconstruction, the
-# control its bias alone. Here explanations go a good part of the way from dealt predictions, and the factor matters, but the loss stays far above
+# control its bias alone. Here explanations go a good part of the way from swapped predictions, and the factor matters, but the loss stays far above
 # that of bigrams. An $F_1$ of a quarter means that most activations are missing at every token, and the stream is a sum of all of them. So
 # patterns that are good enough to recognise a latent are not good enough to stand in for it.
 #

@@ -17,7 +17,7 @@ LADDER = {
     "explained": (SECOND, "D"),
     "without scale": (MARKED, "X"),
     "constant": (QUIET, "P"),
-    "dealt": (CONTROL, "s"),
+    "swapped": (CONTROL, "s"),
     "silent": (PALE, "v"),
 }
 """Colour and marker of each loss."""
