@@ -16,6 +16,7 @@ from companion.plots import (
     compute,
     concepts,
     dynamics,
+    explanations,
     heatmaps,
     language,
     lines,
@@ -69,6 +70,11 @@ FIGURES = {
     dynamics.at_step: lambda f: f(STEPS, D, np.eye(3), 1),
     dynamics.vectors_at: lambda f: f(STEPS, {"run": PATH}, {"run": 2}),
     dynamics.branches: lambda f: f(STEPS, -np.array([[0.5, 0.6], [1, 0.7], [1, 1]]), np.array([1, 1]), np.linspace(-1, -0.7, 9)),
+    explanations.taken_apart: lambda f: f(np.array([0.2, 0.7, 1.0]), ["a", "\n"], np.array([0.6, 1.0]), 0.5),
+    explanations.by_kind: lambda f: f({"latents": [UP, UP / 2], "channels": [UP, UP]}),
+    explanations.against_density: lambda f: f({"latents": (UP / 9, UP), "channels": (UP, UP)}),
+    explanations.beside: lambda f: f(UP, UP / 2, "patterns", "labels", {0: "comment"}),
+    explanations.loss_ladder: lambda f: f({"n = 256": {"clean": UP, "own": UP, "explained": 2 * UP, "silent": 3 * UP}}, {"bigram": 4.0}),
     heatmaps.matrices: lambda f: f([SQUARE @ SQUARE.T], ["a"]),
     heatmaps.overlaps: lambda f: f([SQUARE @ SQUARE.T] * 2, [np.zeros(4)] * 2, [np.ones(4)] * 2, ["a", "b"]),
     heatmaps.outcome_maps: lambda f: f([("theory", LEVELS, LEVELS, heatmaps.outcomes(FATE))], [(LEVELS, LEVELS)], {"superposed": (1, 1)}),
@@ -299,6 +305,13 @@ def test_fates_have_the_paper_s_colours():
     assert white == pytest.approx([1, 1, 1])
     assert (red.argmax(), blue.argmax()) == (0, 2)
     assert (pale > blue).all()
+
+
+def test_the_curve_of_a_kind_ends_where_none_scores_more_and_its_mean_is_written():
+    shares, means = explanations.by_kind({"latents": [UP, UP / 2]}).axes
+    assert [line.get_ydata()[-1] for line in shares.lines] == [0, 0]
+    assert shares.lines[0].get_xdata().tolist() == sorted(UP)
+    assert [text.get_text() for text in means.texts] == [f"{0.75 * UP.mean():.2f}"]
 
 
 def test_a_stack_is_as_high_as_its_positive_weights_and_as_deep_as_its_negative_ones():
