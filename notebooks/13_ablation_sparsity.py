@@ -113,9 +113,9 @@ print(f"{len(active)} latents are active at the last token shown")
 # %%
 @torch.no_grad()
 def logits_from(h):
-    for block in subject.blocks[cfg.base.layer + 1 :]:  # the blocks above
-        h = block(h)
-    return subject.model.lm_head(subject.model.transformer.ln_f(h))  # (batch, length, vocabulary)
+    for layer in range(cfg.base.layer + 1, len(subject.blocks)):  # the blocks above
+        h = subject.block(h, layer)
+    return subject.unembed(h)  # the last norm and the unembedding: (batch, length, vocabulary)
 
 
 strongest = active[code.values[t][code.values[t] > 0].argmax()]
@@ -301,7 +301,7 @@ def measure(config: Config) -> dict:
         ]
         draw = run.generator(seed, "ablation")
         for context in torch.randperm(len(text), generator=draw)[: config.contexts].tolist():
-            resid, rows = sub.residual(text[context][None], layer)[0], sub.model.lm_head.weight[text[context]]
+            resid, rows = sub.residual(text[context][None], layer)[0], sub.unembedding()[text[context]]
             t = int(torch.randint(1, config.length - span + 1, (1,), generator=draw))
             floor = ablation.rounding_floor(sub, resid, 4, layer, t, span)
             for persist in (False, True):
