@@ -34,20 +34,18 @@ def against_reach(curve: Curve, points: Sequence[Point], sites: Sequence[str], p
     points by what is removed (colour), in which variant (shape) and where (size). paper: its scores, as lines."""
     figure, (axes,) = panels(size=(6.6, 4.3))
     for name, height in paper.items():
-        level(axes, height, name, at=0.99, colour=PAPER, lw=1)
-    for text in axes.texts:
-        text.set_ha("right")
+        level(axes, height, name, colour=PAPER, lw=1)
     axes.plot(*curve, color=THEORY, lw=1.4)
     for point in points:
         look = dict(marker=VARIANTS[point.variant], ms=SIZES[point.site], mfc=REMOVED[point.removed], alpha=0.9)
         axes.plot([point.r], [point.score], ls="", mec=THEORY, mew=0.5, **look)
-    legend = [Line2D([], [], color=THEORY, lw=1.4, label="closed form, Gaussian over the vocabulary")]
+    legend = [Line2D([], [], color=THEORY, lw=1.4, label="closed form, Gaussian effects")]
     legend += [Line2D([], [], ls="", marker="o", ms=6, color=colour, label=name) for name, colour in REMOVED.items()]
     legend += [Line2D([], [], ls="", marker=shape, ms=6, color=THEORY, mfc="none", label=f"variant {name}") for name, shape in VARIANTS.items()]
     legend += [Line2D([], [], ls="", marker="o", ms=size, color=THEORY, mfc="none", label=name) for name, size in zip(sites, SIZES, strict=False)]
     across = Log("r: effect at a later position, relative to position t", at=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5))
     frame(axes, across, f"score on {span} positions", ylim=(0, 0.7))
-    axes.legend(handles=legend, loc="upper left", bbox_to_anchor=(1.01, 1.0), labelspacing=0.7)
+    axes.legend(handles=legend, loc="upper left", bbox_to_anchor=(0.0, 0.84), labelspacing=0.35)
     return figure
 
 
@@ -73,7 +71,7 @@ def rows(by_panel: Mapping[str, Mapping[str, Interval]], levels: Mapping[str, fl
         frame(panel, title, xlim=(0, 1.18 * most))
         panel.grid(axis="y", visible=False)
     axes[0].set_yticks(range(len(names)), names)
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(names) - 0.4, -0.6)
     return figure
 
 
