@@ -54,13 +54,14 @@ claims.opening("13b_score_taken_apart")
 # time than those of page 13, because there are many of them.
 
 
-# %% tags=["parameters"]
-Dictionary = dictionaries.DictionaryConfig
+# %%
+Published = dictionaries.PublishedConfig
+Dictionary = dictionaries.DictionaryConfig | Published
 
 
 @dataclass(frozen=True)
 class Config:
-    layers: tuple[tuple[Dictionary, ...], ...]  # per layer one SAE per seed; the last layer is `site`
+    layers: tuple[tuple[Dictionary, ...], ...]  # per layer several SAEs; the last layer is `site`
     sizes: tuple[tuple[str, tuple[Dictionary, ...]], ...]  # other SAEs at the site, by name
     contexts: int  # texts per SAE, one ablated position in each
     length: int  # tokens of a text
@@ -72,19 +73,23 @@ class Config:
         return self.layers[-1]
 
 
+# %% tags=["parameters"]
 def trained(base, seeds, **own):
     return tuple(dictionaries.variant(base, seed=seed, **own) for seed in range(seeds))
 
 
 quick_recipe = TrainConfig(n=128, k=4, steps=60, batch=512, lr=3e-3)
-tiny = Dictionary(TINY, quick_recipe, layer=0, contexts=600)
+tiny = dictionaries.DictionaryConfig(TINY, quick_recipe, layer=0, contexts=600)
 shipped = dictionaries.offline_subject("python-stdlib-4l")
 recipe = TrainConfig(n=512, k=16, steps=200, batch=1024, dead_after_tokens=20_000)
-small = [Dictionary(shipped, recipe, layer=layer, contexts=1600) for layer in (0, 1, 2)]
+small = [dictionaries.DictionaryConfig(shipped, recipe, layer=layer, contexts=1600) for layer in (0, 1, 2)]
 others = [(512, 4), (512, 16), (512, 64), (128, 16), (2048, 16)]
 gpt2 = HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e")
 wide = TrainConfig(n=2**15, k=32, steps=20_000, batch=8192)
-large = [Dictionary(gpt2, wide, layer=layer, contexts=48_000, heldout=2048) for layer in (4, 8)]
+large = [dictionaries.DictionaryConfig(gpt2, wide, layer=layer, contexts=48_000, heldout=2048) for layer in (4, 8)]
+openai = {layer: [Published(gpt2, f"v5_{n}", layer) for n in ("32k", "128k")] for layer in (4, 8)}
+there = {"OpenAI, 32k": openai[8][0], "OpenAI, 128k": openai[8][1]}
+there["ReLU, after block 7"] = Published(gpt2, "gpt2-small-res-jb", layer=7)
 cfg = run.choose(
     quick=Config(
         layers=(trained(tiny, 2),),
@@ -95,6 +100,11 @@ cfg = run.choose(
         layers=tuple(trained(base, 5) for base in small),
         sizes=tuple((f"n = {n}, k = {k}", trained(small[-1], 5, n=n, k=k)) for n, k in others),
         contexts=16, length=64, span=16, channels=8,
+    ),
+    published=Config(
+        layers=tuple(map(tuple, openai.values())),
+        sizes=tuple((name, (sae,) * 2) for name, sae in there.items()),
+        contexts=24, length=64, span=16, channels=16,
     ),
     paper=Config(
         layers=tuple(trained(base, 1) for base in large),
@@ -295,7 +305,6 @@ def measure(config: Config) -> dict:
     return {name: torch.stack(of) if name == "dropped" else torch.cat(of) for name, of in found.items()}
 
 
-# %%
 measured = {name: tensor.numpy() for name, tensor in memo.memo(measure, cfg).items()}
 dropped, made = measured["dropped"].sum(0)
 print(f"{made:,} ablations, of which {dropped / made:.1%} are dropped")
@@ -323,7 +332,8 @@ def by_seed(name, group, kind, variant="A"):
 
 # %% [markdown]
 # Each point of the next figure is the mean of one kind, variant and layer. If the closed form is right and effects are dense over the vocabulary,
-# points lie on the line, or below it where later effects differ in size. If latents had effects on few tokens, they would lie far below it.
+# points lie near the line, and somewhat below it, since later effects are not all of one size, nor all ablations of a point alike. If latents had
+# effects on few tokens, they would lie far below it, and below random directions of the same $r$.
 
 # %%
 layers = [f"after block {saes[0].layer}" for saes in cfg.layers]
@@ -574,7 +584,6 @@ STEPS = {  # name: (place, sigma is there, TF32)
     "mended: float32, σ (planted)": ("planted", True, False),
     "mended: float32, σ, mid-text": ("middle", True, False),
     "only: position 0": ("first", True, False),
-    "only: position 0 (planted)": ("planted", True, False),
     "only: no σ": ("middle", False, False),
     "only: TF32": ("middle", True, True),
     "TF32 and no σ, mid-text": ("middle", False, True),
@@ -684,7 +693,7 @@ page.check(
     "ablation.rounding-as-reach",
     ratio(worst, "mended: float32 (planted)"),
     control={
-        "with the std": ratio("TF32 at position 0, σ (planted)", "only: position 0 (planted)"),
+        "with the std": ratio("TF32 at position 0, σ (planted)", "mended: float32, σ (planted)"),
         "mid-context, std forgotten": ratio("TF32 and no σ, mid-text", "only: no σ"),
     },
 )

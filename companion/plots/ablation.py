@@ -32,7 +32,7 @@ class Point(NamedTuple):
 def against_reach(curve: Curve, points: Sequence[Point], sites: Sequence[str], paper: Mapping[str, float], span: int) -> Figure:
     """Score on `span` positions against r, the size of the effect at later positions relative to that at t (log): the closed form, and
     points by what is removed (colour), in which variant (shape) and where (size). paper: its scores, as lines."""
-    figure, (axes,) = panels(size=(6.6, 4.3))
+    figure, (axes,) = panels(size=(5.8, 4.1))
     for name, height in paper.items():
         level(axes, height, name, colour=PAPER, lw=1)
     axes.plot(*curve, color=THEORY, lw=1.4)
