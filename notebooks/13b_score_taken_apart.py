@@ -86,7 +86,8 @@ small = [dictionaries.DictionaryConfig(shipped, recipe, layer=layer, contexts=16
 others = [(512, 4), (512, 16), (512, 64), (128, 16), (2048, 16)]
 gpt2 = HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e")
 wide = TrainConfig(n=2**15, k=32, steps=20_000, batch=8192)
-large = [dictionaries.DictionaryConfig(gpt2, wide, layer=layer, contexts=48_000, heldout=2048) for layer in (4, 8)]
+at_gpt2 = dict(subject=gpt2, train=wide, contexts=48_000, heldout=2048)
+large = [dictionaries.DictionaryConfig(layer=layer, **at_gpt2) for layer in (4, 8)]
 openai = {layer: [Published(gpt2, f"v5_{n}", layer) for n in ("32k", "128k")] for layer in (4, 8)}
 there = {"OpenAI, 32k": openai[8][0], "OpenAI, 128k": openai[8][1]}
 there["ReLU, after block 7"] = Published(gpt2, "gpt2-small-res-jb", layer=7)
