@@ -60,17 +60,29 @@ Dictionary = dictionaries.DictionaryConfig | Published
 
 
 @dataclass(frozen=True)
-class Config:
-    layers: tuple[tuple[Dictionary, ...], ...]  # per layer several SAEs; the last layer is `site`
-    sizes: tuple[tuple[str, tuple[Dictionary, ...]], ...]  # other SAEs at the site, by name
+class Texts:
     contexts: int  # texts per SAE, one ablated position in each
     length: int  # tokens of a text
     span: int  # T: positions over which the effect is measured
     channels: int  # channels, and as many principal components, removed per text
 
-    @property
-    def site(self) -> tuple[Dictionary, ...]:
-        return self.layers[-1]
+
+@dataclass(frozen=True)
+class Group:
+    saes: tuple[Dictionary, ...]  # alike but for the seed
+    texts: Texts
+    brief: bool = False  # only variant A of latents and random directions
+
+
+@dataclass(frozen=True)
+class Config:
+    layers: tuple[tuple[Dictionary, ...], ...]  # per layer several SAEs; the rest is at the last
+    sizes: tuple[tuple[str, tuple[Dictionary, ...]], ...]  # other SAEs there, by name
+    texts: Texts
+
+    def groups(self) -> list[Group]:
+        brief = [Group(saes, self.texts, brief=True) for _, saes in self.sizes]
+        return [Group(saes, self.texts) for saes in self.layers] + brief
 
 
 # %% tags=["parameters"]
@@ -83,7 +95,7 @@ tiny = dictionaries.DictionaryConfig(TINY, quick_recipe, layer=0, contexts=600)
 shipped = dictionaries.offline_subject("python-stdlib-4l")
 recipe = TrainConfig(n=512, k=16, steps=200, batch=1024, dead_after_tokens=20_000)
 small = [dictionaries.DictionaryConfig(shipped, recipe, layer=layer, contexts=1600) for layer in (0, 1, 2)]
-others = [(512, 4), (512, 16), (512, 64), (128, 16), (2048, 16)]
+others = [(512, 4, 5), (512, 16, 5), (512, 64, 5), (128, 16, 3), (1024, 16, 3)]  # n, k, seeds
 gpt2 = HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e")
 wide = TrainConfig(n=2**15, k=32, steps=20_000, batch=8192)
 at_gpt2 = dict(subject=gpt2, train=wide, contexts=48_000, heldout=2048)
@@ -95,22 +107,22 @@ cfg = run.choose(
     quick=Config(
         layers=(trained(tiny, 2),),
         sizes=tuple((f"n = 128, k = {k}", trained(tiny, 2, k=k)) for k in (2, 4)),
-        contexts=6, length=32, span=8, channels=4,
+        texts=Texts(contexts=6, length=32, span=8, channels=4),
     ),
     laptop=Config(
         layers=tuple(trained(base, 5) for base in small),
-        sizes=tuple((f"n = {n}, k = {k}", trained(small[-1], 5, n=n, k=k)) for n, k in others),
-        contexts=16, length=64, span=16, channels=8,
+        sizes=tuple((f"n = {n}, k = {k}", trained(small[-1], seeds, n=n, k=k)) for n, k, seeds in others),
+        texts=Texts(contexts=16, length=64, span=16, channels=8),
     ),
     published=Config(
         layers=tuple(map(tuple, openai.values())),
         sizes=tuple((name, (sae,) * 2) for name, sae in there.items()),
-        contexts=24, length=64, span=16, channels=16,
+        texts=Texts(contexts=24, length=64, span=16, channels=16),
     ),
     paper=Config(
         layers=tuple(trained(base, 1) for base in large),
         sizes=tuple((f"n = {2**15:,}, k = {k}", trained(large[-1], 1, k=k)) for k in (8, 32, 128)),
-        contexts=128, length=64, span=16, channels=32,
+        texts=Texts(contexts=128, length=64, span=16, channels=32),
     ),
 )  # fmt: skip
 page = claims.Page("13b_score_taken_apart", cfg)
@@ -129,9 +141,10 @@ page = claims.Page("13b_score_taken_apart", cfg)
 # everywhere.
 
 # %%
-site = cfg.site[0]
+site = cfg.layers[-1][0]
 subject, texts, _, _ = dictionaries.heldout(site)
-texts, t, T = texts[:, : cfg.length], cfg.span, cfg.span
+T = t = cfg.texts.span
+texts = texts[:, : cfg.texts.length]
 sae = dictionaries.dictionary(site)
 stream = subject.residual(texts[:1], site.layer)[0]  # (length, d)
 contributions = ablation.latent_removals(sae, stream, t, persist=True)  # (latents, length, d)
@@ -276,38 +289,39 @@ def removals_of(sae, resid, t, basis, draw):
 
 
 # %%
-def places(config, seed, texts):
+def places(wanted: Texts, seed, tokens):
     """Of one seed: the texts, and the position t in each."""
     draw = run.generator(seed, "texts and positions")
-    for context in torch.randperm(len(texts), generator=draw)[: config.contexts].tolist():
-        yield context, int(torch.randint(1, config.length - config.span + 1, (1,), generator=draw))
+    for context in torch.randperm(len(tokens), generator=draw)[: wanted.contexts].tolist():
+        yield context, int(torch.randint(1, wanted.length - wanted.span + 1, (1,), generator=draw))
 
 
-def measure(config: Config) -> dict:
-    groups, found = [*config.layers, *(saes for _, saes in config.sizes)], defaultdict(list)
-    numbered = [(group, seed, study) for group, saes in enumerate(groups) for seed, study in enumerate(saes)]
-    for group, seed, study in numbered:
-        sub, texts, held, _ = dictionaries.heldout(study)
-        texts, basis = texts[:, : config.length], components(held[:, : config.length], config.channels)
-        sae, draw = dictionaries.dictionary(study), run.generator(seed, "directions", group)
-        for context, t in places(config, seed, texts):
-            resid = sub.residual(texts[context][None], study.layer)[0]
-            floor = ablation.rounding_floor(sub, resid, 4, study.layer, t, config.span)
+def measure(group: Group) -> dict:
+    wanted, found = group.texts, defaultdict(list)
+    for seed, study in enumerate(group.saes):
+        sub, tokens, held, _ = dictionaries.heldout(study)
+        tokens, basis = tokens[:, : wanted.length], components(held[:, : wanted.length], wanted.channels)
+        sae, draw = dictionaries.dictionary(study), run.generator(seed, "directions")
+        for context, t in places(wanted, seed, tokens):
+            resid = sub.residual(tokens[context][None], study.layer)[0]
+            floor = ablation.rounding_floor(sub, resid, 4, study.layer, t, wanted.span)
             for kind, variant, removed in removals_of(sae, resid, t, basis, draw):
-                if group >= len(config.layers) and (variant != "A" or kind in ("channels", "PCA")):
-                    continue  # of other sizes: latents and random directions, at t
-                v = ablation.effects(sub, resid, removed, study.layer, t, config.span)
+                if group.brief and (variant != "A" or kind in ("channels", "PCA")):
+                    continue
+                v = ablation.effects(sub, resid, removed, study.layer, t, wanted.span)
                 v = v[v.flatten(1).norm(dim=1) > 100 * floor]
-                where = [group, seed, context, KINDS.index(kind), VARIANTS.index(variant)]
+                where = [seed, context, KINDS.index(kind), VARIANTS.index(variant)]
                 found["where"].append(torch.tensor([where]).expand(len(v), -1))
                 found["parts"].append(torch.stack(ablation.sparsity(v), dim=1).cpu())
                 found["sizes"].append((v - v.median(-1, keepdim=True).values).norm(dim=-1).cpu())
-                found["dropped"].append(torch.tensor([len(removed) - len(v), len(removed)]))
-    return {name: torch.stack(of) if name == "dropped" else torch.cat(of) for name, of in found.items()}
+                found["dropped"].append(torch.tensor([[len(removed) - len(v), len(removed)]]))
+    return {name: torch.cat(of) for name, of in found.items()}
 
 
-measured = {name: tensor.numpy() for name, tensor in memo.memo(measure, cfg).items()}
-dropped, made = measured["dropped"].sum(0)
+each = [memo.memo(measure, group) for group in cfg.groups()]
+measured = {name: np.concatenate([of[name].numpy() for of in each]) for name in each[0]}
+group_of = np.repeat(np.arange(len(each)), [len(of["where"]) for of in each])
+dropped, made = measured["dropped"].sum(axis=0)
 print(f"{made:,} ablations, of which {dropped / made:.1%} are dropped")
 
 # %% [markdown]
@@ -318,13 +332,13 @@ sizes = measured["sizes"]  # (ablations, T)
 values = dict(zip(FACTORS, measured["parts"].T, strict=True))
 values["r"] = sizes[:, 1:].mean(1) / sizes[:, 0]
 values["expected"] = closed_form(values["first"], values["r"], T)
-SITE, SEEDS = len(cfg.layers) - 1, range(len(cfg.site))
+SITE, SEEDS = len(cfg.layers) - 1, range(len(cfg.layers[-1]))
 
 
 def rows_of(group, kind, variant="A", seed=None):
-    wanted = (group, seed, None, KINDS.index(kind), VARIANTS.index(variant))
-    columns = zip(measured["where"].T, wanted, strict=True)
-    return np.all([column == value for column, value in columns if value is not None], axis=0)
+    of_seed, _, of_kind, of_variant = measured["where"].T
+    rows = (group_of == group) & (of_kind == KINDS.index(kind)) & (of_variant == VARIANTS.index(variant))
+    return rows if seed is None else rows & (of_seed == seed)
 
 
 def by_seed(name, group, kind, variant="A"):
@@ -356,7 +370,7 @@ page.save_figure(
     "low, and lower the later the layer (larger markers). With the same vector at all later positions"
     " (B1, squares) everything scores near 60 %. Where it comes and goes (B2, triangles) points lie "
     f"below the line. Red lines: the paper's means, of which it does not say the variant. T = {T}; "
-    f"means over {len(SEEDS)} SAEs with {cfg.contexts} texts each. Not in the paper.",
+    f"means over {len(SEEDS)} SAEs with {cfg.texts.contexts} texts each. Not in the paper.",
 )
 
 # %% [markdown]
@@ -445,8 +459,8 @@ widgets.live(one_point, removed=KINDS, variant=VARIANTS, layer=tuple(layers[::-1
 # %%
 def interval(name, rows):
     """Mean over texts of the mean of a text's ablations, and its interval over texts."""
-    texts = measured["where"][rows][:, 1:3]
-    means = [values[name][rows][(texts == text).all(1)].mean() for text in np.unique(texts, axis=0)]
+    of = measured["where"][rows][:, :2]  # seed and text
+    means = [values[name][rows][(of == text).all(axis=1)].mean() for text in np.unique(of, axis=0)]
     return statistics.mean_interval(means, run.generator(0, "intervals"))
 
 
@@ -463,7 +477,7 @@ page.save_figure(
     by_layer,
     "Compare the columns: on one position (left) all kinds are alike in every layer, and nearly "
     f"Gaussian (dotted, 2/π). On {T} positions (middle) they differ by layer and kind, as r does "
-    f"(right). Variant A; means and 95 % intervals over {len(SEEDS) * cfg.contexts} texts. The paper "
+    f"(right). Variant A; means and 95 % intervals over {len(SEEDS) * cfg.texts.contexts} texts. The paper "
     "has one number for latents and one for channels.",
 )
 
@@ -514,14 +528,15 @@ page.check(
 # %%
 groups = {name: len(layers) + at for at, (name, _) in enumerate(cfg.sizes)}
 of_sizes = {f"{name}: {kind}": rows_of(at, kind) for name, at in groups.items() for kind in KINDS[::3]}
+counts = [len(saes) for _, saes in cfg.sizes]
 by_size = {title: intervals(name, of_sizes) for title, name in ((ONE, "first"), (MANY, "score"))}
 page.save_figure(
     plots.rows(by_size, {ONE: 2 / np.pi}),
     "sizes",
     by_size,
     "Compare rows of one colour: blue, latents; grey, random directions at their lengths. "
-    f"{layers[-1]}, variant A, {len(SEEDS)} SAEs of each size, {cfg.contexts} texts each; means and 95"
-    " % intervals over texts. The paper's figure of this has larger k sparser.",
+    f"Variant A, {layers[-1]}, {min(counts)} to {max(counts)} SAEs of each size, {cfg.texts.contexts} texts each; "
+    "means and 95 % intervals over texts. The paper says that larger k is sparser.",
 )
 
 # %% [markdown]
@@ -532,8 +547,8 @@ page.save_figure(
 # %%
 def active_latents(group):
     """Mean number of them over the texts."""
-    texts = measured["where"][rows_of(group, "latents")][:, 1:3]
-    return len(texts) / len(np.unique(texts, axis=0))
+    of = measured["where"][rows_of(group, "latents")][:, :2]
+    return len(of) / len(np.unique(of, axis=0))
 
 
 few, many = (choose(groups.values(), key=active_latents) for choose in (min, max))
@@ -609,16 +624,16 @@ def ablated_with(sub, sae, resid, t, layer, span, step):
 
 
 # %%
-def attempt(config: Config) -> dict:
-    found, layer = defaultdict(list), config.site[0].layer
-    sub, texts, _, _ = dictionaries.heldout(config.site[0])
-    texts = texts[:, : config.length]
-    for seed, study in enumerate(config.site):
+def attempt(group: Group) -> dict:
+    wanted, found, layer = group.texts, defaultdict(list), group.saes[0].layer
+    sub, tokens, _, _ = dictionaries.heldout(group.saes[0])
+    tokens = tokens[:, : wanted.length]
+    for seed, study in enumerate(group.saes):
         sae = dictionaries.dictionary(study)
-        for context, t in places(config, seed, texts):
-            resid = sub.residual(texts[context][None], layer)[0]
+        for context, t in places(wanted, seed, tokens):
+            resid = sub.residual(tokens[context][None], layer)[0]
             for step, settings in enumerate(STEPS.values()):
-                v = ablated_with(sub, sae, resid, t, layer, config.span, settings)
+                v = ablated_with(sub, sae, resid, t, layer, wanted.span, settings)
                 size = (v[:, 0] - v[:, 0].median(-1, keepdim=True).values).norm(dim=-1)
                 means = [part.mean().cpu() for part in (*ablation.sparsity(v), size)]
                 found["where"].append(torch.tensor([seed, context, step]))
@@ -626,7 +641,7 @@ def attempt(config: Config) -> dict:
     return {name: torch.stack(of) for name, of in found.items()}
 
 
-tried = {name: tensor.numpy() for name, tensor in memo.memo(attempt, cfg).items()}
+tried = {name: tensor.numpy() for name, tensor in memo.memo(attempt, cfg.groups()[SITE]).items()}
 
 # %% [markdown]
 # What do we expect? Without $\sigma$ alone the score should stay, since it does not depend on the size of the effect; with TF32 alone too, since the effect of a
