@@ -234,7 +234,7 @@ for r in (0.0, 0.05, 0.115, 0.2, 0.5, 1.0):
 
 # %% [markdown]
 # The whole range of the numbers in question lies on this line, although nothing in it is sparse over the vocabulary: the paper's latents (10 to
-# 14 %) at $r$ around 0.05, the attempt's channels (25 %) at 0.115, and the paper's channels (60 %) at 0.5. We test the formula on drawn effects.
+# 14 %) at $r$ around $0.05$, the attempt's channels (25 %) at $0.115$, and the paper's channels (60 %) at $0.5$. We test the formula on drawn effects.
 
 # %%
 drawn = torch.randn(16, 4096, generator=run.generator(0, "planted"))
@@ -247,7 +247,7 @@ assert closed_form(0.6, 0.1, T) == ablation.expected_score(0.6, 0.1, T)
 # %% [markdown]
 # <a id="measure"></a>
 # ## 4 Layers and directions on the curve
-# Now the measurement: in every text one position $t$, drawn between 1 and the last that leaves room for $T$ positions, and four kinds of things to
+# Now the measurement: in every text one position $t$, drawn between 1 and the last that leaves room for $T$ positions, and four sorts of things to
 # remove. **Latents**: all that are active at $t$. **Random**: a random direction for each of them, at its length. **Channels**: some entries of the
 # stream. **PCA**: principal components of the stream, evenly spaced from the one with most variance to the one with least; removed is how far the
 # stream lies from its mean along the component.
@@ -346,7 +346,7 @@ def by_seed(name, group, kind, variant="A"):
 
 
 # %% [markdown]
-# Each point of the next figure is the mean of one kind, variant and layer. If the closed form is right and effects are dense over the vocabulary,
+# Each point of the next figure is a mean: of one sort of removal, in one variant, at one layer. If the closed form is right and effects are dense over the vocabulary,
 # points lie near the line, and somewhat below it, since later effects are not all of one size, nor all ablations of a point alike. If latents had
 # effects on few tokens, they would lie far below it, and below random directions of the same $r$.
 
@@ -397,8 +397,8 @@ page.check(
 )
 
 # %% [markdown]
-# So two numbers nearly make the score: the density at position $t$, and $r$. Which of them decides who scores higher? If it is $r$, then ranking the kinds
-# and layers of variant A by $r$ ranks them by score. The control is the ranking by the score of position $t$ alone.
+# So two numbers nearly make the score: the density at position $t$, and $r$. Which of them decides who scores higher? If it is $r$, then ranking everything
+# removed in variant A, at all layers, by $r$ ranks it by score. The control is the ranking by the score of position $t$ alone.
 
 
 # %%
@@ -475,8 +475,8 @@ page.save_figure(
     plots.rows(by_layer, {ONE: 2 / np.pi}),
     "one_and_many",
     by_layer,
-    "Compare the columns: on one position (left) all kinds are alike in every layer, and nearly "
-    f"Gaussian (dotted, 2/π). On {T} positions (middle) they differ by layer and kind, as r does "
+    "Compare the columns: on one position (left) all removals are alike in every layer, and nearly "
+    f"Gaussian (dotted, 2/π). On {T} positions (middle) they differ by layer and sort, as r does "
     f"(right). Variant A; means and 95 % intervals over {len(SEEDS) * cfg.texts.contexts} texts. The paper "
     "has one number for latents and one for channels.",
 )
@@ -564,10 +564,10 @@ page.check(
 # %% [markdown]
 # <a id="attempt"></a>
 # ## 7 A public attempt, mistake by mistake
-# The attempt in lukaemon/mission-sae measured 19.3 % for a published SAE of GPT-2 in float32, and 25.3 % for the same SAE when the GPU multiplied in
-# TF32. Its code, read line by line, has four mistakes:
+# The attempt in lukaemon/mission-sae measured 19.3 % for a published SAE of GPT-2 on 64 texts in float32, and later 25.3 % for the same SAE on eight texts,
+# with the GPU multiplying in TF32. Its code, read line by line, has four mistakes:
 #
-# 1. **Position 0.** The latent is removed at the first token of every text. In GPT-2 this token's stream is about a hundred times as long as any other, and
+# 1. **Position 0.** The latent is removed at the first token of every text. In GPT-2 this token's stream is some thirty times as long as any other, and
 #    all later tokens attend to it.
 # 2. **No standard deviation.** The SAE sees the stream divided by its standard deviation $\sigma_t$. The attempt subtracts $z_i d_i$ instead of $\sigma_t z_i
 #    d_i$, at position 0 about a hundredth of the latent: a nudge.

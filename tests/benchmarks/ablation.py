@@ -25,7 +25,7 @@ from companion.evals import ablation
 from companion.lm.subject import Subject
 
 SHAPES = {
-    "offline": (dict(n_embd=128, n_layer=4, n_head=4, vocab_size=4096), 2),
+    "offline": (dict(n_embd=128, n_layer=4, n_head=4, vocab_size=4096, bos_token_id=0, eos_token_id=0), 2),
     "gpt2": (dict(n_embd=768, n_layer=12, n_head=12, vocab_size=50257), 8),
 }
 """Sizes, and the block after which latents are removed."""
