@@ -346,18 +346,22 @@ def by_seed(name, group, kind, variant="A"):
 
 
 # %% [markdown]
-# Each point of the next figure is a mean: of one sort of removal, in one variant, at one layer. If the closed form is right and effects are dense over the vocabulary,
+# Each point of the next figure is a median over ablations of one sort, in one variant, at one layer. (A few ablations
+# have a tiny effect at $t$ and so a huge $r$, which would spoil means.) If the closed form is right and effects are dense over the vocabulary,
 # points lie near the line, and somewhat below it, since later effects are not all of one size, nor all ablations of a point alike. If latents had
 # effects on few tokens, they would lie far below it, and below random directions of the same $r$.
 
 # %%
 layers = [f"after block {saes[0].layer}" for saes in cfg.layers]
-points = [
-    plots.Point(kind, variant, group, *(by_seed(of, group, kind, variant).mean() for of in ("r", "score")))
-    for group in range(len(layers))
-    for variant in VARIANTS
-    for kind in KINDS
-]
+
+
+def point(kind, variant, group):
+    rows = rows_of(group, kind, variant)
+    return plots.Point(kind, variant, group, *(np.median(values[name][rows]) for name in ("r", "score")))
+
+
+everywhere = [(kind, variant, group) for group in range(len(layers)) for variant in VARIANTS for kind in KINDS]
+points = [point(*of) for of in everywhere]
 reaches = np.geomspace(0.01, 8, 200)
 paper = {"the paper's latents, 10 to 14 %": 0.12, "the paper's channels": 0.60}
 figure = plots.against_reach((reaches, closed_form(2 / np.pi, reaches, T)), points, layers, paper, T)
@@ -366,11 +370,11 @@ page.save_figure(
     "against_reach",
     {f"{p.removed} {p.variant} {layers[p.site]}": [p.r, p.score] for p in points},
     "Look at how near the points lie to the line, which knows of nothing but r: how large the effect "
-    "is at later positions, relative to that at t. Removed at t only (A, circles), everything scores "
-    "low, and lower the later the layer (larger markers). With the same vector at all later positions"
-    " (B1, squares) everything scores near 60 %. Where it comes and goes (B2, triangles) points lie "
-    f"below the line. Red lines: the paper's means, of which it does not say the variant. T = {T}; "
-    f"means over {len(SEEDS)} SAEs with {cfg.texts.contexts} texts each. Not in the paper.",
+    "is at later positions, relative to that at t. Removed at t only (A, circles), everything scores low, "
+    "and lower the later the layer (larger markers). With the same vector at all later positions (B1, "
+    "squares) everything scores near 60 %. Where it comes and goes (B2, triangles) points lie below the "
+    f"line. Red lines: the paper's means, of which it does not say the variant. T = {T}; medians over the "
+    f"ablations of {len(SEEDS)} SAEs with {cfg.texts.contexts} texts each. Not in the paper.",
 )
 
 # %% [markdown]
@@ -437,14 +441,15 @@ print(f"random directions in variant B1: {by_seed('score', SITE, 'random', 'B1')
 # With the same vector subtracted everywhere, channels give the paper's number. The line below the card says what this is worth: random directions give it
 # too. The number describes the variant, and not the channels. Whether the paper did so we do not know.
 #
-# In the next picture you can look at any of the points: its mean effect at each position. Everything shown was computed above.
+# In the next picture you can look at any of the points: the median size of its effects at each position. Everything shown was computed above.
 
 
 # %%
 def one_point(removed, variant, layer):
     rows = rows_of(layers.index(layer), removed, variant)
-    score, expected = (values[name][rows].mean() for name in ("score", "expected"))
-    return plots.sizes(sizes[rows].mean(0), score, expected, removed)
+    score, expected = (np.median(values[name][rows]) for name in ("score", "expected"))
+    relative = np.median(sizes[rows] / sizes[rows][:, :1], axis=0)  # (T,)
+    return plots.sizes(relative, score, expected, removed)
 
 
 widgets.live(one_point, removed=KINDS, variant=VARIANTS, layer=tuple(layers[::-1]))
