@@ -34,6 +34,7 @@ if "google.colab" in sys.modules:
 from collections import defaultdict
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -360,8 +361,7 @@ def point(kind, variant, group):
     return plots.Point(kind, variant, group, *(np.median(values[name][rows]) for name in ("r", "score")))
 
 
-everywhere = [(kind, variant, group) for group in range(len(layers)) for variant in VARIANTS for kind in KINDS]
-points = [point(*of) for of in everywhere]
+points = [point(*of) for of in product(KINDS, VARIANTS, range(len(layers)))]
 reaches = np.geomspace(0.01, 8, 200)
 paper = {"the paper's latents, 10 to 14 %": 0.12, "the paper's channels": 0.60}
 figure = plots.against_reach((reaches, closed_form(2 / np.pi, reaches, T)), points, layers, paper, T)
@@ -411,7 +411,7 @@ def ranks(x):
 
 
 def rank_correlation(name, seed):
-    of_each = [(group, kind) for group in range(len(layers)) for kind in KINDS]
+    of_each = list(product(range(len(layers)), KINDS))
     means = [[by_seed(of, group, kind)[seed] for group, kind in of_each] for of in ("score", name)]
     return np.corrcoef(*map(ranks, means))[0, 1]
 
@@ -540,8 +540,8 @@ page.save_figure(
     "sizes",
     by_size,
     "Compare rows of one colour: blue, latents; grey, random directions at their lengths. "
-    f"Variant A, {layers[-1]}, {min(counts)} to {max(counts)} SAEs of each size, {cfg.texts.contexts} texts each; "
-    "means and 95 % intervals over texts. The paper says that larger k is sparser.",
+    f"Variant A, {layers[-1]}, {min(counts)} to {max(counts)} SAEs of each size, {cfg.texts.contexts} texts "
+    "each; means and 95 % intervals over texts. The paper says that larger k is sparser.",
 )
 
 # %% [markdown]
