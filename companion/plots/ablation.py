@@ -34,7 +34,7 @@ def against_reach(curve: Curve, points: Sequence[Point], sites: Sequence[str], p
     points by what is removed (colour), in which variant (shape) and where (size). paper: its scores, as lines."""
     figure, (axes,) = panels(size=(5.8, 4.1))
     for name, height in paper.items():
-        level(axes, height, name, colour=PAPER, lw=1)
+        level(axes, height, name, at=0.01 if height > 0.3 else 0.6, colour=PAPER, lw=1)  # clear of the points
     axes.plot(*curve, color=THEORY, lw=1.4)
     for point in points:
         look = dict(marker=VARIANTS[point.variant], ms=SIZES[point.site], mfc=REMOVED[point.removed], alpha=0.9)
