@@ -696,8 +696,8 @@ for name in (RIGHT_8, right):
 print(f"latents score higher than channels by {difference:.1%}")
 
 # %% [markdown]
-# How far do eight texts go? The last row has no mistake but that. Its interval, printed above, is wider than the difference between latents and channels in
-# section 5, so that eight texts could not tell them apart. More texts cure this.
+# How far do eight texts go? The last row has no mistake but that. Its interval, printed above, is several times as wide as the difference between latents and
+# channels in section 5, so that eight texts cannot tell them apart. More texts make it narrower. Comparing both in the same texts, as page 13 does, helps more.
 #
 # ### Position 0
 # Does position 0 matter without a massive activation? The latent is removed with its $\sigma$, in float32, at position 0 of our model as it is. The
