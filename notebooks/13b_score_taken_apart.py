@@ -363,8 +363,8 @@ def point(kind, variant, group):
 
 points = [point(*of) for of in product(KINDS, VARIANTS, range(len(layers)))]
 reaches = np.geomspace(0.01, 8, 200)
-paper = {"the paper's latents, 10 to 14 %": 0.12, "the paper's channels": 0.60}
-figure = plots.against_reach((reaches, closed_form(2 / np.pi, reaches, T)), points, layers, paper, T)
+paper_means = {"the paper's latents, 10 to 14 %": 0.12, "the paper's channels": 0.60}
+figure = plots.against_reach((reaches, closed_form(2 / np.pi, reaches, T)), points, layers, paper_means, T)
 page.save_figure(
     figure,
     "against_reach",
