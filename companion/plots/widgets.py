@@ -36,8 +36,8 @@ class Slider(NamedTuple):
     """On a logarithmic scale."""
 
 
-def live(draw: Callable[..., Figure], **controls: Slider | tuple[str, ...]) -> None:
-    """Show draw(**values), and under it one slider (or menu of names) per argument; the picture is drawn anew at every move.
+def live(draw: Callable[..., Figure], **controls: Slider | tuple[str, ...] | str) -> None:
+    """Show draw(**values), and under it one slider (or menu of names, or line of text) per argument; the picture is drawn anew at every move.
 
     Picture and controls are two outputs: a reopened notebook, whose sliders have no kernel, still shows the first. Whole numbers as
     limits make a slider of whole numbers. A value for which `draw` raises ValueError leaves the picture and shows the message.
@@ -67,10 +67,12 @@ def live(draw: Callable[..., Figure], **controls: Slider | tuple[str, ...]) -> N
     display({"application/vnd.jupyter.widget-view+json": view, "text/plain": WITHOUT_KERNEL}, raw=True)
 
 
-def _input(name: str, control: Slider | tuple[str, ...]) -> Any:
+def _input(name: str, control: Slider | tuple[str, ...] | str) -> Any:
     import ipywidgets
 
     common = {"description": name.replace("_", " "), "layout": {"width": "330px"}, "style": {"description_width": "110px"}}
+    if isinstance(control, str):
+        return ipywidgets.Text(value=control, continuous_update=False, **common)
     if not isinstance(control, Slider):
         return ipywidgets.Dropdown(options=control, **common)
     common |= {"value": control.start, "continuous_update": False}

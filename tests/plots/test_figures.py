@@ -11,7 +11,24 @@ import pytest
 from matplotlib.colors import is_color_like
 
 from companion import plots
-from companion.plots import ablation, bars, concepts, dynamics, heatmaps, lines, neurons, polytopes, sae, scaling, speed, style, tokens, toy, vectors
+from companion.plots import (
+    ablation,
+    bars,
+    concepts,
+    dynamics,
+    heatmaps,
+    language,
+    lines,
+    neurons,
+    polytopes,
+    sae,
+    scaling,
+    speed,
+    style,
+    tokens,
+    toy,
+    vectors,
+)
 
 LEVELS, UP = np.array([1.0, 3.0, 10.0]), np.array([0.3, 0.2, 0.1])
 SEEDS = np.array([[0.5, 0.4, 0.3], [0.52, 0.39, 0.31]])
@@ -59,6 +76,13 @@ FIGURES = {
     heatmaps.fates_at_a_point: lambda f: f(LEVELS, LEVELS, FATE, (1.0, 1.0), dict.fromkeys(style.FATES, 0.5)),
     heatmaps.share_of_starts: lambda f: f(LEVELS, LEVELS, [np.eye(3)], ["n = 2, m = 1"]),
     heatmaps.loss_surfaces: lambda f: f(np.linspace(-1, 1, 9), [np.add.outer(np.arange(9.0), np.arange(9.0))], ["p = 1"], [np.array([[-1.0, -1.0]])]),
+    language.attention: lambda f: f(np.tril(np.ones((2, 3, 3))), ["if", " x", "\n        "]),
+    language.guesses: lambda f: f("if x", [" is", ":"], np.array([0.5, 0.25])),
+    language.ladder: lambda f: f({"ours": np.array([3.1, 3.3]), "a control": 5.0}, ["ours"], "loss", zero=False),
+    language.ways: lambda f: f(LEVELS, {"mask": SEEDS}, {"mask": SEEDS + 0.1}, 0.6),
+    language.by_position: lambda f: f({"1 layer": (LEVELS, UP), "4 layers": (LEVELS, UP / 2)}, 0.25),
+    language.training: lambda f: f(np.array([0, 10, 100]), {"all": UP, "without": 2 * UP}, 0.3, 0.25),
+    language.layers: lambda f: f({"stream": LEVELS, "attention": UP, "MLP": UP}, UP, 0.25),
     neurons.weight_maps: lambda f: f([("a", W1), ("b", W2)]),
     neurons.explainer: lambda f: f(W1),
     neurons.regimes: lambda f: f([STACK, STACK]),
@@ -246,6 +270,28 @@ def test_what_was_recorded_elsewhere_says_where(plot):
 
 
 # --- matrices, stacks, vectors ---
+
+
+def test_text_is_cut_into_lines_and_both_parts_of_a_cut_token_keep_its_number():
+    lines_of_text = language.by_line(["if", ":", "\n    ", "x", "\n\n", "y"], [1, 2, 3, 4, 5, 6])
+    assert lines_of_text == [(["if", ":", "\n"], [1, 2, 3]), (["    ", "x", "\n\n"], [3, 4, 5]), (["y"], [6])]
+
+
+def test_spaces_of_a_label_can_be_seen():
+    assert [language.label(piece) for piece in (" in", "\n        ", "a  b")] == ["␣in", "↵␣×8", "a␣␣b"]
+
+
+def test_a_ladder_s_axis_begins_at_zero_or_below_the_least_value():
+    from_zero, cut = (language.ladder({"a": 3.0, "b": 5.0}, ["a"], "loss", zero=zero).axes[0].get_xlim() for zero in (True, False))
+    assert from_zero[0] == 0
+    assert 2 < cut[0] < 3
+    assert language.ladder({"a": -0.5, "b": 1.0}, [], "rise").axes[0].get_xlim()[0] == -0.5  # a change may also help
+
+
+def test_the_untrained_model_stands_at_the_left_of_a_logarithmic_axis():
+    curve = drawn(language.training).axes[0].lines[0]
+    assert 0 < curve.get_xdata()[0] < 10
+    assert curve.get_ydata()[0] == UP[0]
 
 
 def test_fates_have_the_paper_s_colours():

@@ -32,7 +32,7 @@ def shown(monkeypatch):
 def made(monkeypatch):
     """The sliders and the label of messages that are made from here on."""
     boxes = []
-    for kind in (ipywidgets.FloatLogSlider, ipywidgets.IntSlider, ipywidgets.Dropdown, ipywidgets.Label):
+    for kind in (ipywidgets.FloatLogSlider, ipywidgets.IntSlider, ipywidgets.Dropdown, ipywidgets.Text, ipywidgets.Label):
         monkeypatch.setattr(ipywidgets, kind.__name__, lambda kind=kind, **settings: boxes.append(kind(**settings)) or boxes[-1])
     return boxes
 
@@ -64,6 +64,18 @@ def test_sliders_draw_at_once_and_again_at_every_move(shown, made):
     assert isinstance(controls_of(shown), ipywidgets.VBox)
     assert shown[1]["text/plain"] == widgets.WITHOUT_KERNEL
     assert len(shown) == 2
+
+
+def test_a_text_is_drawn_as_it_stands_and_as_it_is_typed(shown, made):
+    drawn = []
+
+    def draw(code):
+        drawn.append(code)
+        return figure(3)
+
+    widgets.live(draw, code="if x")
+    made[0].value = "if y"
+    assert drawn == ["if x", "if y"]
 
 
 def test_controls_keep_their_width_and_wrap(shown, made):
