@@ -61,6 +61,8 @@ class DictionaryConfig:
     def __post_init__(self):
         if unknown := set(self.keep) - set(WEIGHTS):
             raise ValueError(f"no weights called {', '.join(sorted(unknown))} can be kept; there are {', '.join(WEIGHTS)}")
+        if self.train.space != "layer_norm":
+            raise ValueError(f"space={self.train.space!r}: these dictionaries are of layer-normed activations; train.fit trains on any others")
 
     @property
     def site(self) -> str:

@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/13_ablation_sparsity.ipynb)
 #
-# **Pages** [← 10. What a reconstruction is worth in pre-training compute](10_downstream_loss_to_compute.ipynb) · [Start here](00_start_here.ipynb) · [16. Why a training step is fast: operations, bytes, and what a clock says →](16_speed.ipynb)
+# **Pages** [← 10. What a reconstruction is worth in pre-training compute](10_downstream_loss_to_compute.ipynb) · [Start here](00_start_here.ipynb) · [13b. What the ablation score measures →](13b_score_taken_apart.ipynb)
 #
 # A sparse autoencoder (SAE, also called a dictionary) writes each activation as a sum of a few latents. If a latent means one thing, removing it
 # should change the model's guesses for few tokens and leave the rest alone. The paper measures this with one number per removal, its *score*.
@@ -59,15 +59,21 @@ claims.opening("13_ablation_sparsity")
 # %% tags=["parameters"]
 @dataclass(frozen=True)
 class Config:
-    base: dictionaries.DictionaryConfig  # subject, site and dictionary
-    seeds: int  # dictionaries, each with its own contexts
-    contexts: int  # contexts per dictionary, one ablated position in each
+    saes: tuple[dictionaries.DictionaryConfig | dictionaries.PublishedConfig, ...]  # one per random seed
+    described: str  # their size
+    contexts: int  # contexts per SAE, one ablated position in each
     length: int  # tokens of a context
     span: int  # T: positions over which the effect is measured
     channels: int  # residual channels removed per context
 
 
 KEEP = ("averaged", "untrained")
+
+
+def seeds(base, count):
+    return tuple(dictionaries.variant(base, seed=seed) for seed in range(count))
+
+
 shipped = dictionaries.offline_subject("python-stdlib-4l")
 quick_recipe = TrainConfig(n=128, k=4, steps=100, batch=512, lr=3e-3)
 tiny = dictionaries.DictionaryConfig(TINY, quick_recipe, layer=0, contexts=1000, keep=KEEP)
@@ -76,10 +82,14 @@ small = dictionaries.DictionaryConfig(shipped, recipe, contexts=4000, keep=KEEP)
 gpt2 = HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e")
 wide = TrainConfig(n=2**15, k=32, steps=20_000, batch=8192)
 large = dictionaries.DictionaryConfig(gpt2, wide, layer=8, contexts=48_000, heldout=2048, keep=KEEP)
+released = (("v5_32k", 8), ("v5_128k", 8), ("gpt2-small-res-jb", 7))
+theirs = tuple(dictionaries.PublishedConfig(gpt2, *of) for of in released)
+SIZES = dict(length=64, span=16)
 cfg = run.choose(
-    quick=Config(tiny, seeds=2, contexts=8, length=32, span=8, channels=8),
-    laptop=Config(small, seeds=5, contexts=64, length=64, span=16, channels=16),
-    paper=Config(large, seeds=1, contexts=256, length=64, span=16, channels=64),
+    quick=Config(seeds(tiny, 2), "n = 128, k = 4", contexts=8, length=32, span=8, channels=8),
+    laptop=Config(seeds(small, 5), "n = 2,048, k = 16", contexts=64, channels=16, **SIZES),
+    published=Config(theirs, "two by OpenAI, one ReLU", contexts=32, channels=64, **SIZES),
+    paper=Config(seeds(large, 1), "n = 32,768, k = 32", contexts=256, channels=64, **SIZES),
 )
 page = claims.Page("13_ablation_sparsity", cfg)
 cfg
@@ -92,10 +102,11 @@ cfg
 # latents, each with a direction $d_i$ (row $i$ of `W_dec`).
 
 # %%
-subject, texts, _, _ = dictionaries.heldout(cfg.base)
+site = cfg.saes[0]
+subject, texts, _, _ = dictionaries.heldout(site)
 texts, t = texts[:, : cfg.length], cfg.span
-sae = dictionaries.dictionary(cfg.base)
-stream = subject.residual(texts[:1], cfg.base.layer)[0]  # (length, d)
+sae = dictionaries.dictionary(site)
+stream = subject.residual(texts[:1], site.layer)[0]  # (length, d)
 inputs = normalise(stream)  # x, mean and standard deviation of each position
 code = sae.encode(stream)  # per position: which latents (indices) and how much of each (values)
 active = code.indices[t][code.values[t] > 0]  # the latents of position t
@@ -113,9 +124,9 @@ print(f"{len(active)} latents are active at the last token shown")
 # %%
 @torch.no_grad()
 def logits_from(h):
-    for block in subject.blocks[cfg.base.layer + 1 :]:  # the blocks above
-        h = block(h)
-    return subject.model.lm_head(subject.model.transformer.ln_f(h))  # (batch, length, vocabulary)
+    for layer in range(site.layer + 1, len(subject.blocks)):  # the blocks above
+        h = subject.block(h, layer)
+    return subject.unembed(h)  # the last norm and the unembedding: (batch, length, vocabulary)
 
 
 strongest = active[code.values[t][code.values[t] > 0].argmax()]
@@ -133,7 +144,7 @@ v = (ablated - untouched)[t : t + cfg.span]  # (T, V)
 removed = ablation.latent_removals(sae, stream, t=t, persist=False)  # at t only; (latents, length, d)
 constant = inputs.mean[t] + sae.b_pre * inputs.std[t]
 assert torch.allclose(removed.sum(0)[t] + constant, sae.decode(sae.encode(stream), stream)[t], atol=1e-3)
-effects = ablation.effects(subject, stream, removed, cfg.base.layer, t, cfg.span)  # (latents, T, V)
+effects = ablation.effects(subject, stream, removed, site.layer, t, cfg.span)  # (latents, T, V)
 assert torch.allclose(effects[(active == strongest).nonzero().item()], v, atol=1e-3)
 
 # %% [markdown]
@@ -219,14 +230,15 @@ assert torch.isclose(vocabulary * position, score(v))
 print(f"score {score(v):.1%} = vocabulary {vocabulary:.1%} x position {position:.1%}")
 
 # %% [markdown]
-# Look at other latents of the same token. In *variant A* a latent is removed at position $t$ only; in *variant B* wherever it is active from $t$ on.
+# Look at other latents of the same token. In *variant A* a latent is removed at position $t$ only; in *variant B2* wherever it is active from $t$ on.
+# (A third one, B1, subtracts the same vector at all later positions: [page 13b](13b_score_taken_apart.ipynb#variants).)
 # On the left are the changes at position $t$ (blue) beside a Gaussian of the same spread (black), on the right the size of the change at each
 # position, as a share of that at $t$. The menus choose between results that this cell has computed.
 
 # %%
 removed_onward = ablation.latent_removals(sae, stream, t, persist=True)
-onward = ablation.effects(subject, stream, removed_onward, cfg.base.layer, t, cfg.span)
-stored = {"A: at t only": effects.cpu(), "B: from t on": onward.cpu()}
+onward = ablation.effects(subject, stream, removed_onward, site.layer, t, cfg.span)
+stored = {"A: at t only": effects.cpu(), "B2: from t on": onward.cpu()}
 names = {f"latent {latent}": row for row, latent in enumerate(active.tolist())}
 
 
@@ -267,7 +279,7 @@ def scaled(directions, like):
 
 
 def removals_of(pair, resid, t, persist, config, draw, vectors, rows):
-    """What each kind removes; variant B (`persist`) for latents, channels and random directions only."""
+    """What each kind removes; variant B2 (`persist`) for latents, channels and random directions only."""
     latents = ablation.latent_removals(pair[0], resid, t, persist)
     channels = torch.randperm(resid.shape[1], generator=draw)[: config.channels].tolist()
     found = {"latents": latents, "channels": ablation.channel_removals(resid, channels, t, persist)}
@@ -291,17 +303,15 @@ def removals_of(pair, resid, t, persist, config, draw, vectors, rows):
 
 # %%
 def measure(config: Config) -> dict:
-    sub, text, stream, _ = dictionaries.heldout(config.base)
-    text, layer, span = text[:, : config.length], config.base.layer, config.span
-    vectors, found = stream[:, 1 : config.length].flatten(0, 1), defaultdict(list)
-    for seed in range(config.seeds):
-        pair = [
-            dictionaries.dictionary(dictionaries.variant(config.base, seed=seed), which)
-            for which in KEEP  # trained, untrained
-        ]
+    span, found = config.span, defaultdict(list)
+    for seed, study in enumerate(config.saes):
+        sub, text, stream, _ = dictionaries.heldout(study)
+        text, layer = text[:, : config.length], study.layer
+        vectors = stream[:, 1 : config.length].flatten(0, 1)
+        pair = [dictionaries.dictionary(study, which) for which in KEEP]  # trained, untrained
         draw = run.generator(seed, "ablation")
         for context in torch.randperm(len(text), generator=draw)[: config.contexts].tolist():
-            resid, rows = sub.residual(text[context][None], layer)[0], sub.model.lm_head.weight[text[context]]
+            resid, rows = sub.residual(text[context][None], layer)[0], sub.unembedding()[text[context]]
             t = int(torch.randint(1, config.length - span + 1, (1,), generator=draw))
             floor = ablation.rounding_floor(sub, resid, 4, layer, t, span)
             for persist in (False, True):
@@ -337,8 +347,8 @@ measured = {name: tensor.numpy() for name, tensor in memo.memo(measure, cfg).ite
 dropped, made = measured["dropped"].sum(0)
 print(f"{dropped / made:.1%} of {made:,} ablations dropped")
 nothing = torch.zeros(2, *stream.shape, device=stream.device)
-floor = ablation.rounding_floor(subject, stream, 4, cfg.base.layer, t, cfg.span)
-assert ablation.effects(subject, stream, nothing, cfg.base.layer, t, cfg.span).norm() <= floor
+floor = ablation.rounding_floor(subject, stream, 4, site.layer, t, cfg.span)
+assert ablation.effects(subject, stream, nothing, site.layer, t, cfg.span).norm() <= floor
 
 # %% [markdown]
 # <a id="factors"></a>
@@ -361,12 +371,12 @@ def pick(factor, kind, persist=False, seed=None):
 
 
 def by_seed(factor, kind, persist=False):
-    return np.array([pick(factor, kind, persist, seed).mean() for seed in range(cfg.seeds)])
+    return np.array([pick(factor, kind, persist, seed).mean() for seed in range(len(cfg.saes))])
 
 
 variants = {
     letter: {kind: {factor: pick(factor, kind, persist) for factor in FACTORS} for kind in kinds}
-    for letter, persist, kinds in (("A", False, DRAWN), ("B", True, DRAWN[:3]))
+    for letter, persist, kinds in (("A", False, DRAWN), ("B2", True, DRAWN[:3]))
 }
 
 # %% [markdown]
@@ -390,15 +400,15 @@ page.save_figure(
     {"means": summarised(np.mean), "medians": summarised(np.median), "ablations": counts},
     "Start with the middle panel: over the vocabulary all effects are nearly as dense as Gaussian noise "
     "(dotted line). The score differs by how far effects reach (right). Blue: variant A, removed at position "
-    "t only; orange: variant B, at later positions too (latents and random directions where the latent is "
+    "t only; orange: variant B2, at later positions too (latents and random directions where the latent is "
     "active). Dots and numbers are means, strokes medians, vermilion diamonds the paper's means, between A "
-    f"and B because it does not say which. n = {cfg.base.train.n:,} latents, k = {cfg.base.train.k} active, "
-    f"T = {cfg.span}, {cfg.seeds} SAEs, {cfg.contexts} texts each. The paper, on GPT-2, has no factors.",
+    f"and B2 because it does not say which. SAEs: {cfg.described}; "
+    f"T = {cfg.span}, {len(cfg.saes)} SAEs, {cfg.contexts} texts each. The paper, on GPT-2, has no factors.",
 )
 
 # %% [markdown]
-# Channels in variant B come nearest to the paper's 60 %, without reaching it, because the change is made again at every later position. In
-# variant A an effect reaches later positions only by itself. How far is seen in the next figure.
+# Of these two variants channels in B2 come nearer to the paper's 60 %, without reaching it, because the change is made again at every later position.
+# (The claims below call variant B2 B.) In variant A an effect reaches later positions only by itself. How far is seen in the next figure.
 
 # %%
 fading = {kind: measured["norms"][chosen(kind)].mean(0) for kind in DRAWN}
@@ -409,7 +419,7 @@ page.save_figure(
     "Compare 0, the ablated position, with the ones after it: effects fade to a small part at once, and then "
     "slowly. Latents and directions along which the stream varies (the two upper lines) fade less than "
     "channels and random directions. Mean size of the change of the logits in variant A, relative to "
-    f"position t, log scale; {cfg.seeds} SAEs, {cfg.contexts} texts each. Not in the paper.",
+    f"position t, log scale; {len(cfg.saes)} SAEs, {cfg.contexts} texts each. Not in the paper.",
 )
 
 # %% [markdown]
@@ -430,10 +440,10 @@ def shortcut(seed, later_density=1.0):
     return np.mean(first * position) / np.mean(whole)
 
 
-sparser = [shortcut(seed, 0.1) for seed in range(cfg.seeds)]
+sparser = [shortcut(seed, 0.1) for seed in range(len(cfg.saes))]
 page.check(
     "ablation.two-factors",
-    [shortcut(seed) for seed in range(cfg.seeds)],
+    [shortcut(seed) for seed in range(len(cfg.saes))],
     control={"the same norms, a tenth of the density at later positions": sparser},
 )
 
@@ -474,13 +484,13 @@ def differences(factor, kind, other, persist, seed):
 
 def ends(factor, kind, other, end, persist=False):
     """That end of the interval of each seed; `pooled` over all contexts of all seeds."""
-    each = [differences(factor, kind, other, persist, seed) for seed in range(cfg.seeds)]
-    generators = [run.generator(seed, "pairs") for seed in range(cfg.seeds)]
+    each = [differences(factor, kind, other, persist, seed) for seed in range(len(cfg.saes))]
+    generators = [run.generator(seed, "pairs") for seed in range(len(cfg.saes))]
     return [statistics.mean_interval(*pair, 1000)[1 + end] for pair in zip(each, generators, strict=True)]
 
 
 def pooled(factor, kind, other, end):
-    values = np.concatenate([differences(factor, kind, other, False, seed) for seed in range(cfg.seeds)])
+    values = np.concatenate([differences(factor, kind, other, False, seed) for seed in range(len(cfg.saes))])
     return statistics.mean_interval(values, run.generator(0, "pooled"), 1000)[1 + end]
 
 
@@ -515,7 +525,7 @@ page.check(
 
 # %% [markdown]
 # So in the second claim latents are compared with directions of the stream, and must reach further than those. The positive example is latents in
-# variant B.
+# variant B2.
 
 # %%
 page.check(
@@ -551,7 +561,7 @@ page.check(
 
 # %% [markdown]
 # On this language model latents are not sparser than channels by the paper's score. The second half of the sentence, channels at 60 %, is judged in
-# variant B, the one that comes nearer. The positive example is the Gaussian effect of section 2.
+# variant B2, the one of the two that comes nearer. The positive example is the Gaussian effect of section 2.
 
 # %%
 page.check(
@@ -562,9 +572,10 @@ page.check(
 )
 
 # %% [markdown]
-# Channels score less than that on this language model. Last, what variant B does: if channels are removed at every later position, their effect
+# Channels score less than that on this language model. ([Page 13b](13b_score_taken_apart.ipynb#measure) finds a third variant in which they reach it, and
+# random directions too.) Last, what variant B2 does: if channels are removed at every later position, their effect
 # cannot fade. The score should rise with the number of positions that change (at least twofold), and the density over the vocabulary should stay
-# as it is. The control is random directions in variant B: they are removed again only where the latent is active, so they should gain less.
+# as it is. The control is random directions in variant B2: they are removed again only where the latent is active, so they should gain less.
 
 # %%
 random_directions = by_seed("score", "random", True) / by_seed("score", "random")
@@ -574,7 +585,7 @@ page.check(
     control={"random directions, removed wherever the latent is active": random_directions},
 )
 vocabularies = [by_seed("vocabulary", "channels", persist).mean() for persist in (False, True)]
-print(f"vocabulary factor of channels: variant A {vocabularies[0]:.1%}, variant B {vocabularies[1]:.1%}")
+print(f"vocabulary factor of channels: variant A {vocabularies[0]:.1%}, variant B2 {vocabularies[1]:.1%}")
 assert abs(vocabularies[1] / vocabularies[0] - 1) < 0.1
 
 # %% [markdown]
@@ -604,7 +615,7 @@ assert abs(vocabularies[1] / vocabularies[0] - 1) < 0.1
 #    <details><summary>Answer</summary>
 #
 #    ```python
-#    doubled = ablation.effects(subject, stream, -removed, cfg.base.layer, t, cfg.span)
+#    doubled = ablation.effects(subject, stream, -removed, site.layer, t, cfg.span)
 #    cosine = torch.cosine_similarity(doubled[:, 0], -effects[:, 0], dim=-1)  # at position t
 #    scores = [ablation.sparsity(part).score.mean().item() for part in (effects, doubled)]
 #    print(f"median cosine {cosine.median():.2f}, mean scores {scores[0]:.1%} and {scores[1]:.1%}")
@@ -618,7 +629,7 @@ assert abs(vocabularies[1] / vocabularies[0] - 1) < 0.1
 #    <details><summary>Answer</summary>
 #
 #    ```python
-#    nudged = ablation.effects(subject, stream, removed / inputs.std[t], cfg.base.layer, t, cfg.span)
+#    nudged = ablation.effects(subject, stream, removed / inputs.std[t], site.layer, t, cfg.span)
 #    sizes = [part[:, 0].norm(dim=-1).mean().item() for part in (effects, nudged)]
 #    scores = [ablation.sparsity(part).first.mean().item() for part in (effects, nudged)]
 #    print(f"standard deviation {inputs.std[t].item():.2f}; size {sizes[0]:.2f} and {sizes[1]:.2f}")
@@ -651,7 +662,8 @@ assert abs(vocabularies[1] / vocabularies[0] - 1) < 0.1
 # ## 8 Limits
 # - One small language model, one layer, one size of SAE. Whether the paper's order on GPT-2 comes from the vocabulary or from the positions is
 #   open. The `paper` profile is made to answer it; it needs a GPU and a network.
-# - The paper does not say at how many positions a channel is removed. Both variants are measured here; neither gives the paper's two numbers.
+# - The paper does not say at how many positions a channel is removed. Two variants are measured here, and neither gives the paper's two numbers;
+#   [page 13b](13b_score_taken_apart.ipynb) has a third, other layers, other sizes of SAE, and the mistakes of a public attempt.
 # - Latents are removed one at a time. If two latents can replace each other, removing one of them shows little effect.
 #
 # <a id="checked"></a>

@@ -1,8 +1,8 @@
 """How sparse is the effect of removing one latent on the logits downstream (Gao et al. 2024, section 4.5).
 
-One ablation subtracts a vector from the residual stream at position t (variant A) or at every position >= t (B). Its
-effect v is the change of the logits at positions t .. t+T-1, less its median over the vocabulary at each position:
-a constant shift does not change the softmax. Smaller scores are sparser effects.
+One ablation subtracts a vector from the residual stream at position t (variant A), the same vector at every position >= t
+(B1), or wherever its latent is active from t on (B2). Its effect v is the change of the logits at positions t .. t+T-1, less its
+median over the vocabulary at each position: a constant shift does not change the softmax. Smaller scores are sparser effects.
 """
 
 from typing import NamedTuple
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from companion.evals import suffix
 from companion.lm.subject import Subject
 from companion.sae.models import SAE, Code
 
@@ -56,15 +57,18 @@ def effects(
 ) -> Float[Tensor, "A span V"]:
     """Change of the logits at positions t .. t+span-1 when `removed` is subtracted from the residual stream after `layer`.
 
-    The clean run goes through in the same batch, so that rounding is the same for both.
+    The clean run goes through in the same batch, so that rounding is the same for both. Only the blocks above and only the
+    positions from the first that is changed to t+span-1 are computed (`suffix.logits`).
 
     Raises:
         ValueError: the window leaves the context.
     """
     if not 0 <= t <= len(resid) - span:
         raise ValueError(f"positions {t} to {t + span - 1} do not lie in a context of {len(resid)}")
-    batch = torch.cat([resid[None], resid - removed])
-    logits = subject.logits_from(batch, layer, slice(t, t + span))
+    touched = removed.ne(0).any(dim=-1).any(dim=0).nonzero()
+    start = min([t, *touched[:1, 0].tolist()])
+    batch = torch.cat([resid[None], resid - removed])[:, start : t + span]
+    logits = suffix.logits(subject, resid, batch, layer, start)[:, t - start :]
     return logits[1:] - logits[:1]
 
 
@@ -95,6 +99,28 @@ def channel_removals(resid: Float[Tensor, "T D"], channels: list[int], t: int, p
     """For each channel, its value in the stream, at t only or (`persist`) at all positions >= t."""
     eye = torch.eye(resid.shape[1], dtype=resid.dtype, device=resid.device)
     return torch.stack([_from(t, resid * eye[channel], persist) for channel in channels])
+
+
+def component_removals(
+    resid: Float[Tensor, "T D"], directions: Float[Tensor, "A D"], centre: Float[Tensor, " D"], t: int, persist: bool
+) -> Float[Tensor, "A T D"]:
+    """For each unit direction u, what moves the stream along it to `centre`: (u . (h - centre)) u, at t only or (`persist`) at all
+    positions >= t. Principal components are removed so; channels are the unit vectors, with centre 0."""
+    along = (resid - centre) @ directions.T  # (T, A)
+    return torch.stack([_from(t, amount[:, None] * direction, persist) for amount, direction in zip(along.T, directions, strict=True)])
+
+
+def repeated(removed: Float[Tensor, "A T D"], t: int) -> Float[Tensor, "A T D"]:
+    """Variant B1: the vector that is removed at t, at every position >= t."""
+    same = torch.zeros_like(removed)
+    same[:, t:] = removed[:, t : t + 1]
+    return same
+
+
+def expected_score(first: Float[Tensor, "..."], r: Float[Tensor, "..."], span: int) -> Float[Tensor, "..."]:
+    """Score on T positions of an effect that has the score `first` at t alone, and on each of the T-1 others the same density and r
+    times the size: first (1 + (T-1) r)^2 / (T (1 + (T-1) r^2)). Later effects of unequal sizes, with mean r, score less."""
+    return first * (1 + (span - 1) * r) ** 2 / (span * (1 + (span - 1) * r**2))
 
 
 def random_removals(like: Float[Tensor, "A T D"], generator: torch.Generator) -> Float[Tensor, "A T D"]:

@@ -103,6 +103,43 @@ def test_channels_are_set_to_zero(resid):
     assert torch.equal(after[:, 0], resid[:, 0])
 
 
+def test_components_move_to_the_centre(resid):
+    """Channels are the unit vectors about zero; along a direction the rest of the stream stays."""
+    eye, none = torch.eye(resid.shape[1]), torch.zeros(resid.shape[1])
+    torch.testing.assert_close(ablation.component_removals(resid, eye[[0, 3]], none, 5, True), ablation.channel_removals(resid, [0, 3], 5, True))
+    u = torch.nn.functional.normalize(randn(1, resid.shape[1]), dim=1)
+    removed = ablation.component_removals(resid, u, resid.mean(0), 5, persist=False)[0]
+    assert ((resid - removed - resid.mean(0)) @ u[0])[5].abs() < 1e-5
+    torch.testing.assert_close(removed[5], (removed[5] @ u[0]) * u[0])
+    assert not removed[[*range(5), *range(6, 32)]].any()
+
+
+def test_a_repeated_removal_is_the_vector_of_t_from_t_on(sae, resid):
+    once = ablation.latent_removals(sae, resid, 5, persist=False)
+    again = ablation.repeated(once, 5)
+    assert torch.equal(again[:, 5:], once[:, 5:6].expand(-1, 27, -1))
+    assert not again[:, :5].any()
+
+
+def test_the_expected_score_is_that_of_equal_later_effects():
+    """And more than that of unequal ones of the same mean. Numbers of the table: r = .05 gives .117, r = .2 gives .398 for Gaussian effects."""
+    expected = ablation.expected_score(torch.tensor(ablation.GAUSSIAN), torch.tensor([0.0, 0.05, 0.2, 1.0]), 16)
+    assert expected.tolist() == pytest.approx([0.0398, 0.117, 0.398, 0.637], abs=1e-3)
+    sizes = torch.tensor([1.0] + 15 * [0.2])
+    v = randn(1, 16, 4000) * sizes[:, None]
+    assert ablation.sparsity(v).score.item() == pytest.approx(0.398, rel=0.02)
+    unequal = randn(1, 16, 4000) * torch.tensor([1.0, 3.0] + 14 * [0.0])[:, None]
+    assert ablation.sparsity(unequal).score < 0.2
+
+
+def test_only_positions_that_change_and_are_measured_are_computed(tiny, resid):
+    """A change before the window is not forgotten: the computation starts there."""
+    removed = randn(2, *resid.shape) * 0.1
+    removed[:, :2] = 0
+    full = tiny.logits_from(torch.cat([resid[None], resid - removed]), 0)[:, 9:14]
+    assert torch.allclose(ablation.effects(tiny, resid, removed, 0, 9, 5), full[1:] - full[:1], atol=1e-5)
+
+
 def test_random_removals_have_the_norms_they_are_matched_to(sae, resid):
     like = ablation.latent_removals(sae, resid, 5, persist=True)
     drawn = ablation.random_removals(like, torch.Generator().manual_seed(0))

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.colors import is_color_like
 
 from companion import plots
-from companion.plots import bars, concepts, dynamics, heatmaps, lines, neurons, polytopes, sae, scaling, speed, style, tokens, toy, vectors
+from companion.plots import ablation, bars, concepts, dynamics, heatmaps, lines, neurons, polytopes, sae, scaling, speed, style, tokens, toy, vectors
 
 LEVELS, UP = np.array([1.0, 3.0, 10.0]), np.array([0.3, 0.2, 0.1])
 SEEDS = np.array([[0.5, 0.4, 0.3], [0.52, 0.39, 0.31]])
@@ -31,7 +31,13 @@ FACTORS = dict.fromkeys(("score", "vocabulary", "position"), UP)
 READING = sae.Reading(4.0, 0.2, 0.15, 0.25)
 OPTIMA = {32: [1.0, 3.0], 64: [3.0, 3.0]}
 
+AT_A = [ablation.Point("latents", "A", 0, 0.1, 0.2), ablation.Point("PCA", "B1", 1, 1.0, 0.6)]
+MEANS = {"a: latents": (0.3, 0.2, 0.4), "the attempt": (0.5, 0.4, 0.6)}
+
 FIGURES = {
+    ablation.against_reach: lambda f: f((LEVELS, UP), AT_A, ["after block 0", "after block 1"], {"the paper's channels": 0.6}, 16),
+    ablation.rows: lambda f: f({"score": MEANS, "r": MEANS}, {"score": 0.64}, ["the attempt"]),
+    ablation.sizes: lambda f: f(np.array([2.0, 0.5, 0.3]), 0.2, 0.25, "channels"),
     bars.loss_when_replaced: lambda f: f({"trained": [3.1, 3.3], "zero": [9.0]}, 3.0),
     bars.times_worse: lambda f: f({"mild": [1.0, 1.2], "bad": [20.0, 24.0]}),
     bars.sparsity_factors: lambda f: f({"A": {"latents": FACTORS}, "B": {"latents": FACTORS}}, {"Gaussian": 0.64}, {"latents": 0.6}),
