@@ -62,11 +62,9 @@ FETCHED = (
     Fetched(released.RES_JB, "{} {}".format(*released.RES_JB_AT), 1.511e8, None, "the commit and the size are named in another project's survey"),
 )
 SIZES = {fetched.name: fetched for fetched in FETCHED}
+DENSE = "codes of all held-out tokens at once, dense"
 TEXT = 5.0
 """Bytes that are streamed for a token of web text, guessed."""
-
-
-# --- what is in a row --------------------------------------------------------------------------------------------------
 
 
 def held(value: Any, kind: type) -> list[Any]:
@@ -191,6 +189,9 @@ def arrays(row: Any, trained: list[Trained]) -> list[Array]:
     for each in held(row, dictionaries.PublishedConfig):
         size = SIZES[each.release].size
         found.append(Array(f"the weights of {each.release}", int(size / 4), size))
+        if each.release == released.RES_JB:
+            codes = each.heldout * each.subject.context * int(size / 8 / SIZES[each.subject.name].shape[0])
+            found.append(Array(DENSE, codes, 4 * codes))
     for each in trained:
         size = 2 * each.recipe.n * each.width
         found.append(Array(f"weights and optimiser of n = {each.recipe.n:,}", size, PER_PARAMETER * size))
@@ -199,7 +200,7 @@ def arrays(row: Any, trained: list[Trained]) -> list[Array]:
             found.append(Array("pre-activations of a batch, dense", codes, 4 * codes))
             for subject, _, heldout in _texts(row):
                 codes = heldout * subject.context * each.recipe.n
-                found.append(Array("codes of all held-out tokens at once, dense", codes, 4 * codes))
+                found.append(Array(DENSE, codes, 4 * codes))
     return sorted(set(found), key=lambda array: -array.size)
 
 
@@ -208,8 +209,6 @@ def _texts(row: Any) -> list[tuple[HubConfig, int, int]]:
     named = [*held(row, (dictionaries.DictionaryConfig, dictionaries.PublishedConfig)), *([row] if hasattr(row, "subject") else [])]
     return [(each.subject, getattr(each, "contexts", 0), each.heldout) for each in named if isinstance(each.subject, HubConfig)]
 
-
-# --- the document -------------------------------------------------------------------------------------------------------
 
 HEADER = f"""# What the rows `published` and `paper` would take
 
@@ -232,7 +231,7 @@ def text(root: Path) -> str:
         for profile in ("published", "paper"):
             if (row := rows.get(profile)) is not None:
                 lines.append(_line(page.stem, profile, row))
-                large += [(page.stem, profile, array) for array in arrays(row, _trained(page.stem, profile, row)) if array.entries >= ENTRIES]
+                large += [(page.stem, profile, array) for array in arrays(row, trained_by(page.stem, profile, row)) if array.entries >= ENTRIES]
     lines += ["", "## Steps with 2^31 entries or more", ""]
     lines += [f"- {page}, `{profile}`: {array.what}, {array.entries:.2e} entries, {_bytes(array.size)}" for page, profile, array in large] or [
         "None."
@@ -242,14 +241,15 @@ def text(root: Path) -> str:
     return "\n".join([*lines, ""])
 
 
-def _trained(page: str, profile: str, row: Any) -> list[Trained]:
+def trained_by(page: str, profile: str, row: Any) -> list[Trained]:
+    """The trainings of a row; none of a published one, and none where there is no subject of the hub."""
     if profile == "published" or not held(row, HubConfig):
         return []
     return list(COUNTED.get(page, _others)(row))
 
 
 def _line(page: str, profile: str, row: Any) -> str:
-    trained, subjects = _trained(page, profile, row), held(row, HubConfig)
+    trained, subjects = trained_by(page, profile, row), held(row, HubConfig)
     if not subjects:
         return f"| {page} | `{profile}` | toy models or planted data | not counted | none | not counted | not counted | not yet run |"
     layer = max((config.layer for config in held(row, (dictionaries.DictionaryConfig, dictionaries.PublishedConfig))), default=8)

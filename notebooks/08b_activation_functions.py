@@ -139,7 +139,7 @@ cfg = run.choose(
         planted=Planted(planted_laptop, 96, 32, 0.02, 10_000), planted_own=own(4, 1e-2, **COEFFICIENTS),
     ),
     paper=Config(
-        shared(gpt2, 8, 48_000, heldout=2048, n=2**15, steps=20_000, batch=8192, dead_after_tokens=3_000_000),
+        shared(gpt2, 8, 48_000, heldout=512, n=2**15, steps=20_000, batch=8192, dead_after_tokens=3_000_000),
         rates=dict.fromkeys(NAMES, (1e-4, 2e-4, 4e-4, 8e-4)), kept=(16, 32, 64, 128), grid=(20, 100),
         # not run yet: those of `laptop` times sqrt(768 / 128), for jumprelu 768 / 128, and twice the last
         penalties=dict(relu=(2.0, 3.7, 6.6, 13.2), relu_norm=(2.4, 4.4, 8.6, 17.0))

@@ -31,7 +31,6 @@ sys.path.insert(0, str(ROOT))
 from companion import pages, prices, released, render, run  # noqa: E402
 from companion.lm.sources import HubConfig  # noqa: E402
 from companion.sae import published, weights  # noqa: E402
-from companion.sae.recipe import TrainConfig  # noqa: E402
 
 COVERED = ("10_downstream_loss_to_compute:paper", "13_ablation_sparsity:paper")
 OF_THE_STAND_IN = {"10_downstream_loss_to_compute:paper": "compute.power-law"}
@@ -219,7 +218,7 @@ def dry(page: Path, profile: str, folder: Path) -> list[str]:
 def counted(page: Path, profile: str, folder: Path) -> str:
     """What `prices` counts beside the dictionaries that were trained."""
     made = len(list((folder / "cache").glob("dictionaries.train_dictionary-*/")))
-    expected = sum(each.count for each in prices._trained(page.stem, profile, pages.rows_of(page)[profile]) if isinstance(each.recipe, TrainConfig))
+    expected = sum(each.count for each in prices.trained_by(page.stem, profile, pages.rows_of(page)[profile]) if each.streamed)
     return f"{made} dictionaries trained, {expected} counted in PAPER.md"
 
 

@@ -32,6 +32,13 @@ def test_every_page_but_the_first_has_rows_and_what_they_fetch_is_in_the_table(r
             assert config.release in prices.SIZES, stem
 
 
+def test_no_row_holds_an_array_of_more_entries_than_kernels_count(rows):
+    for stem, found in rows.items():
+        for profile in {"published", "paper"} & set(found):
+            trained = list(prices.trained_by(stem, profile, found[profile]))
+            assert all(array.entries < prices.ENTRIES for array in prices.arrays(found[profile], trained)), stem
+
+
 def test_what_a_row_holds_is_found_wherever_it_stands():
     config = dictionaries.DictionaryConfig(GPT2, TrainConfig(n=8, k=2, steps=3, batch=4), 8)
     assert prices.held({"a": (config, [config])}, dictionaries.DictionaryConfig) == [config]
