@@ -182,7 +182,8 @@ class Subject:
     def spliced(self, saes: Mapping[str, splicing.Coder], *, error_term: bool = False) -> AbstractContextManager[splicing.Run]:
         """The model with autoencoders in the place of its activations, inside a `with` block: `splicing.Run`.
 
-        Whatever runs the model in the block, `losses`, `activations` or `model.generate`, runs it spliced; afterwards it is as before.
+        Whatever runs the model in the block, `losses`, `activations` or `model.generate`, runs it spliced; afterwards it is as before,
+        also after an exception. No gradient passes through an autoencoder of this package.
 
         Args:
             saes: by site, such as "blocks.2.hook_resid_post". An autoencoder must be on the model's device. At hook_resid_mid it takes the
