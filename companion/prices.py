@@ -27,7 +27,7 @@ PYTHON_INTEGER = 36
 """Bytes of a number in a list of Python: contexts are read into one before they become a tensor."""
 ENTRIES = 2**31
 """From so many entries on, some kernels count with too few bits."""
-GPT2_SMALL, MEDIUM = (768, 12, 50_257), (1024, 24, 50_257)
+GPT2_SMALL, MEDIUM, LARGE = (768, 12, 50_257), (1024, 24, 50_257), (1280, 36, 50_257)
 """Width, blocks, vocabulary."""
 
 
@@ -41,9 +41,12 @@ class Fetched(NamedTuple):
     checked: str
 
 
+PINS = "the commit stands in the code of several public projects; no file was fetched"
 STEPS = "the steps and names are those of TransformerLens's table (a test compares them); no file was fetched"
 FETCHED = (
-    Fetched("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e", 5.5e8, GPT2_SMALL, "the commit is named in other projects' pins; not fetched"),
+    Fetched("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e", 5.5e8, GPT2_SMALL, PINS),
+    Fetched("gpt2-medium", "6dcaa7a952f72f9298047fd5137cd6e4f05f41da", 1.52e9, MEDIUM, PINS),
+    Fetched("gpt2-large", "32b71b12589c2f8d625668d2335a01cac3249519", 3.25e9, LARGE, PINS),
     Fetched("stanford-crfm/alias-gpt2-small-x21", "checkpoint-N, 609 steps", 5.0e8, GPT2_SMALL, STEPS),
     Fetched("stanford-crfm/arwen-gpt2-medium-x21", "checkpoint-400000", 1.4e9, MEDIUM, "whether this revision exists is disputed; not fetched"),
     Fetched(
@@ -151,9 +154,6 @@ COUNTED: dict[str, Callable[[Any], Iterator[Trained]]] = {
     "10_downstream_loss_to_compute": _page_10,
 }
 """How many trainings a page makes of its `paper` row; of the other pages at least the dictionaries that the row names."""
-
-
-# --- what is fetched and held -------------------------------------------------------------------------------------------
 
 
 def download(row: Any) -> float:
@@ -295,4 +295,3 @@ def _bytes(size: float) -> str:
 if __name__ == "__main__":
     root = run.project_root()
     files.write(root / "PAPER.md", text(root))
-    print(f"{root / 'PAPER.md'}: {len(pages.titles(root / 'notebooks'))} pages")

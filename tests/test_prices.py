@@ -66,7 +66,7 @@ def test_a_published_row_by_hand():
 
 def test_models_are_as_large_as_their_shape_says():
     """Float32 weights: the embedding of tokens and 1,024 positions, and 12 d^2 a block."""
-    for name in ("gpt2", "stanford-crfm/arwen-gpt2-medium-x21"):
+    for name in ("gpt2", "gpt2-medium", "gpt2-large", "stanford-crfm/arwen-gpt2-medium-x21"):
         width, blocks, vocabulary = prices.SIZES[name].shape
         weights = 4 * (width * (vocabulary + 1024) + 12 * width**2 * blocks)
         assert prices.SIZES[name].size == pytest.approx(weights, rel=0.15)
