@@ -34,6 +34,7 @@ figures: $(READY)  ## run every notebook at the laptop profile, draw figures/, c
 record: $(READY)  ## the same, and make it the record: claims.json, CLAIMS.md, the notebooks' outputs (ONLY=name for one)
 	$(BIN)/python -m companion.lm.ship
 	$(BIN)/python -m companion.render --record $(ONLY)
+	$(BIN)/python -m companion.prices
 
 figures-again: $(READY)  ## every figure from other random numbers (SEED=1), in a cache of its own; lists the verdicts that differ
 	COMPANION_SEED=$(SEED) $(BIN)/python -m companion.render --again $(ONLY)
@@ -63,6 +64,9 @@ bench: $(READY) $(PEERS)/.ready  ## side by side: a training step beside SAELens
 	PYTHONPATH=. $(PEERS)/bin/python tests/benchmarks/interop.py --out figures/16_speed/interop.json
 	$(BIN)/python tests/benchmarks/weak_scaling.py --out figures/16_speed/weak_scaling.json
 	$(BIN)/python tests/benchmarks/gpu_step.py --out figures/16_speed/gpu.json
+
+paper-dry: $(READY)  ## the rows published and paper of some pages, offline, on models and autoencoders of stand-in size (ONLY=page:row for one)
+	$(BIN)/python tests/paper_dry.py $(ONLY)
 
 toybench: $(READY)  ## the toy models' training beside a plain loop (ten minutes; prints a table)
 	$(BIN)/python tests/benchmarks/toy_models.py $(ONLY)
@@ -103,4 +107,4 @@ clean:  ## remove the environments and the caches of tools (what was trained sta
 clean-cache: $(READY)  ## remove what was trained from the user's cache folder
 	$(BIN)/python -m companion.memo --clean
 
-.PHONY: help figures record figures-again test test-other-kernels test-gpu test-peers bench toybench lab badges lint lock clean clean-cache
+.PHONY: help figures record figures-again test test-other-kernels test-gpu test-peers bench paper-dry toybench lab badges lint lock clean clean-cache

@@ -1,4 +1,5 @@
-"""What is generated on every page from the pages there are: the way to the others, the contents; and the exercises' solutions.
+"""What is generated on every page from the pages there are: the way to the others, the contents; and the exercises' solutions. Also a page's rows of
+parameters, for those who count on them.
 
 A page's first cell holds a line that begins with **Pages** and one that begins with **On this page**; `make record` and
 `make badges` write what follows. A section is a heading of the second level with an anchor in the line above it:
@@ -7,9 +8,11 @@ A page's first cell holds a line that begins with **Pages** and one that begins 
     # ## 1 Data
 """
 
+import ast
 import re
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import nbformat
@@ -67,3 +70,18 @@ def solutions(notebook: nbformat.NotebookNode) -> list[str]:
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     blocks = ["\n".join(textwrap.dedent(block[2]) for block in BLOCK.finditer(answer)) for answer in SOLUTION.findall(prose)]
     return [block for block in blocks if block]
+
+
+def rows_of(page: Path) -> dict[str, Any]:
+    """The rows of a page's parameters by profile; none of a page without. Its code is run up to there, without what is only shown."""
+    space: dict[str, Any] = {"__name__": "__main__"}
+    for cell in jupytext.read(page, fmt="py:percent").cells:
+        if cell.cell_type != "code" or "skip-execution" in cell.metadata.get("tags", []):
+            continue
+        for node in ast.parse(cell.source).body:
+            value = getattr(node, "value", None)
+            if isinstance(value, ast.Call) and ast.unparse(value.func) == "run.choose":
+                return {word.arg: eval(compile(ast.Expression(word.value), str(page), "eval"), space) for word in value.keywords}
+            if not isinstance(node, ast.Expr):
+                exec(compile(ast.Module([node], []), str(page), "exec"), space)
+    return {}

@@ -102,7 +102,7 @@ cfg = run.choose(
         short=TrainConfig(n=512, k=8, steps=150, batch=512, lr=8e-3, aux_k=0), window=16,
     ),
     paper=Config(
-        subject=HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e"), layer=8, contexts=48_000,
+        subject=HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e"), layer=8, contexts=40_000,
         heldout=2048, longer=40_000, watched=5, weights=(0.5, 0.1, 0.03), alive=(2**13, 2**15), counted=3,
         stream=TrainConfig(n=2**15, k=32, steps=20_000, batch=8192, dead_after_tokens=3_000_000),
         sweep=TrainConfig(n=2**13, k=32, steps=2000, batch=8192, dead_after_tokens=1_000_000),

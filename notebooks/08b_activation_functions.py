@@ -139,9 +139,11 @@ cfg = run.choose(
         planted=Planted(planted_laptop, 96, 32, 0.02, 10_000), planted_own=own(4, 1e-2, **COEFFICIENTS),
     ),
     paper=Config(
-        shared(gpt2, 8, 48_000, heldout=2048, n=2**15, steps=20_000, batch=8192, dead_after_tokens=3_000_000),
+        shared(gpt2, 8, 48_000, heldout=512, n=2**15, steps=20_000, batch=8192, dead_after_tokens=3_000_000),
         rates=dict.fromkeys(NAMES, (1e-4, 2e-4, 4e-4, 8e-4)), kept=(16, 32, 64, 128), grid=(20, 100),
-        penalties=dict.fromkeys(PAY, (1.0, 3.0, 9.0, 27.0)), sizes=(2**13, 2**14, 2**15),
+        # not run yet: those of `laptop` times sqrt(768 / 128), for jumprelu 768 / 128, and twice the last
+        penalties=dict(relu=(2.0, 3.7, 6.6, 13.2), relu_norm=(2.4, 4.4, 8.6, 17.0))
+        | dict(gated=(3.2, 5.6, 9.3, 19.0), jumprelu=(1.5, 3.0, 7.2, 14.4)), sizes=(2**13, 2**14, 2**15),
         planted=Planted(TrainConfig(8192, 10_000, 8192, 12), 4096, 512, 0.002, 32_768),
         planted_own=own(12, 4e-4, **COEFFICIENTS),
     ),

@@ -225,6 +225,7 @@ LEFT_OF = {
     "dictionaries": {"run", "memo", "lm", "sae", "evals", "released"},
     "cli": {"run", "files", "lm", "sae", "evals", "released", "dictionaries"},
     "pages": set(),
+    "prices": {"run", "files", "pages", "lm", "sae", "released", "dictionaries"},
     "tables": {"files", "claims", "pages"},
     "render": {"run", "files", "claims", "tables"},
 }

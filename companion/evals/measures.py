@@ -34,10 +34,10 @@ def reconstructed(at: Setting, sae: InParts) -> tuple[Float[Tensor, "N T D"], li
     back = sae.decode(code, at.resid)
     if not back.isfinite().all():
         raise ValueError("the reconstruction is not finite: look for NaN or infinity in the autoencoder's weights")
-    x, mean, std = normalise(at.resid)
+    x, mean, std = normalise(at.resid.float())
     error = (x - (back - mean) / (std + EPSILON)).double().square().sum((1, 2))
     total = (x - x.mean(dim=(0, 1))).double().square().sum((1, 2))
-    raw, own = (at.resid - back).double().square().sum(-1), at.resid.double().square().sum(-1)
+    raw, own = (at.resid.double() - back.double()).square().sum(-1), at.resid.double().square().sum(-1)
     counted = f"latents that none of {code.values[..., 0].numel():,} tokens activates; no interval: in a resample more would be silent"
     dead = reconstruction.dead(reconstruction.firing_counts(code, sae.n)) if sae.n else None
     return back, [
@@ -161,7 +161,7 @@ def ablated(at: Setting, sae: InParts) -> list[Row]:
         removed = ablation.latent_removals(sae, at.resid[context], t, persist=False)
         effects = ablation.effects(at.subject, at.resid[context], removed, at.layer, t, span) if len(removed) else removed
         if len(effects := effects[effects.flatten(1).any(dim=1)]):
-            found.append(torch.stack([part.double().mean() for part in ablation.sparsity(effects)]).cpu())
+            found.append(torch.stack([part.double().mean() for part in ablation.sparsity(effects.float())]).cpu())
     if not found:
         raise Missing(f"no latent that is active at position {t} has an effect")
     note = f"each latent active at position {t} removed there only, T = {span}"

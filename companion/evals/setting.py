@@ -62,7 +62,8 @@ class Missing(Exception):
 
 
 class InParts:
-    """The same autoencoder, `TOKENS` tokens at a time: a wide one makes a table of tokens by latents."""
+    """The same autoencoder, `TOKENS` tokens at a time, since a wide one makes a table of tokens by latents; and in float32, whatever the
+    activations are in: reconstructions come back as the subject takes them."""
 
     def __init__(self, sae: SAE):
         self.sae = sae
@@ -71,15 +72,15 @@ class InParts:
 
     def encode(self, acts: Float[Tensor, "... D"]) -> Code:
         """See `models.SAE`. Codes of unequal widths are filled up with zeros."""
-        codes = [self.sae.encode(part) for part in acts.reshape(-1, acts.shape[-1]).split(TOKENS)]
+        codes = [self.sae.encode(part) for part in acts.reshape(-1, acts.shape[-1]).float().split(TOKENS)]
         widest = max(code.values.shape[1] for code in codes)
         padded = [[torch.nn.functional.pad(part, (0, widest - part.shape[1])) for part in code] for code in codes]
         return Code(*map(torch.cat, zip(*padded, strict=True))).shaped(*acts.shape[:-1])
 
     def decode(self, code: Code, acts: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
         """See `models.SAE`."""
-        parts = zip(*(part.reshape(-1, part.shape[-1]).split(TOKENS) for part in (*code, acts)), strict=True)
-        return torch.cat([self.sae.decode(Code(indices, values), own) for indices, values, own in parts]).view(acts.shape)
+        parts = zip(*(part.reshape(-1, part.shape[-1]).split(TOKENS) for part in (*code, acts.float())), strict=True)
+        return torch.cat([self.sae.decode(Code(indices, values), own) for indices, values, own in parts]).view(acts.shape).to(acts.dtype)
 
 
 class Setting:
@@ -121,7 +122,11 @@ class Setting:
     @cached_property
     def anchors(self) -> dict[str, Float[Tensor, " N"]]:
         """Mean loss of each context with the stream replaced: clean (by nothing), zero, mean; unigram is frequencies alone."""
-        streams = {"clean": self.resid, "zero": torch.zeros_like(self.resid), "mean": self.resid.mean(dim=(0, 1)).expand_as(self.resid)}
+        streams = {
+            "clean": self.resid,
+            "zero": torch.zeros_like(self.resid),
+            "mean": self.resid.mean(dim=(0, 1), dtype=torch.float32).to(self.resid).expand_as(self.resid),
+        }
         found = {name: self.subject.losses_from(stream, self.tokens, self.layer).cpu() for name, stream in streams.items()}
         found["unigram"] = anchors.unigram_losses(self.train, self.tokens, len(self.subject.unembedding()))
         return {name: losses.double().mean(1) for name, losses in found.items()}

@@ -1,5 +1,6 @@
 """A report's numbers are those of the plain definitions, and what does not belong together or cannot be had is said."""
 
+import copy
 import json
 from dataclasses import replace
 
@@ -118,6 +119,14 @@ def test_a_code_in_parts_is_the_code(tiny, sae, monkeypatch):
     torch.testing.assert_close(parts.decode(code, resid), sae.decode(code, resid))
     assert (parts.n, parts.k, parts.kind) == (64, 4, "topk")
     assert setting.InParts(Raw(sae)).n == 64
+
+
+def test_a_model_in_half_precision_has_nearly_the_same_numbers(tiny, sae, both):
+    half = Subject(copy.deepcopy(tiny.model).bfloat16(), tiny.name, tiny.folder)
+    found = report.report(half, sae, layer=0, sizes=replace(FEW, labelled=4))
+    assert found.about["dtype"] == "bfloat16"
+    for part, name in (("reconstruction", "normalised MSE"), ("loss", "rise of the loss"), ("loss", "KL"), ("ablation", "score")):
+        assert value(found, part, name) == pytest.approx(value(both.reports["random"], part, name), rel=0.1), name
 
 
 # --- what does not belong together ---
