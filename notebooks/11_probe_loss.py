@@ -65,8 +65,10 @@ class Config:
     seeds: int  # dictionaries, each also with another shuffling of the model's weights
     length: int  # tokens of a context
     characters: int  # of source code from which the held-out files are taken
+    every: int  # which of their contexts are used: each, every second, ...
     narrow: int  # latents of the dictionaries in which k varies
     kept: tuple[int, ...]  # those k
+    judged: tuple[int, int, int]  # small, middle and large k of the claim
     widths: tuple[int, ...]  # numbers of latents at the k of `base`
 
 
@@ -79,10 +81,13 @@ small = dictionaries.DictionaryConfig(shipped, recipe, contexts=4000, keep=KEEP)
 gpt2 = HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e")
 wide = TrainConfig(n=2**15, k=32, steps=20_000, batch=8192)
 large = dictionaries.DictionaryConfig(gpt2, wide, layer=8, contexts=48_000, keep=KEEP)
+few = dict(narrow=32, kept=(2, 4, 8), judged=(2, 4, 8), widths=(32, 128))
+many = dict(narrow=256, kept=(2, 8, 16, 64), judged=(2, 16, 64), widths=(128, 256, 2048))
+most = dict(narrow=2**15, kept=(32, 128, 512), judged=(32, 128, 512), widths=(2**13, 2**15))
 cfg = run.choose(
-    quick=Config(tiny, 2, length=32, characters=4_000_000, narrow=32, kept=(2, 8), widths=(32, 128)),
-    laptop=Config(small, 5, 128, 10**8, narrow=256, kept=(2, 8, 16, 32, 128), widths=(256, 512, 2048)),
-    paper=Config(large, 1, 64, 10**8, narrow=2**15, kept=(32, 64, 128, 256, 512), widths=(2**11, 2**13, 2**15)),
+    quick=Config(tiny, seeds=2, length=32, characters=2_000_000, every=1, **few),
+    laptop=Config(small, seeds=5, length=128, characters=10**8, every=2, **many),
+    paper=Config(large, seeds=1, length=64, characters=10**8, every=1, **most),
 )
 page = claims.Page("11_probe_loss", cfg)
 cfg
@@ -98,8 +103,10 @@ cfg
 subject = dictionaries.open_subject(cfg.base.subject)
 tokenizer = subject.tokenizer.backend_tokenizer
 files = corpus.split_by_file(corpus.library_texts(), cfg.characters)["heldout"]
-tokens = corpus.contexts(tokenizer, files, cfg.length)  # (C, T): the files one after the other, cut
-known = labels.of_contexts(tokens, tokenizer)  # values (C, T, labels), and which tokens could be labelled
+every_context = corpus.contexts(tokenizer, files, cfg.length)  # the files one after the other, cut
+tokens = every_context[:: cfg.every]  # (C, T)
+known = labels.of_contexts(every_context, tokenizer)  # a file is parsed whole
+known = labels.ContextLabels(*(part[:: cfg.every] for part in known))  # (C, T, labels), and where there are any
 print(f"{len(files)} files, {tokens.numel():,} tokens, {known.known.float().mean():.0%} of them with labels")
 
 # %% [markdown]
@@ -110,9 +117,10 @@ print(f"{len(files)} files, {tokens.numel():,} tokens, {known.known.float().mean
 
 # %%
 ONE_TOKEN = {
-    "Ġin": "keyword in", "Ġis": "keyword is", "Ġand": "keyword and", "Ġnot": "keyword not", "Ġfor": "keyword for",
-    "self": "parameter", "=": "keyword =", ".": "dot", ":": "if line", ",": "def line", "(": "def line", "):": "def line",
-    "'": "opening quote", 'Ġ"""': "opening quote", "Ċ": "end of statement", "ĊĠĠĠ": "end of statement",
+    "Ġin": "keyword in", "Ġis": "keyword is", "Ġand": "keyword and", "Ġnot": "keyword not",
+    "Ġfor": "keyword for", "self": "parameter", "=": "keyword =", ".": "dot", ":": "if line",
+    ",": "def line", "(": "def line", "):": "def line", "'": "opening quote", 'Ġ"""': "opening quote",
+    "Ċ": "end of statement", "ĊĠĠĠ": "end of statement",
 }  # fmt: skip
 ids = {token: tokenizer.token_to_id(token) for token in ONE_TOKEN}
 wanted = [(ONE_TOKEN[token], id) for token, id in ids.items() if id is not None]
@@ -121,7 +129,13 @@ found = probes.of_labels(known, tokens, wanted)
 enough = probes.usable(found)  # both classes in ten contexts of each half of the text, or more
 tasks = found.only(enough)
 one_token = np.array([wanted[task][1] is not None for task in enough])
-names = [f"{tokenizer.decode([id])!r}: {label}" if id is not None else label for label, id in (wanted[task] for task in enough)]
+
+
+def named(label, id):
+    return label if id is None else f"{tokenizer.decode([id])!r}: {label}"
+
+
+names = [named(*wanted[task]) for task in enough]
 print(f"{(~one_token).sum()} tasks about all tokens, {one_token.sum()} about one token each")
 
 # %% [markdown]
@@ -137,7 +151,7 @@ def code_of(sae, stream):
 
 
 def values_of(latent, code):
-    return (code.values * (code.indices == latent)).sum(-1)  # (C, T), zero where the latent is not among the k
+    return (code.values * (code.indices == latent)).sum(-1)  # (C, T), zero where it is not among the k
 
 
 stream = subject.residual(tokens, cfg.base.layer)  # (C, T, d)
@@ -171,7 +185,7 @@ print(f"and on {(z[~y] > 0).mean(dtype=float):.0%} of the negatives")
 
 # %%
 def newton(z, y, steps=12):
-    c = torch.where(y, 0.5 / y.sum(), 0.5 / (~y).sum())  # (N,)
+    c = torch.where(y, 0.5 / y.sum(dtype=z.dtype), 0.5 / (~y).sum(dtype=z.dtype))  # (N,)
     Z = torch.stack([z, torch.ones_like(z)], dim=1)  # (N, 2)
     theta = torch.zeros(2, dtype=z.dtype)  # w, b
     for _ in range(steps):
@@ -209,7 +223,7 @@ figure = plots.latent_by_label({"label false": z[~y].numpy(), "label true": z[y]
 page.save_figure(
     figure,
     "one_probe",
-    {"share of zeros": [(z[~y] == 0).mean(dtype=float).item(), (z[y] == 0).mean(dtype=float).item()], "w, b": [w, b]},
+    {"share of zeros": [(z[which] == 0).double().mean().item() for which in (~y, y)], "w, b": [w, b]},
     f"Look at the bars at zero first: latent {latent} is silent on most tokens of one class. Task {names[0]!r}, "
     f"grey: the label is false; blue: true, each as shares of its class. The curve is the fitted probability. "
     f"n = {cfg.base.train.n:,}, k = {cfg.base.train.k}, first half of the text. The paper has no such picture.",
@@ -248,7 +262,7 @@ print(f"{gain(latent, w, b, second_code, second.only([0])):.3f} on the other hal
 
 # %%
 def permuted_gains(seed):
-    """Mean gain of the best of so many latents, on the half that chose it and on the other: (2, candidates)."""
+    """Mean gain of the best of so many latents, where it was chosen and elsewhere: (2, candidates)."""
     order = torch.randperm(dictionary.n, generator=run.generator(seed, "candidates"))
     drawn = tasks.only(one_token.nonzero()[0]).permuted(run.generator(seed, "order of labels"))
     probe = probes.fit(first_code, drawn.of(slice(0, half)), dictionary.n)
@@ -257,8 +271,9 @@ def permuted_gains(seed):
         parts = [drawn.only([task]).of(text) for text in (slice(0, half), slice(half, None))]
         for at, count in enumerate(candidates):
             best = order[probe.loss[order[:count], task].argmin()].item()
-            pairs = zip((first_code, second_code), parts, strict=True)
-            gains[:, at, task] = [gain(best, probe.w[best, task], probe.b[best, task], *pair) for pair in pairs]
+            found = best, probe.w[best, task], probe.b[best, task]
+            gains[0, at, task] = gain(*found, first_code, parts[0])
+            gains[1, at, task] = gain(*found, second_code, parts[1])
     return gains.mean(-1)
 
 
@@ -310,7 +325,7 @@ def train_on_shuffled(part):
 
 
 def measure(part):
-    """Gain of the best latent for every task, where it was chosen and on the other half, for each kind of dictionary."""
+    """Gain of the best latent for every task, where it was chosen and elsewhere, of each dictionary."""
     config = dictionaries.variant(part.page.base, seed=part.seed)
     model = dictionaries.open_subject(config.subject)
     other = shuffle_weights(model, run.generator(part.seed, "shuffle"))
@@ -345,9 +360,10 @@ FITTED = 8
 def best_directions(x, directions):
     """Gain of the best of many directions for every task, on the second half."""
     promised = probes.first_step(x[:half], first, directions)  # (directions, tasks)
-    some = [directions[promised[:, task].topk(min(FITTED, len(directions))).indices] for task in range(len(names))]
+    best = promised.topk(min(FITTED, len(directions)), dim=0).indices  # (8, tasks)
     draw = run.generator(0, "intervals")
-    scores = [probes.score(x @ rows.T, tasks.only([task]), draw) for task, rows in enumerate(some)]
+    own = [(x @ directions[best[:, task]].T, tasks.only([task])) for task in range(len(names))]
+    scores = [probes.score(*pair, draw) for pair in own]
     return torch.tensor([math.log(2) - score.loss.value[0] for score in scores])
 
 
@@ -372,8 +388,9 @@ def measure_others(config):
 controlled = first.only(one_token.nonzero()[0])
 inputs = normalise(stream[:half]).x
 promised = probes.first_step(inputs, controlled, torch.eye(inputs.shape[-1], device=inputs.device))
+eight = promised.topk(FITTED, dim=0).indices  # (8, tasks)
 best = probes.fit(inputs, controlled).loss.argmin(0)
-among = [bool((promised[:, task].topk(FITTED).indices == which).any()) for task, which in enumerate(best.tolist())]
+among = (eight == best).any(0).tolist()
 print(f"the best channel is among the {FITTED} in {sum(among)} of {len(among)} tasks")
 assert np.mean(among) >= 0.9
 
@@ -398,7 +415,9 @@ def of_tasks(name, text="judging"):
 KINDS = ("trained", "never trained", "shuffled model", "single tokens", "channels", "random directions")
 GROUPS = {"all tokens": ~one_token, "one token at a time": one_token}
 titles = {group: f"{group}: {which.sum()} tasks" for group, which in GROUPS.items()}
-means = {titles[group]: {kind: of_tasks(kind)[:, which].mean(1) for kind in KINDS} for group, which in GROUPS.items()}
+means = {}
+for group, which in GROUPS.items():
+    means[titles[group]] = {kind: of_tasks(kind)[:, which].mean(1) for kind in KINDS}
 page.save_figure(
     plots.mean_gains(means),
     "mean_gains",
@@ -414,8 +433,10 @@ page.save_figure(
 # The means hide which properties are found. The next figure has a row per task.
 
 # %%
-each = {titles[group]: {kind: of_tasks(kind)[:, which].mean(0) for kind in KINDS[:5]} for group, which in GROUPS.items()}
-labelled = {titles[group]: [names[task] for task in which.nonzero()[0]] for group, which in GROUPS.items()}
+each, labelled = {}, {}
+for group, which in GROUPS.items():
+    each[titles[group]] = {kind: of_tasks(kind)[:, which].mean(0) for kind in KINDS[:5]}
+    labelled[titles[group]] = [names[task] for task in which.nonzero()[0]]
 page.save_figure(
     plots.by_task(each, labelled),
     "by_task",
@@ -477,12 +498,13 @@ page.check(
 # Where the token is given, the sentence must hold for the surroundings alone.
 
 # %%
+given = {kind: mean(kind, one_token) for kind in KINDS[:3]}
 page.check(
     "probes.one-token",
-    mean("trained", one_token) / mean("never trained", one_token),
+    given["trained"] / given["never trained"],
     control={
-        "another one that was never trained": np.roll(mean("never trained", one_token), 1) / mean("never trained", one_token),
-        "the dictionary of the shuffled model": mean("shuffled model", one_token) / mean("never trained", one_token),
+        "another one that was never trained": np.roll(given["never trained"], 1) / given["never trained"],
+        "the dictionary of the shuffled model": given["shuffled model"] / given["never trained"],
     },
 )
 
@@ -509,11 +531,15 @@ page.check(
 page.check(
     "probes.permuted-labels",
     mean("permuted"),
-    control={"on the half that chose the latents": mean("permuted", text="choosing"), "the true labels": trained},
+    control={
+        "on the half that chose the latents": mean("permuted", text="choosing"),
+        "the true labels": trained,
+    },
 )
-share = mean("permuted", text="choosing").mean() / (mean("trained", text="choosing") - trained).mean()
-print(f"gain lost from the choosing to the judging half, true labels {(mean('trained', text='choosing') - trained).mean():.3f}")
-print(f"gain of permuted labels where they were chosen {mean('permuted', text='choosing').mean():.3f}: {share:.0%} of that")
+lost = (mean("trained", text="choosing") - trained).mean()
+chance = mean("permuted", text="choosing").mean()
+print(f"gain lost from the choosing to the judging half, true labels {lost:.3f}")
+print(f"gain of permuted labels where they were chosen {chance:.3f}")
 
 # %% [markdown]
 # Permuted labels gain nothing on other text. For true labels the choosing half flatters as well, and by more than the permuted labels explain: the two
@@ -534,7 +560,8 @@ def measure_before(part):
     config = dictionaries.variant(part.page.base, seed=part.seed)
     stream = dictionaries.open_subject(config.subject).residual(tokens, config.layer)
     sae, x = dictionaries.dictionary(config), normalise(stream).x
-    code, own, draw = code_of(sae, stream), tasks.only(one_token.nonzero()[0]), run.generator(part.seed, "before")
+    code, draw = code_of(sae, stream), run.generator(part.seed, "before")
+    own = tasks.only(one_token.nonzero()[0])
     loss = probes.fit(Code(*(held[:half] for held in code)), own.of(slice(0, half)), sae.n).loss  # (n, tasks)
     before = []
     for task in range(len(own.names)):
@@ -546,7 +573,7 @@ def measure_before(part):
 
 
 pairs = [memo.memo(measure_before, Part(cfg, seed)) for seed in range(cfg.seeds)]
-before, after = (np.stack([pair[form].numpy() for pair in pairs]) for form in ("before", "after"))  # (seeds, tasks)
+before, after = (np.stack([pair[form].numpy() for pair in pairs]) for form in ("before", "after"))
 page.save_figure(
     plots.before_and_after(before.mean(0), after.mean(0), [names[task] for task in one_token.nonzero()[0]]),
     "before_and_after",
@@ -585,7 +612,8 @@ def measure_sizes(part):
 
 
 sizes = [memo.memo(measure_sizes, Part(cfg, seed)) for seed in range(cfg.seeds)]
-by_kept, unfitted, by_width = (np.stack([part[name].numpy() for part in sizes]) for name in ("kept", "kept, never trained", "widths"))
+names_of = ("kept", "kept, never trained", "widths")
+by_kept, unfitted, by_width = (np.stack([part[name].numpy() for part in sizes]) for name in names_of)
 page.save_figure(
     plots.against_size(cfg.kept, by_kept, unfitted, cfg.widths, by_width, (cfg.narrow, cfg.base.train.k)),
     "sizes",
@@ -596,14 +624,14 @@ page.save_figure(
 )
 
 # %% [markdown]
-# To be judged: by how much the gain at the middle $k$ exceeds the one at the smallest and the one at the largest $k$, whichever is less. A number above
-# zero is a rise and a fall. Without training there must be none.
+# To be judged: by how much the gain at a middle $k$ exceeds the one at a small and the one at a large $k$, whichever is less. A number above
+# zero is a rise and a fall. The large $k$ is half of $d$, in proportion about the paper's largest. Without training there must be none.
 
 
 # %%
 def rise_and_fall(gains):
-    middle = gains[:, len(cfg.kept) // 2]
-    return np.minimum(middle - gains[:, 0], middle - gains[:, -1])
+    small, middle, large = (gains[:, cfg.kept.index(k)] for k in cfg.judged)
+    return np.minimum(middle - small, middle - large)
 
 
 page.check(
@@ -679,7 +707,8 @@ page.check(
 #    pair = every.loss[:, 0].argsort()[:2].tolist()
 #    columns = [values_of(which, first_code)[about].double() for which in pair]
 #    Z = torch.stack([*columns, torch.ones(len(y), dtype=torch.float64)], dim=1)
-#    c, theta = torch.where(y, 0.5 / y.sum(), 0.5 / (~y).sum()), torch.zeros(3, dtype=torch.float64)
+#    c = torch.where(y, 0.5 / y.double().sum(), 0.5 / (~y).double().sum())
+#    theta = torch.zeros(3, dtype=torch.float64)
 #    for _ in range(25):
 #        p = (Z @ theta).sigmoid()
 #        hessian = Z.T @ (Z * (c * p * (1 - p))[:, None]) + 1e-9 * torch.eye(3, dtype=torch.float64)

@@ -20,8 +20,9 @@ def spans(source: Source, tokens: list[Token]) -> Iterator[Span]:
     return chain(*of_layout, *(labels(within) for labels in (_kinds, _strings, _operators, _brackets, _names)))
 
 
-KINDS = {"COMMENT": "comment", "STRING": "string", "NUMBER": "number", "OP": "operator", "FIELD": "operator"}
-KINDS |= {"FSTRING_START": "string", "FSTRING_MIDDLE": "string", "FSTRING_END": "string"}
+KINDS = {"COMMENT": "comment", "STRING": "string", "NUMBER": "number", "OP": "operator", "FIELD": "operator"} | dict.fromkeys(
+    ("FSTRING_START", "FSTRING_MIDDLE", "FSTRING_END"), "string"
+)
 NEWLINES = {"NEWLINE": "end of statement", "NL": "other newline"}
 INDENTATION = re.compile(r"[ \t\f]*")
 
@@ -162,8 +163,8 @@ def _levels(source: Source, tokens: list[Token]) -> Iterator[Span]:
         yield (f"indent {level}" if level < 4 else "indent 4+"), start, end
 
 
-LINES = {"@": "decorator line", "from": "import line", "elif": "if line", "while": "if line"}
-LINES |= {word: f"{word} line" for word in ("import", "raise", "return", "def", "class", "except", "if", "for", "assert")}
+WORDS = ("import", "raise", "return", "def", "class", "except", "if", "for", "assert")
+LINES = {"@": "decorator line", "from": "import line", "elif": "if line", "while": "if line", **{word: f"{word} line" for word in WORDS}}
 
 
 def _lines(tokens: list[Token]) -> Iterator[Span]:
