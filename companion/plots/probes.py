@@ -12,7 +12,7 @@ from companion.plots.style import CONTROL, CONTROLS, MARKED, OURS, PALE, SECOND,
 COLOURS = (OURS, SECOND, PALE, MARKED, *CONTROLS)
 """Of what is probed, in the order in which a page names it: the trained dictionary first."""
 MARKERS = "oDsv^<>"
-GAIN = "gain over ln 2, nats"
+GAIN = "gain, ln 2 - L (nats)"
 
 
 @styled
@@ -62,7 +62,7 @@ def by_task(groups: Mapping[str, Mapping[str, Row]], names: Mapping[str, Sequenc
             panel.plot(values[order], range(len(order)), marker, color=colour, ms=4.5, alpha=0.85, label=kind)
         panel.axvline(0, color=THEORY, lw=0.8)
         panel.axvline(np.log(2), color=THEORY, lw=0.8, ls=":")
-        frame(panel, f"{GAIN} (dotted: ln 2, everything)", title=title, yticks=range(len(order)), yticklabels=[names[title][i] for i in order])
+        frame(panel, f"{GAIN}; dotted: ln 2", title=title, yticks=range(len(order)), yticklabels=[names[title][i] for i in order])
         panel.set_ylim(-0.7, len(order) - 0.3)
     axes[0].legend(loc="lower right")
     return figure

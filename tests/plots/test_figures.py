@@ -11,7 +11,7 @@ import pytest
 from matplotlib.colors import is_color_like
 
 from companion import plots
-from companion.plots import bars, concepts, dynamics, heatmaps, lines, neurons, polytopes, sae, scaling, speed, style, tokens, toy, vectors
+from companion.plots import bars, concepts, dynamics, heatmaps, lines, neurons, polytopes, probes, sae, scaling, speed, style, tokens, toy, vectors
 
 LEVELS, UP = np.array([1.0, 3.0, 10.0]), np.array([0.3, 0.2, 0.1])
 SEEDS = np.array([[0.5, 0.4, 0.3], [0.52, 0.39, 0.31]])
@@ -53,6 +53,12 @@ FIGURES = {
     heatmaps.fates_at_a_point: lambda f: f(LEVELS, LEVELS, FATE, (1.0, 1.0), dict.fromkeys(style.FATES, 0.5)),
     heatmaps.share_of_starts: lambda f: f(LEVELS, LEVELS, [np.eye(3)], ["n = 2, m = 1"]),
     heatmaps.loss_surfaces: lambda f: f(np.linspace(-1, 1, 9), [np.add.outer(np.arange(9.0), np.arange(9.0))], ["p = 1"], [np.array([[-1.0, -1.0]])]),
+    probes.latent_by_label: lambda f: f({"false": np.zeros(9), "true": np.arange(9.0)}, (LEVELS, UP)),
+    probes.selection: lambda f: f([1, 2, 4], SEEDS, -SEEDS),
+    probes.mean_gains: lambda f: f({"all tokens": {"trained": UP, "channels": 0.1}, "one token": {"trained": UP, "channels": -0.1}}),
+    probes.by_task: lambda f: f({"all tokens": {"trained": UP, "channels": -UP}}, {"all tokens": ["a", "b", "c"]}),
+    probes.before_and_after: lambda f: f(UP, UP[::-1], ["a", "b", "c"]),
+    probes.against_size: lambda f: f([2, 4, 8], SEEDS, -SEEDS, [32, 64, 128], SEEDS, (32, 4)),
     neurons.weight_maps: lambda f: f([("a", W1), ("b", W2)]),
     neurons.explainer: lambda f: f(W1),
     neurons.regimes: lambda f: f([STACK, STACK]),
@@ -232,6 +238,13 @@ def test_a_replacement_s_bar_ends_at_the_rise_over_the_clean_loss():
 
 def test_stacked_parts_end_at_their_sum():
     assert {text.get_text() for text in drawn(speed.parts).axes[0].texts} == {"4", "2"}
+
+
+def test_tasks_are_sorted_by_the_first_gain_and_keep_their_names():
+    first, second = np.array([0.3, 0.1, 0.2]), np.array([0.03, 0.01, 0.02])
+    (axes,) = probes.by_task({"all": {"trained": first, "channels": second}}, {"all": ["a", "b", "c"]}).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["b", "c", "a"]
+    assert [line.get_xdata().tolist() for line in axes.lines[:2]] == [sorted(first), sorted(second)]
 
 
 @pytest.mark.parametrize("plot", [speed.recorded, speed.company])
