@@ -1,10 +1,11 @@
-"""Dictionaries of a subject model, for every page that trains one: the text, its activations, the training, all by configuration.
+"""Dictionaries of a subject model, for every page that studies one: the text, its activations, the training, all by configuration.
 
     config = DictionaryConfig(offline_subject("python-stdlib-4l"), TrainConfig(n=2048, k=16, steps=300, batch=2048))
     sae, text = dictionary(config), heldout(config)
     normalised_mse(text.x, sae(text.x.flatten(0, 1)).view_as(text.x))
 
-The only module that joins `lm` and `sae`. Pages import it; of the package only the command line does.
+A `PublishedConfig` in place of a `DictionaryConfig` names an autoencoder that others have trained: `dictionary` fetches it, and `heldout`
+works as before. The only module that joins `lm` and `sae`. Pages import it; of the package only the command line does.
 """
 
 from collections.abc import Iterable
@@ -17,12 +18,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from companion import memo, run
+from companion import memo, released, run
 from companion.evals.reconstruction import normalised_mse
 from companion.lm import hub, sources, subject, training
 from companion.lm.subject import Subject
+from companion.released import PublishedConfig
 from companion.sae import recipe
-from companion.sae.models import Autoencoder, normalise
+from companion.sae.models import SAE, Autoencoder, normalise
 from companion.sae.recipe import TrainConfig
 from companion.sae.stream import Stream, shuffled
 from companion.sae.train import fit
@@ -59,6 +61,8 @@ class DictionaryConfig:
     def __post_init__(self):
         if unknown := set(self.keep) - set(WEIGHTS):
             raise ValueError(f"no weights called {', '.join(sorted(unknown))} can be kept; there are {', '.join(WEIGHTS)}")
+        if self.train.space != "layer_norm":
+            raise ValueError(f"space={self.train.space!r}: these dictionaries are of layer-normed activations; train.fit trains on any others")
 
     @property
     def site(self) -> str:
@@ -127,7 +131,7 @@ def _last(name: str, key: Any, make) -> Any:
     return _held[name][1]
 
 
-def heldout(config: DictionaryConfig) -> Heldout:
+def heldout(config: DictionaryConfig | PublishedConfig) -> Heldout:
     """Held-out text of the dictionary's subject, the same contexts for all pages, with its stream at the dictionary's layer."""
 
     def make() -> Heldout:
@@ -205,14 +209,21 @@ def error(sae: Autoencoder, x: Float[Tensor, "... D"]) -> float:
     return normalised_mse(flat, torch.cat([sae(part) for part in flat.split(CHUNK)]))
 
 
-def dictionary(config: DictionaryConfig, which: str = "averaged") -> Autoencoder:
-    """The trained autoencoder of this configuration, from the memo or trained now, without gradients.
+def dictionary(config: DictionaryConfig | PublishedConfig, which: str = "averaged") -> SAE:
+    """The autoencoder of this configuration without gradients: trained, from the memo or now; or published, from this machine or fetched.
+
+    Args:
+        which: of a published one "averaged" is the one there is, and "untrained" a random one of the same size and sparsity.
 
     Raises:
         ValueError: these weights are not among those the configuration keeps.
+        ConnectionError, SubjectError: a published one that is not here and cannot be fetched.
     """
-    if which not in config.keep:
-        raise ValueError(f"the {which} weights were not kept: keep={config.keep}")
+    keep = ("averaged", "untrained") if isinstance(config, PublishedConfig) else config.keep
+    if which not in keep:
+        raise ValueError(f"the {which} weights were not kept: keep={keep}")
+    if isinstance(config, PublishedConfig):
+        return released.autoencoder(config) if which == "averaged" else released.untrained(config, heldout(config).resid)
     made = memo.memo(train_dictionary, config)
     tensors = {name.removeprefix(f"{which}/"): value for name, value in made.items() if name.startswith(f"{which}/")}
     return recipe.model_class(config.train.kind).from_tensors(tensors, config.train.k).to(run.device()).requires_grad_(False)

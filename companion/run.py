@@ -2,8 +2,8 @@
 
 This is the only module that reads the environment. A value that is not known or not a number is a SetupError.
 
-    COMPANION_PROFILE    quick | laptop (default) | paper: which row of a notebook's parameters is used
-    COMPANION_DEVICE     a torch device name; default cuda at `paper`, cpu otherwise
+    COMPANION_PROFILE    quick | laptop (default) | published | paper: which row of a notebook's parameters is used
+    COMPANION_DEVICE     a torch device name; default cuda at `paper`, at `published` cuda if torch sees one, cpu otherwise
     COMPANION_SUBJECT    shipped (default) | train: whether offline subject models are those of the package or trained here
     COMPANION_SEED       a whole number, default 0; another one replaces every random draw by another
     COMPANION_CACHE      where trained things are kept; default is the user's cache folder
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 Row = TypeVar("Row")
-PROFILES = ("quick", "laptop", "paper")
+PROFILES = ("quick", "laptop", "published", "paper")
 
 
 class SetupError(RuntimeError):
@@ -47,17 +47,26 @@ def _one_of(variable: str, names: tuple[str, ...], default: str) -> str:
     return name
 
 
-def choose(*, quick: Row, laptop: Row, paper: Row) -> Row:
-    """The row of a notebook's three-row parameter table that this run uses."""
+def choose(*, quick: Row, laptop: Row, paper: Row, published: Row | None = None) -> Row:
+    """The row of a notebook's parameter table that this run uses.
+
+    Raises:
+        SetupError: the notebook has no such row, or this machine lacks what the profile needs.
+    """
+    rows = {"quick": quick, "laptop": laptop, "published": published, "paper": paper}
+    if (row := rows[profile()]) is None:
+        has = ", ".join(name for name in PROFILES if rows[name] is not None)
+        raise SetupError(f"this page has no profile {profile()!r}: set COMPANION_PROFILE to one that it has, which are {has}.")
     device()  # says now, not after ten cells, that the machine cannot do it
-    return {"quick": quick, "laptop": laptop, "paper": paper}[profile()]
+    return row
 
 
 def device() -> str:
     """Device name for tensors; a CUDA device that is asked for, by name or by the profile, and that torch does not see is a SetupError."""
     import torch
 
-    name = os.environ.get("COMPANION_DEVICE") or ("cuda" if profile() == "paper" else "cpu")
+    gpu = profile() == "paper" or (profile() == "published" and torch.cuda.is_available())
+    name = os.environ.get("COMPANION_DEVICE") or ("cuda" if gpu else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise SetupError(
             f"profile {profile()!r} needs a CUDA device and torch {torch.__version__} sees none: run on a GPU machine"

@@ -125,9 +125,9 @@ assert torch.allclose(in_units_of_the_stream(some), sae.decode(sae.encode(some),
 # %%
 @torch.no_grad()
 def loss_with(h, tokens):
-    for block in subject.blocks[cfg.base.layer + 1 :]:  # the blocks above
-        h = block(h)
-    logits = subject.model.lm_head(subject.model.transformer.ln_f(h[:, :-1]))  # (N, T-1, vocabulary)
+    for layer in range(cfg.base.layer + 1, len(subject.blocks)):  # the blocks above
+        h = subject.block(h, layer)
+    logits = subject.unembed(h[:, :-1])  # the last norm and the unembedding: (N, T-1, vocabulary)
     wanted = tokens[:, 1:].long().to(logits.device)  # the token that came next
     return cross_entropy(logits.transpose(1, 2), wanted, reduction="none")  # (N, T-1)
 

@@ -1,6 +1,6 @@
 import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 from companion import claims, run
 from companion.claims import card, record, registry, verdicts
 from companion.plots import style
+from companion.sae.recipe import TrainConfig
 
 TOML = """
 notebook = "01_page"
@@ -182,6 +183,31 @@ def test_quick_defers_what_needs_more_and_writes_nothing(project, monkeypatch):
     one.save_figure(figure, "F1", {}, "a caption")
     one.close()
     assert not list((project / "figures").iterdir())
+
+
+def test_a_field_that_came_later_counts_once_it_has_another_value_than_its_default():
+    @dataclass(frozen=True)
+    class Later(Config):
+        space: str = field(default="a", metadata={"added": True})
+
+    @dataclass(frozen=True)
+    class Whole:
+        parts: tuple
+        named: dict
+
+    def nested(config):
+        return claims.hash_of(Whole((config, 2), {"one": config}))
+
+    assert claims.hash_of(Later()) == claims.hash_of(Config()) == claims.hash_of({"n": 3})
+    assert nested(Later()) == nested(Config())
+    assert claims.hash_of(Later(space="b")) != claims.hash_of(Config())
+    assert nested(Later(space="b")) != nested(Config())
+    assert claims.hash_of(Later(n=4)) == claims.hash_of(Config(n=4)) != claims.hash_of(Config())
+
+
+def test_the_configuration_of_a_training_is_known_by_the_hash_it_had_before_it_had_a_space():
+    """Written down before the field was added."""
+    assert claims.hash_of(TrainConfig(n=48, steps=30, batch=64, k=4)) == "f1393fff3993"
 
 
 def test_other_parameters_than_the_record_s_are_not_judged(project, monkeypatch):

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from torch.distributed.run import get_args_parser
@@ -6,7 +8,25 @@ from companion import cli, dictionaries, run
 from companion.lm.sources import HubConfig
 from companion.sae import formats, paths
 
-OPTIONS = ["--subject", "tiny", "--layer", "0", "--contexts", "128", "--buffer", "2048", "-n", "64", "-k", "4", "--batch", "256", "--every", "5"]
+OPTIONS = [
+    "train",
+    "--subject",
+    "tiny",
+    "--layer",
+    "0",
+    "--contexts",
+    "128",
+    "--buffer",
+    "2048",
+    "-n",
+    "64",
+    "-k",
+    "4",
+    "--batch",
+    "256",
+    "--every",
+    "5",
+]
 
 
 def options(folder, *more):
@@ -38,18 +58,63 @@ def test_a_stream_of_the_subject_gives_its_activations(tiny, tmp_path):
 
 
 def test_a_model_without_its_revision_is_refused_with_the_way_to_write_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["cli", "--folder", str(tmp_path), "-n", "64", "-k", "4", "--steps", "5", "--subject", "gpt2"])
+    monkeypatch.setattr("sys.argv", ["cli", "train", "--folder", str(tmp_path), "-n", "64", "-k", "4", "--steps", "5", "--subject", "gpt2"])
     with pytest.raises(SystemExit, match="--subject gpt2: write gpt2@REVISION"):
         cli.main()
 
 
 def test_the_examples_of_the_help_are_valid():
     lines = [line.split() for line in cli.__doc__.splitlines() if "companion.cli " in line]
-    assert [line[0] for line in lines] == ["python", "torchrun", "python"]
-    given = [line[line.index("companion.cli") + 1 :] for line in lines]
-    assert [cli.configure(cli.parse(options)).train.n for options in given] == [4096, 32768, 32768]
-    assert cli.configure(cli.parse(given[2])).subject == HubConfig("stanford-crfm/alias-gpt2-small-x21", "checkpoint-400000")
-    assert get_args_parser().parse_args(lines[1][1:]).training_script_args == given[1]  # torchrun takes none of them for its own
+    given = [cli.parse(line[line.index("companion.cli") + 1 :]) for line in lines]
+    assert [(line[0], options.command) for line, options in zip(lines, given, strict=True)] == [
+        ("python", "train"),
+        ("torchrun", "train"),
+        ("python", "train"),
+        ("python", "report"),
+        ("python", "report"),
+    ]
+    assert [cli.configure(options).train.n for options in given[:3]] == [4096, 32768, 32768]
+    assert cli.configure(given[2]).subject == HubConfig("stanford-crfm/alias-gpt2-small-x21", "checkpoint-400000")
+    assert (given[4].sae, given[4].layer, cli.subject_of(given[4]).name) == (["v5_32k"], 8, "gpt2")
+    own = lines[1][lines[1].index("companion.cli") + 1 :]
+    assert get_args_parser().parse_args(lines[1][1:]).training_script_args == own  # torchrun takes none of them for its own
+
+
+def test_the_dtype_of_a_hub_subject_is_asked_for():
+    base = ["train", "--folder", "x", "-n", "64", "-k", "4", "--steps", "5", "--dtype", "float32"]
+    assert cli.configure(cli.parse([*base, "--subject", "EleutherAI/pythia-70m@main"])).subject.dtype == "float32"
+    with pytest.raises(ValueError, match="--dtype float32: the offline subjects are float32"):
+        cli.configure(cli.parse(base))
+
+
+FEW = ["--contexts", "8", "--labelled", "160", "--examples", "20", "--latents", "3", "--ablated", "3", "--span", "4"]
+
+
+def test_a_report_is_printed_and_written(tiny, tmp_path, monkeypatch, capsys):
+    cli.train(options(tmp_path, "--steps", "12"))
+    asked = ["--subject", "tiny", "--sae", str(tmp_path / "sae"), "--json", str(tmp_path / "found.json"), *FEW]
+    monkeypatch.setattr("sys.argv", ["cli", "report", *asked])
+    cli.main()
+    shown = capsys.readouterr().out
+    assert "| loss | KL |" in shown
+    held = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    (found,) = held.values()
+    assert found["about"]["layer"] == 0
+    both = cli.reported(cli.parse(["report", *asked[:2], "--sae", str(tmp_path / "sae"), f"{tmp_path}/./sae", *FEW]))
+    assert len(both.reports) == 2
+
+
+def test_a_report_of_what_does_not_belong_together_ends_with_one_line(tiny, tmp_path, monkeypatch):
+    cli.train(options(tmp_path, "--steps", "5"))
+    for asked, message in (
+        (["--subject", "tiny", "--sae", str(tmp_path / "sae"), "--layer", "1"], "but layer 1 is wanted"),
+        (["--subject", "small", "--sae", str(tmp_path / "sae")], "width is 32, but 128 is wanted"),
+        (["--subject", "tiny", "--sae", str(tmp_path / "none")], "holds no autoencoder"),
+        (["--subject", "tiny", "--sae", "v5_32k", "--layer", "8"], "--sae v5_32k is of GPT-2 small: give --layer, and --subject gpt2@REVISION"),
+    ):
+        monkeypatch.setattr("sys.argv", ["cli", "report", *asked])
+        with pytest.raises(SystemExit, match=message):
+            cli.main()
 
 
 def test_low_precision_is_taken_by_name_alone(tiny, tmp_path, monkeypatch):

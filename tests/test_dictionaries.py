@@ -52,6 +52,8 @@ def test_weights_that_were_not_kept_are_asked_for_in_vain():
     assert dictionaries.heldout_error(small) == dictionaries.heldout_error(CONFIG)
     with pytest.raises(ValueError, match="averaged weights were not kept"):
         dictionaries.dictionary(small)
+    with pytest.raises(ValueError, match="space='none': these dictionaries are of layer-normed activations"):
+        dictionaries.variant(CONFIG, space="none")
     with pytest.raises(ValueError, match="no weights called best"):
         dictionaries.variant(CONFIG, keep=("best",))
 

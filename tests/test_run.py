@@ -35,6 +35,16 @@ def test_paper_uses_a_gpu_and_says_what_to_do_without_one(monkeypatch):
     assert run.choose(quick=1, laptop=2, paper=3) == 3
 
 
+def test_published_takes_a_gpu_if_there_is_one_and_a_page_may_lack_it(monkeypatch):
+    monkeypatch.setenv("COMPANION_PROFILE", "published")
+    assert run.choose(quick=1, laptop=2, published=4, paper=3) == 4
+    with pytest.raises(run.SetupError, match=r"no profile 'published': .* which are quick, laptop, paper"):
+        run.choose(quick=1, laptop=2, paper=3)
+    for there, device in ((False, "cpu"), (True, "cuda")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert run.device() == device
+
+
 def draw(*names):
     return torch.rand(3, generator=run.generator(0, *names)).tolist()
 

@@ -177,15 +177,18 @@ def _image(png: bytes):
 
 
 def hash_of(config: Any) -> str:
-    """First 12 hex digits of the sha256 of a page's parameters; the Python version, which a subject's settings hold, does not count."""
-    described = dataclasses.asdict(config) if dataclasses.is_dataclass(config) else config
-    return hashlib.sha256(repr(_without_python(described)).encode()).hexdigest()[:12]
+    """First 12 hex digits of the sha256 of a page's parameters. The Python version, which a subject's settings hold, does not count, nor
+    does a field with the metadata {"added": True} while it has its default: a setting that came later leaves the records of before valid."""
+    return hashlib.sha256(repr(_described(config)).encode()).hexdigest()[:12]
 
 
-def _without_python(held: Any) -> Any:
+def _described(held: Any) -> Any:
+    if dataclasses.is_dataclass(held) and not isinstance(held, type):
+        settings = {field: getattr(held, field.name) for field in dataclasses.fields(held)}
+        held = {field.name: value for field, value in settings.items() if not (field.metadata.get("added") and value == field.default)}
     if isinstance(held, dict):
-        return {name: _without_python(value) for name, value in held.items() if name != "python"}
-    return [_without_python(each) for each in held] if isinstance(held, (list, tuple)) else held
+        return {name: _described(value) for name, value in held.items() if name != "python"}
+    return [_described(each) for each in held] if isinstance(held, (list, tuple)) else held
 
 
 def _finite(values: Numbers, what: str) -> list[float]:

@@ -64,15 +64,23 @@ def commit(name: str, revision: str, kind: str = "model") -> str:
 def _web_contexts(tokenizer, config: HubConfig, revision: str) -> Iterator[list[int]]:
     import datasets
 
-    wanted, stream = config.heldout_contexts + config.train_contexts, []
+    wanted, stream, first = config.heldout_contexts + config.train_contexts, [], first_tokens(tokenizer)
+    room = config.context - len(first)
     for row in datasets.load_dataset(config.dataset, revision=revision, split="train", streaming=True):
-        stream += [*tokenizer(row["text"])["input_ids"], tokenizer.eos_token_id]
-        while len(stream) >= config.context:
-            yield stream[: config.context]
-            stream, wanted = stream[config.context :], wanted - 1
+        stream += [*tokenizer(row["text"], add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        while len(stream) >= room:
+            yield first + stream[:room]
+            stream, wanted = stream[room:], wanted - 1
             if wanted == 0:
                 return
     raise ValueError(f"the data set ended {wanted} contexts of {config.context} tokens too early")
+
+
+def first_tokens(tokenizer: Any) -> list[int]:
+    """What a model of this tokenizer expects before any text: its BOS token if the tokenizer puts it there by itself (Llama, Gemma),
+    otherwise nothing (GPT-2, Pythia). Without it Llama's and Gemma's activations are not those they were trained with."""
+    empty = tokenizer("")["input_ids"]
+    return empty[:1] if empty and empty[0] == tokenizer.bos_token_id else []
 
 
 def from_hub(load: Callable[[], Any], what: str) -> Any:

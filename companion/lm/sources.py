@@ -59,7 +59,9 @@ class HubConfig:
     """Published training steps to use, each of the revision that `checkpoints.revision` says."""
     dataset: str | None = "Skylion007/openwebtext"
     """Hub name of the text; None for a model alone."""
-    dataset_revision: str = "main"
+    dataset_revision: str = "refs/convert/parquet"
+    """The branch that the hub makes itself of every data set. The main one of this data set held a loading script, which `datasets` 4
+    and later refuse (karpathy/nanoGPT issue 633)."""
     context: int = 64
     train_contexts: int = 400_000
     heldout_contexts: int = 8_000

@@ -5,7 +5,8 @@ TransformerLens, and tests hold the two together. Works for every architecture t
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from jaxtyping import Float, Int
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from companion.lm import download, families, sources
+from companion.lm import download, families, sources, splicing
 from companion.lm.sources import SubjectError
 from companion.lm.training import token_losses
 
@@ -154,6 +155,12 @@ class Subject:
         return logits if cap is None else torch.tanh(logits / cap) * cap
 
     @torch.no_grad()
+    def logits(self, tokens: Int[Tensor, "N T"]) -> Float[Tensor, "N T V"]:
+        """Logits at every position: N T V numbers, so for few contexts."""
+        last = f"blocks.{len(self.blocks) - 1}.hook_resid_post"
+        return torch.cat([self.unembed(self._reach(chunk, last)) for chunk in self._chunks(tokens)])
+
+    @torch.no_grad()
     def losses(self, tokens: Int[Tensor, "N T"]) -> Float[Tensor, "N T-1"]:
         """Cross-entropy in nats of each token given those before it."""
         last = len(self.blocks) - 1
@@ -171,6 +178,22 @@ class Subject:
         for above in range(layer + 1, len(self.blocks)):
             resid = self.block(resid, above)
         return self.unembed(resid[:, positions])
+
+    def spliced(self, saes: Mapping[str, splicing.Coder], *, error_term: bool = False) -> AbstractContextManager[splicing.Run]:
+        """The model with autoencoders in the place of its activations, inside a `with` block: `splicing.Run`.
+
+        Whatever runs the model in the block, `losses`, `activations` or `model.generate`, runs it spliced; afterwards it is as before,
+        also after an exception. No gradient passes through an autoencoder of this package.
+
+        Args:
+            saes: by site, such as "blocks.2.hook_resid_post". An autoencoder must be on the model's device. At hook_resid_mid it takes the
+                place of the stream itself; the hook of that name in a bridge changes only what the norm before the MLP reads.
+            error_term: add x - decode(encode(x)), so that only what is edited changes anything.
+
+        Raises:
+            SubjectError: no such site, an autoencoder of another width or site, or the model is spliced already.
+        """
+        return splicing.spliced(self, saes, error_term)
 
     def block(self, resid: Float[Tensor, "N T D"], layer: int) -> Float[Tensor, "N T D"]:
         """The stream after block `layer` when it is `resid` before: the block with the masks and positions that the model gives it."""
@@ -212,7 +235,7 @@ class Subject:
 
     @torch.no_grad()
     def _reach(self, tokens: Int[Tensor, "N T"], site: str) -> Float[Tensor, "N T D"]:
-        module, side = self._locate(site)
+        module, side, _ = self.locate(site)
 
         def stop(_, inputs, output=None):
             value = inputs[0] if side == "in" else output
@@ -226,7 +249,12 @@ class Subject:
         finally:
             handle.remove()
 
-    def _locate(self, site: str) -> tuple[nn.Module, str]:
+    def locate(self, site: str) -> tuple[nn.Module, str, nn.Module]:
+        """The module of a site, which side of it is meant, "in" or "out", and the block that it lies in.
+
+        Raises:
+            SubjectError: no such site or layer in this architecture.
+        """
         prefix, _, rest = site.partition(".")
         layer, _, name = rest.partition(".")
         sites = families.sites(self.family, self.config)
@@ -234,7 +262,8 @@ class Subject:
             known = ", ".join(f"blocks.<0-{len(self.blocks) - 1}>.{name}" for name in sites)
             raise SubjectError(f"{site!r} is no site of {self.name} ({self.config.model_type}); sites are {known}")
         path, side = sites[name]
-        return self.blocks[int(layer)].get_submodule(path), side
+        block = self.blocks[int(layer)]
+        return block.get_submodule(path), side, block
 
 
 class _Reached(Exception):

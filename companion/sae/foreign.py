@@ -11,6 +11,7 @@ which are pickles.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,16 +123,15 @@ CLASSES = {
 """dict_class, by what infers alike. We write the first that can hold a kind."""
 
 
-def write_dictionary_learning(sae: Autoencoder | Raw, folder: Path | str, provenance: dict[str, Any]) -> None:
-    """Write ae.pt and config.json as dictionary_learning does, replacing what was in `folder`; all or nothing.
+def write_dictionary_learning(sae: Autoencoder | Raw, folder: Path | str, about: Mapping[str, Any] | None = None) -> None:
+    """Write ae.pt and config.json as dictionary_learning does, replacing what was in `folder`; all or nothing. `about` as for `formats.save`.
 
     Its class is the one that infers alike (`CLASSES`), on what our model takes: see the top of this module.
 
     Raises:
-        ValueError: the provenance lacks what `formats.save` asks for.
         FormatError: the weights are not sound.
     """
-    own, known = weights.checked(sae, folder, provenance)
+    own, known = weights.checked(sae, folder, about or {})
     name, layout = next((name, layout) for name, layout in CLASSES.items() if known["kind"] in layout.kinds)
     own = weights.recentred(own, model_class(known["kind"]).centred, layout.subtracts)
     besides = dict(k=torch.tensor(known["k"] or 0, dtype=torch.int32), threshold=torch.tensor(-1.0))  # -1 says "unset" there
@@ -169,16 +169,15 @@ def read_dictionary_learning(folder: Path | str) -> Autoencoder | Raw:
 SPARSIFY = dict(W_enc="encoder.weight", W_dec="W_dec", b_enc="encoder.bias", b_pre="b_dec")
 
 
-def write_sparsify(sae: Autoencoder | Raw, folder: Path | str, provenance: dict[str, Any]) -> None:
-    """Write cfg.json and sae.safetensors as sparsify does, replacing what was in `folder`; all or nothing.
+def write_sparsify(sae: Autoencoder | Raw, folder: Path | str, about: Mapping[str, Any] | None = None) -> None:
+    """Write cfg.json and sae.safetensors as sparsify does, replacing what was in `folder`; all or nothing. `about` as for `formats.save`.
 
     Its model runs on what ours takes: see the top of this module.
 
     Raises:
-        ValueError: the provenance lacks what `formats.save` asks for.
         FormatError: sparsify has no such model (it has TopK only), or the weights are not sound.
     """
-    own, known = weights.checked(sae, folder, provenance)
+    own, known = weights.checked(sae, folder, about or {})
     weights.require(f"sparsify cannot hold the autoencoder for {folder}", "kind", known["kind"], KINDS["topk"])
     n, d = own["W_enc"].shape
     config = dict(activation="topk", expansion_factor=max(1, n // d), num_latents=n, k=known["k"], d_in=d, normalize_decoder=True)

@@ -9,6 +9,7 @@ ours, `models.normalise`; the others open as `Raw`. Folders of SAELens before 6 
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from companion.sae.weights import (
     FormatError,
     Raw,
     checked,
+    folded,
     from_file,
     read_json,
     require,
@@ -56,22 +58,24 @@ ALIASES = {"gpt2-small": "gpt2"}
 """TransformerLens' name of a model whose name on the hub is another."""
 
 
-def save(sae: Autoencoder | Raw, folder: Path | str, provenance: dict[str, Any]) -> None:
+def save(sae: Autoencoder | Raw, folder: Path | str, about: Mapping[str, Any] | None = None) -> None:
     """Write an autoencoder and where it comes from, replacing what was in `folder`; all or nothing.
 
     BatchTopK and Matryoshka are written for inference: the threshold, once per latent, in place of the choice among a batch.
 
+    What was trained on activations times a factor is written for activations as they are, with the factor in its weights.
+
     Args:
-        provenance: model_name, the name under which the model itself is opened (of the hub, or that of a folder), and
-            hook_name, the site, by TransformerLens' names. If known: layer (else read from the site), tokens (activations
-            trained on), seed, normalised_mse (`evals.reconstruction.normalised_mse`), dead_share, and whatever else JSON
-            can hold. kind, n, k, normalisation and sha256 are added.
+        about: what is known of its origin. model_name, the name under which the model itself is opened (of the hub, or that of a
+            folder), and hook_name, the site, by TransformerLens' names: where they are not given, those of the file that it was opened
+            from, else "unknown", which the file then says and `load` refuses where a model or site is asked for. Further layer (else
+            read from the site), tokens (activations trained on), seed, normalised_mse (`evals.reconstruction.normalised_mse`),
+            dead_share, and whatever else JSON can hold. kind, n, k, normalisation and sha256 are added, and norm_factor if one was folded.
 
     Raises:
-        ValueError: the provenance lacks the model or the site.
         FormatError: the weights are not float32 or not finite, or a decoder row is zero.
     """
-    own, known = checked(sae, folder, provenance)
+    own, known = checked(sae, folder, about or {})
     architecture = next(name for name, kinds in KINDS.items() if known["kind"] in kinds)
     if "threshold" in own:
         own["threshold"] = own["threshold"].expand(known["n"])
@@ -94,6 +98,7 @@ def load(
     norm_factor: float | None = None,
 ) -> Autoencoder | Raw:
     """Open an autoencoder that `save` or SAELens wrote: of its kind if it works on layer-normed activations, else `Raw`.
+    What its file says of it is its attribute `origin`.
 
     Weights in bfloat16 or float16 are read as float32; `describe` says what they were.
 
@@ -166,7 +171,7 @@ def _folded(where: Path, own: dict[str, Tensor], space: str, factor: float | Non
         return own, space
     if not 0 < factor < math.inf:
         raise FormatError(f"{where}: norm_factor is {factor}, but a positive number is wanted")
-    return own | dict(W_enc=own["W_enc"] * factor, W_dec=own["W_dec"] / factor, b_pre=own["b_pre"] / factor), NONE
+    return folded(own, factor), NONE
 
 
 def _same_model(found: str | None, wanted: str | None) -> bool:

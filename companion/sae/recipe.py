@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -15,6 +15,10 @@ from companion.sae.sparse import BatchTopK, MatryoshkaBatchTopK, MultiTopK
 
 AUX_WEIGHT = 1 / 32
 """What AuxK counts for beside the loss (Gao et al. 2024)."""
+SPACES = ("layer_norm", "none", "scalar")
+"""What activations are brought into before they are trained on: see `TrainConfig.space`."""
+ADDED = {"added": True}
+"""Metadata of a field that came after a record was made: at its default it does not count in the record's hash of a configuration."""
 
 
 KINDS = {c.kind: c for c in (TopK, MultiTopK, BatchTopK, MatryoshkaBatchTopK, ReLU, ReLUNorm, Gated, JumpReLU)}
@@ -37,14 +41,14 @@ class TrainConfig:
 
     Raises:
         ValueError: no k in 1..n for a kind that keeps k, k or a penalty for a kind without use for it, resampling at a step
-            that does not come or of latents it cannot wake, or a size, rate or share out of range.
+            that does not come or of latents it cannot wake, an unknown space, or a size, rate or share out of range.
     """
 
     n: int
     """Latents."""
     steps: int
     batch: int
-    """Tokens per step; the paper has 131,072."""
+    """Tokens per step, at most: the last batch of an epoch may be smaller. The paper has 131,072."""
     k: int | None = None
     """Latents kept per token, for the kinds of the TopK family."""
     kind: str = "topk"
@@ -81,8 +85,14 @@ class TrainConfig:
     """Activations of the sample that the geometric median is taken of, as in the published code, that resampling draws from,
     and that sets the threshold of BatchTopK."""
     log_every: int = 10
+    space: str = field(default="layer_norm", metadata=ADDED)
+    """What is trained on. "layer_norm": `models.normalise`, whose results are of length sqrt(D - 1). "none": activations as they are; rates,
+    penalties and the bar at which a latent counts as firing (`models.FIRED`) are then in their unit. "scalar": all times one number, with
+    which the mean of |x|² over the sample is D."""
 
     def __post_init__(self):
+        if self.space not in SPACES:
+            raise ValueError(f"no space is called {self.space!r}; there are {', '.join(SPACES)}")
         family = issubclass(model_class(self.kind), TopK)
         if family and not (self.k and 1 <= self.k <= self.n):
             raise ValueError(f"k={self.k} latents cannot be kept out of n={self.n}: k must lie in 1..n")

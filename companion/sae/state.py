@@ -18,10 +18,10 @@ class State(NamedTuple):
 
     tensors: dict[str, Tensor]
     notes: dict
-    """config, step, history, and the weight of the running mean: numbers and text, as JSON has them."""
+    """config, step, tokens seen, history, and the weight of the running mean: numbers and text, as JSON has them."""
 
 
-NOTES = {"config", "step", "history", "weight"}
+NOTES = {"config", "step", "tokens", "history", "weight"}
 
 
 def write(state: State, folder: Path) -> None:

@@ -1,11 +1,44 @@
 """Batches of activations: from a pool that fits in memory, or from a model that makes them as they are needed."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+Batch = Float[Tensor, "... D"] | tuple | list
+"""Activations of shape (B, D) or (N, T, D), or a tuple or list that begins with them, as a DataLoader makes them."""
+
+
+def vectors(batch: Batch) -> Float[Tensor, "B D"]:
+    """The activations of a batch as one list.
+
+    Raises:
+        ValueError: it is no tensor, and does not begin with one.
+    """
+    acts = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
+    if not isinstance(acts, Tensor) or not acts.ndim:
+        raise ValueError(f"a batch is a tensor of activations, or a tuple or list that begins with one, and not a {type(acts).__name__}")
+    return acts.flatten(0, -2) if acts.ndim > 1 else acts[None]
+
+
+def from_step(batches: Iterable[Batch], step: int) -> Iterator[Batch]:
+    """The batches after the first `step`, epoch after epoch; one epoch of an iterator, which cannot begin again."""
+    if hasattr(batches, "skip"):
+        batches.skip(step)
+        return iter(batches)
+    return itertools.islice(_epochs(batches), step, None)
+
+
+def _epochs(batches: Iterable[Batch]) -> Iterator[Batch]:
+    again = True
+    while again:
+        again = False
+        for batch in batches:
+            yield batch
+            again = not isinstance(batches, Iterator)
 
 
 def seed_of(seed: int, name: str) -> int:

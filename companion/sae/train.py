@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,25 +17,27 @@ from companion.sae import paths, state
 from companion.sae.mesh import SINGLE, Mesh
 from companion.sae.models import Autoencoder, Terms, TopK, normalise
 from companion.sae.recipe import AUX_WEIGHT, Average, TrainConfig, aux_loss, constrain_decoder, learning_rate, rate_factor, resample, rising, start
-from companion.sae.stream import seed_of
+from companion.sae.stream import Batch, from_step, seed_of, vectors
+from companion.sae.weights import Raw
 
 COLUMNS = ("tokens", "mse", "dead", "l0")
 Log = Callable[[dict[str, float]], None]
 
 
 class Trained(NamedTuple):
-    sae: Autoencoder
-    """Running mean of the weights, decoder rows of unit norm where the kind holds them: the model to use."""
+    sae: Autoencoder | Raw
+    """Running mean of the weights, decoder rows of unit norm where the kind holds them: the model to use. It encodes and decodes activations
+    in their own units; `Raw`, with the number that they were multiplied by, unless they were layer-normed."""
     history: dict[str, np.ndarray]
     """One entry per logged step: tokens seen, normalised mse of that batch before its step, dead share, l0."""
-    last: Autoencoder
+    last: Autoencoder | Raw
     """The weights after the last step, constrained likewise."""
 
 
 def fit(
-    batches: Iterable[Float[Tensor, "B D"]],
+    batches: Iterable[Batch],
     config: TrainConfig,
-    sample: Float[Tensor, "S D"],
+    sample: Float[Tensor, "*leading D"],
     generator: torch.Generator,
     *,
     folder: Path | str | None = None,
@@ -44,14 +46,17 @@ def fit(
     mesh: Mesh = SINGLE,
     path: paths.ComputePath | None = None,
 ) -> Trained:
-    """Train on raw activations; normalisation happens here. In float32, or in float64 if the sample is.
+    """Train on raw activations; what they are brought into, config.space, happens here. In float32, or in float64 if the sample is.
 
     Loss: (error + penalty) / |mean - x|² per token, the denominator taken once, from `sample`, plus `AUX_WEIGHT` * `aux_loss`.
 
     Args:
-        batches: raw activations; at least config.steps batches, the same ones each time it is iterated over. One with a
-            method `skip` is told how many a resumed run has used; another is read past them.
-        sample: raw activations for b_pre, the initial scale, the loss' denominator, resampling and the threshold of BatchTopK.
+        batches: raw activations, at most config.batch vectors each, of shape (B, D) or (N, T, D); a DataLoader, a list, a generator.
+            What gives fewer than config.steps batches is gone through again, epoch after epoch, unless it is an iterator. For a run to
+            be resumed it must give the same ones each time. One with a method `skip` is told how many a resumed run has used; another
+            is read past them.
+        sample: raw activations for b_pre, the initial scale, the loss' denominator, resampling, the threshold of BatchTopK and the
+            factor of the space "scalar".
         folder: where to keep the state every so many steps. Training that finds a state there goes on from it, bit for bit as if it
             had never stopped. Several processes must see the same folder.
         log: called at every logged step with step, tokens, mse, dead, l0, loss and lr, in the process that shows the bar.
@@ -59,8 +64,9 @@ def fit(
         path: the kernels to compute with; None for `paths.recommended`, in float64 `paths.EXACT`.
 
     Raises:
-        ValueError: the batches run out, an activation is NaN or infinite, a batch is all zeros, the loss is not finite, or
-            the state in `folder` is damaged, of another configuration or width, or not the same for all processes.
+        ValueError: the batches run out or hold nothing, a batch is too large or of another width, an activation is NaN or infinite, a
+            batch is all zeros, the loss is not finite, or the state in `folder` is damaged, of another configuration or width, or not
+            the same for all processes.
         RuntimeError: another process of the mesh is gone; says what the last state kept is.
     """
     training, folder = Training(config, sample, generator, mesh, path), None if folder is None else Path(folder)
@@ -86,14 +92,14 @@ def _resume(training: "Training", folder: Path) -> None:
         raise ValueError(f"the processes do not all see the state in {folder}: give them one folder that they share")
 
 
-def _advance(training: "Training", batches: Iterable[Tensor], folder: Path | None, every: int, log: Log | None) -> None:
+def _advance(training: "Training", batches: Iterable[Batch], folder: Path | None, every: int, log: Log | None) -> None:
     """To the last step, with a bar, a log, and the state kept every so often."""
     config, silent, begin = training.config, training.mesh.silent, training.step
-    bar = tqdm(total=config.steps * config.batch, initial=begin * config.batch, unit="tok", unit_scale=True, mininterval=1.0, disable=silent)
+    bar = tqdm(total=config.steps * config.batch, initial=training.tokens, unit="tok", unit_scale=True, mininterval=1.0, disable=silent)
     bar.set_description(f"{config.kind} n={config.n}")
-    for acts in itertools.islice(_after(batches, begin), config.steps - begin):
+    for acts in itertools.islice(from_step(batches, begin), config.steps - begin):
         measures = training.advance(acts)
-        bar.update(config.batch)
+        bar.update(training.tokens - bar.n)
         if measures:
             bar.set_postfix(mse=f"{measures['mse']:.3f}", l0=f"{measures['l0']:.3g}", dead=f"{measures['dead']:.0%}", refresh=False)
             if log and not silent:
@@ -105,14 +111,8 @@ def _advance(training: "Training", batches: Iterable[Tensor], folder: Path | Non
                 state.write(whole, folder)
     bar.close()
     if training.step < config.steps:
-        raise ValueError(f"the batches ran out after {training.step} of {config.steps} steps")
-
-
-def _after(batches: Iterable[Tensor], steps: int) -> Iterator[Tensor]:
-    if hasattr(batches, "skip"):
-        batches.skip(steps)
-        return iter(batches)
-    return itertools.islice(batches, steps, None)
+        none = ": nothing came (a DataLoader with drop_last gives nothing of fewer activations than a batch)" if training.step == begin else ""
+        raise ValueError(f"the batches ran out after {training.step} of {config.steps} steps{none}")
 
 
 class Training:
@@ -120,8 +120,11 @@ class Training:
 
     def __init__(self, config: TrainConfig, sample: Tensor, generator: torch.Generator, mesh: Mesh = SINGLE, path: paths.ComputePath | None = None):
         mesh.check(config)
-        x = normalise(sample if (double := sample.dtype == torch.float64) else sample.float()).x
-        self.config, self.mesh, self.step = config, mesh, 0
+        acts = vectors(sample if (double := sample.dtype == torch.float64) else sample.float())
+        self.config, self.mesh, self.step, self.tokens = config, mesh, 0, 0
+        self.factor = (acts.shape[1] / acts.square().sum(dim=1).mean()).sqrt().item() if config.space == "scalar" else 1.0
+        x = self._brought(acts)[0]
+        self.parts = config.batch // len(mesh.rows(x.new_empty(config.batch)))  # of each batch
         # resampling draws from a stream of its own: batches that draw from the caller's come out the same when read past
         self.generator = torch.Generator().manual_seed(seed_of(generator.initial_seed(), "resampling"))
         self.sae = mesh.part(start(x.float(), config, generator).to(x.dtype))
@@ -135,21 +138,22 @@ class Training:
         self.silence = torch.zeros(self.sae.n, dtype=torch.long, device=x.device)  # tokens since a latent last fired
         self.history: list[list[float]] = []
 
-    def advance(self, acts: Float[Tensor, "B D"]) -> dict[str, float] | None:
+    def advance(self, acts: Batch) -> dict[str, float] | None:
         """One step; what was measured, if this step is logged.
 
         Raises:
-            ValueError: a batch of another size, of zeros, with values that are not finite, or a loss that is not finite.
+            ValueError: a batch that is too large or of another width, of zeros, with values that are not finite, or a loss that is not finite.
         """
-        config, batch = self.config, self._normalised(acts)
+        config, batch = self.config, self._checked(acts)
         if self.step in config.resample_at:
             dead = self.dead()
             resample(self.sae, self.adam, self.sample, dead, self.generator, config.penalty * rising(self.step, config.penalty_warmup))
             self.silence[dead] = 0
         x = self.mesh.rows(batch)
-        terms = self._backward(x)
+        terms = self._backward(x, len(batch))
+        self.tokens += len(batch)
         logged = self.step % config.log_every == 0 or self.step == config.steps - 1
-        measures = self._measure(x, terms) if logged else None
+        measures = self._measure(x, terms, len(batch)) if logged else None
         self._update()
         self.step += 1
         return measures
@@ -166,7 +170,7 @@ class Training:
             sae = type(self.sae).from_tensors({name: self.mesh.whole(t, name) for name, t in values.items()}, self.config.k)
             constrain_decoder(sae)
             sae.finalise(self.sample)
-            both.append(sae)
+            both.append(sae if self.config.space == "layer_norm" else Raw(sae, factor=self.factor))
         history = dict(zip(COLUMNS, np.array(self.history).T, strict=True))
         return Trained(both[0], history, both[1])
 
@@ -178,7 +182,7 @@ class Training:
             whole = self.mesh.whole(t, name)
             tensors |= {} if self.mesh.silent else {name: whole.cpu()}
         weight = self.average.weight if self.average else 1.0
-        notes = {"config": self._settings(), "step": self.step, "history": list(self.history), "weight": weight}
+        notes = {"config": self._settings(), "step": self.step, "tokens": self.tokens, "history": list(self.history), "weight": weight}
         return state.State(tensors | {"random": self.generator.get_state()}, notes)
 
     def load_state_dict(self, kept: state.State) -> None:
@@ -199,7 +203,7 @@ class Training:
         for name, t in own.items():
             t.copy_(self.mesh.own(tensors[name], name))
         self.generator.set_state(random)
-        self.step, self.history = notes["step"], notes["history"]
+        self.step, self.tokens, self.history = notes["step"], notes["tokens"], notes["history"]
         if self.average:
             self.average.weight = notes["weight"]
 
@@ -218,22 +222,32 @@ class Training:
             found |= {f"mean.{name}": t for name, t in self.average.means.items()}
         return found
 
-    def _normalised(self, acts: Tensor) -> Tensor:
-        if acts.shape != (wanted := (self.config.batch, self.sae.d)):
-            raise ValueError(f"step {self.step}: a batch of shape {tuple(acts.shape)}, but this run takes {wanted}")
-        x, mean, std = normalise(acts.to(self.error_of_mean.dtype))  # the whole batch, so that every process refuses a bad one
-        if not (std > 1e-6 * mean.abs()).any():
+    def _brought(self, acts: Float[Tensor, "B D"]) -> tuple[Tensor, Tensor]:
+        """Activations in the space of training, and where there is more in them than rounding. ValueError if one is not finite."""
+        x, mean, std = normalise(acts)
+        return (x, std > 1e-6 * mean.abs()) if self.config.space == "layer_norm" else (acts * self.factor, acts != 0)
+
+    def _checked(self, batch: Batch) -> Float[Tensor, "B D"]:
+        acts = vectors(batch).to(self.error_of_mean)
+        count, width = acts.shape
+        if not 1 <= count <= self.config.batch or width != self.sae.d:
+            wanted = f"this run takes at most {self.config.batch} with {self.sae.d}"
+            raise ValueError(f"step {self.step}: a batch of {count} activations with {width} entries, but {wanted}")
+        if count % self.parts:
+            raise ValueError(f"step {self.step}: {count} activations cannot be split evenly over {self.parts} processes: leave such a batch out")
+        x, varied = self._brought(acts)  # the whole batch, so that every process refuses a bad one
+        if not varied.any():
             raise ValueError(f"step {self.step}: every activation of the batch is zero or constant: nothing can be learned from it")
         return x
 
-    def _backward(self, x: Tensor) -> Terms:
+    def _backward(self, x: Tensor, tokens: int) -> Terms:
         config, sae = self.config, self.sae
         sae.zero_grad(set_to_none=True)
         terms = sae.terms(x)
-        self.silence += config.batch
+        self.silence += tokens
         self.silence[self.mesh.fired(terms.fired, sae.n)] = 0
         penalty = config.penalty * rising(self.step, config.penalty_warmup) * terms.penalty
-        loss = (terms.error + penalty) / (config.batch * self.error_of_mean)
+        loss = (terms.error + penalty) / (tokens * self.error_of_mean)
         aux_k = (sae.d // 2 if isinstance(sae, TopK) else 0) if config.aux_k is None else config.aux_k
         loss = loss + AUX_WEIGHT * aux_loss(sae, x, terms.x_hat, self.dead(), aux_k)
         loss.backward()
@@ -264,11 +278,11 @@ class Training:
             raise ValueError(f"step {self.step}: the loss is {loss}: lower the learning rate ({self.rate:g})")
         return loss
 
-    def _measure(self, x: Tensor, terms: Terms) -> dict[str, float]:
-        mesh, tokens, loss = self.mesh, self.config.batch, self.finite_loss()
+    def _measure(self, x: Tensor, terms: Terms, tokens: int) -> dict[str, float]:
+        mesh, loss = self.mesh, self.finite_loss()
         mse = mesh.batch_total((terms.x_hat.detach() - x).square().sum()) / (tokens * self.error_of_mean)
         dead = mesh.latent_total(torch.tensor(len(self.dead()))) / self.config.n
         l0 = mesh.batch_total(mesh.latent_total(torch.tensor(len(terms.fired)))) / tokens
-        row = [(self.step + 1) * tokens, mse.item(), dead.item(), l0.item()]
+        row = [self.tokens, mse.item(), dead.item(), l0.item()]
         self.history.append(row)
         return dict(zip(COLUMNS, row, strict=True)) | {"step": self.step, "loss": loss, "lr": self.rate * rate_factor(self.step, self.config)}

@@ -23,6 +23,8 @@ from companion.sae.recipe import model_class
 from companion.sae.sparse import BatchTopK
 
 REQUIRED, OPTIONAL = ("model_name", "hook_name"), ("tokens", "seed", "normalised_mse", "dead_share")
+UNKNOWN = "unknown"
+"""What a file says of what is required and was not given. It agrees with no model and no site that a loader asks for."""
 TURNED = ("W_enc", "decoder.weight")
 """Names under which every library keeps a matrix the other way round than we do."""
 HALF = (torch.bfloat16, torch.float16)
@@ -51,6 +53,15 @@ class Raw(NamedTuple):
     Activations of such a model have no mean, so that both give the same."""
     rescaled: bool = False
     """It takes activations at length sqrt(D), and decode gives them back the length that they had (constant_norm_rescale)."""
+    factor: float = 1.0
+    """It takes activations times this, by which decode divides (`recipe.TrainConfig.space`). On disk it is in the weights."""
+    origin: dict[str, Any] | None = None
+    """What the file that it was opened from says of it, model_name and hook_name for two; an attribute `origin` of an `Autoencoder`."""
+
+    @property
+    def n(self) -> int:
+        """Number of latents."""
+        return self.sae.n
 
     def encode(self, acts: Float[Tensor, "... D"]) -> Code:
         """The code of activations. See `models.SAE`."""
@@ -66,21 +77,23 @@ class Raw(NamedTuple):
 
     def _inputs(self, acts: Tensor) -> Normalised:
         mean = acts.mean(dim=-1, keepdim=True) if self.centred else torch.zeros_like(acts[..., :1])
-        x, unit = acts - mean, torch.ones_like(mean)
+        x, unit = acts - mean, torch.full_like(mean, 1 / self.factor)
         if self.rescaled:
-            unit = (x.norm(dim=-1, keepdim=True) / math.sqrt(x.shape[-1])).clamp_min(torch.finfo(x.dtype).tiny)
+            unit = unit * (x.norm(dim=-1, keepdim=True) / math.sqrt(x.shape[-1])).clamp_min(torch.finfo(x.dtype).tiny)
         return Normalised(x / unit, mean, unit)
 
 
-def checked(sae: Autoencoder | Raw, where: Path | str, provenance: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def checked(sae: Autoencoder | Raw, where: Path | str, about: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What is to be written: the tensors if they make sense, and the provenance with what `restore` needs. Raises as `save`."""
-    if missing := [name for name in REQUIRED if not provenance.get(name)]:
-        raise ValueError(f"the provenance of {where} lacks {' and '.join(missing)}: say which model and which site its activations are from")
+    opened = getattr(sae, "origin", None) or {}
+    about = {**about} | {name: about.get(name) or opened.get(name) or UNKNOWN for name in REQUIRED}
     raw = sae if isinstance(sae, Raw) else None
     model, space = (raw.sae, RESCALED if raw.rescaled else NONE) if raw else (sae, LAYER_NORM)
     own = sound(f"the autoencoder for {where}", {name: tensor.cpu() for name, tensor in model.tensors().items()})
-    block = re.search(r"\.(\d+)\.", provenance["hook_name"])
-    known = dict.fromkeys(OPTIONAL) | dict(layer=int(block[1]) if block else None) | provenance
+    block = re.search(r"\.(\d+)\.", about["hook_name"])
+    known = dict.fromkeys(OPTIONAL) | dict(layer=int(block[1]) if block else None) | about
+    if raw and raw.factor != 1:
+        own, known["norm_factor"] = folded(own, raw.factor), raw.factor
     if raw and raw.centred != centred(known):
         opened = known.get("model_from_pretrained_kwargs") or {}
         known["model_from_pretrained_kwargs"] = opened | dict(center_writing_weights=raw.centred)
@@ -115,7 +128,13 @@ def restore(where: Path, own: dict[str, Tensor], kinds: Iterable[str], subtracts
         sae = model_class(kind).from_tensors(own, k)
     except ValueError as error:
         raise FormatError(f"{where}: {error}") from error
-    return sae if known["normalisation"] == LAYER_NORM else Raw(sae, centred(known), known["normalisation"] == RESCALED)
+    sae.origin = dict(known)
+    return sae if known["normalisation"] == LAYER_NORM else Raw(sae, centred(known), known["normalisation"] == RESCALED, origin=sae.origin)
+
+
+def folded(own: dict[str, Tensor], factor: float) -> dict[str, Tensor]:
+    """Weights for activations as they are, from those for activations times a factor: W_enc f, W_dec / f, b_pre / f; the code is the same."""
+    return own | dict(W_enc=own["W_enc"] * factor, W_dec=own["W_dec"] / factor, b_pre=own["b_pre"] / factor)
 
 
 def recentred(own: dict[str, Tensor], subtracts: bool, wanted: bool) -> dict[str, Tensor]:

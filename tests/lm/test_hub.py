@@ -1,5 +1,6 @@
 """Published subjects. No hub here: what would go there is answered from folders that the tests make, and what is asked for is checked."""
 
+import copy
 import json
 import logging
 import shutil
@@ -61,7 +62,7 @@ def fake(tmp_path, tiny_home, monkeypatch):
     monkeypatch.setattr("huggingface_hub.snapshot_download", fake.snapshot_download)
     monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda name, revision=None: tokenizer)
     monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: [{"text": "import os\nprint(os.getcwd())\n"}] * 10)
-    fake.commits["Skylion007/openwebtext", "main"] = "d" * 40
+    fake.commits["Skylion007/openwebtext", "refs/convert/parquet"] = "d" * 40
     return fake
 
 
@@ -124,9 +125,39 @@ def test_a_model_may_come_without_text(fake, saved, tmp_path):
     fake.publish("some/model", "main", saved("llama"))
     hub.prepare(tmp_path, HubConfig("some/model", "main", dataset=None))
     assert not (tmp_path / "tokens.safetensors").exists()
-    assert ("dataset", "Skylion007/openwebtext", "main") not in fake.asked
+    assert "dataset" not in {kind for kind, *_ in fake.asked}
     with pytest.raises(SubjectError, match="some/model was opened without texts"):
         subject.open_subject(tmp_path).tokens("train")
+
+
+def test_every_context_begins_as_the_model_expects(fake, saved, tmp_path, monkeypatch):
+    import transformers
+
+    plain = transformers.AutoTokenizer.from_pretrained("whatever")
+    assert hub.first_tokens(plain) == []
+    begins = tokenizer_that_begins(plain, tmp_path)
+    assert hub.first_tokens(begins) == [begins.bos_token_id]
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", lambda name, revision=None: begins)
+    fake.publish("some/model", "main", saved("llama"))
+    (folder := tmp_path / "home").mkdir()
+    hub.prepare(folder, HubConfig("some/model", "main", **TEXT))
+    rest = load_file(folder / "tokens.safetensors")
+    contexts = torch.cat([rest["heldout"], rest["train"]])
+    assert contexts.shape == (5, 8)
+    assert (contexts[:, 0] == begins.bos_token_id).all()
+    text = [*plain("import os\nprint(os.getcwd())\n")["input_ids"], plain.eos_token_id] * 10
+    assert contexts[:, 1:].flatten().tolist() == text[:35]  # one stream, cut every 7 tokens
+
+
+def tokenizer_that_begins(plain, folder):
+    """The same tokenizer, which puts token 0 before every text, as those of Llama and Gemma do with their own."""
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+
+    token = plain.convert_ids_to_tokens(0)
+    inner = copy.deepcopy(plain.backend_tokenizer)
+    inner.post_processor = TemplateProcessing(single=f"{token} $A", special_tokens=[(token, 0)])
+    return PreTrainedTokenizerFast(tokenizer_object=inner, bos_token=token, eos_token=plain.eos_token)
 
 
 def test_text_that_ends_too_early(fake, saved, tmp_path, monkeypatch):

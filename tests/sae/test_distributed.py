@@ -56,7 +56,8 @@ def batches(config):
 
 def fit(config, mesh=SINGLE, given=None, seed=1, **options) -> dict:
     trained = train.fit(given or batches(config), config, acts(), torch.Generator().manual_seed(seed), mesh=mesh, **options)
-    return {"sae": trained.sae.tensors(), "last": trained.last.tensors(), "history": trained.history}
+    sae, last = (getattr(model, "sae", model) for model in trained[::2])  # of a Raw, its weights
+    return {"sae": sae.tensors(), "last": last.tensors(), "history": trained.history}
 
 
 def distance(found: dict, wanted: dict) -> float:
@@ -121,6 +122,12 @@ def resampled(mesh, folder):
     return fit(config("relu", resample_at=(10, 20)), mesh)
 
 
+def smaller_at_the_end(mesh, folder):
+    """Epochs of 64, 64 and 20 activations, as they are and layer-normed."""
+    given, cases = acts()[:148].split(64), [(kind, space) for kind in ("topk", "batch_topk") for space in ("layer_norm", "none")]
+    return {(kind, space): fit(config(kind, steps=9, space=space), mesh, given) for kind, space in cases}
+
+
 def killed(mesh, folder):
     """The second process dies on its way to step 24 of a training that is kept every ten."""
 
@@ -178,7 +185,7 @@ MEETINGS = (
     Meeting((2, 1), (2, 3), (silent,), patience=8.0),
     Meeting((2, 1), (0, 1), (every_kind, resampled)),
     Meeting((1, 2), (2, 3), (every_kind,)),
-    Meeting((2, 2), (0, 1, 2, 3), (every_kind, resumed, questions, dead_in_one_shard, refusals, forgetful)),
+    Meeting((2, 2), (0, 1, 2, 3), (every_kind, resumed, smaller_at_the_end, questions, dead_in_one_shard, refusals, forgetful)),
 )
 """Each process goes from one to the next that it is part of. Process 4 is killed in its only one."""
 
@@ -297,6 +304,13 @@ def test_a_shard_without_dead_latents_waits_for_the_one_that_has_them(found):
 
 def test_resampling_draws_the_same_inputs_on_every_part_of_the_batch(found):
     assert distance(found(resampled, (2, 1)), fit(config("relu", resample_at=(10, 20)))) < TOLERANCE
+
+
+def test_smaller_batches_are_shared_too(found):
+    for case, there in found(smaller_at_the_end, (2, 2)).items():
+        here = smaller_at_the_end(SINGLE, None)[case]
+        assert distance(there, here) < TOLERANCE, case
+        assert here["history"]["tokens"].tolist() == there["history"]["tokens"].tolist() == [64, 444]
 
 
 def test_what_cannot_be_shared_or_learned_is_refused_by_all_in_one_sentence(folder, found):

@@ -137,11 +137,45 @@ def test_provenance_is_kept_and_completed(folder):
     assert (metadata["kind"], metadata["n"], metadata["k"], metadata["normalisation"], len(metadata["sha256"])) == ("topk", 20, 3, "layer_norm", 64)
 
 
-@pytest.mark.parametrize("lacking", [{"model_name": ""}, {"hook_name": None}])
-def test_a_file_must_say_what_it_is_of(lacking, sae, tmp_path):
-    with pytest.raises(ValueError, match=f"lacks {next(iter(lacking))}: say which model and which site"):
-        formats.save(sae, tmp_path / "sae", ORIGIN | lacking)
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize("about", [None, {}, {"model_name": "", "hook_name": None}, {"model_name": "tiny"}, {"hook_name": ORIGIN["hook_name"]}])
+def test_what_is_not_known_of_its_origin_is_said_to_be_unknown_and_refused_only_where_it_is_asked_for(about, sae, tmp_path):
+    formats.save(sae, tmp_path, about)
+    known, about = formats.describe(tmp_path)["metadata"], about or {}
+    for name in ("model_name", "hook_name"):
+        assert known[name] == formats.load(tmp_path).origin[name] == (about.get(name) or "unknown")
+        if about.get(name):
+            assert formats.load(tmp_path, **{name: ORIGIN[name]}).n == 20
+        else:
+            with pytest.raises(formats.FormatError, match="is unknown, but"):
+                formats.load(tmp_path, **{name: ORIGIN[name]})
+    assert known["layer"] == (2 if about.get("hook_name") else None)
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_what_was_opened_is_saved_with_the_origin_that_its_file_had(raw, sae, tmp_path):
+    formats.save(formats.Raw(sae) if raw else sae, tmp_path / "one", ORIGIN)
+    opened = formats.load(tmp_path / "one")
+    assert ORIGIN.items() <= opened.origin.items()
+    formats.save(opened, tmp_path / "two", dict(model_name="another"))
+    known = formats.describe(tmp_path / "two")["metadata"]
+    assert (known["model_name"], known["hook_name"], known["normalised_mse"]) == ("another", ORIGIN["hook_name"], None)
+
+
+@each_kind
+@pytest.mark.parametrize("centred", [False, True])
+def test_a_factor_is_written_into_the_weights(kind, centred, random_sae, tmp_path):
+    """So that whoever opens the file needs no factor: it is of activations as they are, with the same code and reconstructions."""
+    acts = 20 + 7 * torch.randn(4, 5, 6)
+    raw = formats.Raw(random_sae(kind), centred=centred, factor=0.05)
+    formats.save(raw, tmp_path, ORIGIN)
+    known, opened = formats.describe(tmp_path), formats.load(tmp_path)
+    assert (known["normalize_activations"], known["metadata"]["norm_factor"]) == ("none", 0.05)
+    assert (opened.centred, opened.factor) == (centred, 1)
+    torch.testing.assert_close(rebuilt(opened, acts), rebuilt(raw, acts), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(opened.encode(acts).values, raw.encode(acts).values, rtol=1e-4, atol=1e-4)
+    if not centred:
+        torch.testing.assert_close(by_the_format(tmp_path, acts), rebuilt(raw, acts), rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(rebuilt(raw._replace(factor=1.0), acts), rebuilt(raw, acts), atol=0.1)
 
 
 @pytest.mark.parametrize(("site", "layer"), [("blocks.11.hook_resid_post", 11), ("hook_embed", None)])

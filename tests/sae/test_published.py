@@ -135,7 +135,9 @@ def test_what_a_raw_model_does_to_activations_is_written_and_read_back(change, r
     assert (again.centred, again.rescaled) == (made.centred, made.rescaled)
     assert torch.equal(again.decode(again.encode(acts), acts), made.decode(made.encode(acts), acts))
     foreign.write_sparsify(made, tmp_path / "sparsify", dict(model_name="tiny", hook_name=SITE))
-    assert foreign.read_sparsify(tmp_path / "sparsify")[1:] == made[1:]
+    sparsify = foreign.read_sparsify(tmp_path / "sparsify")
+    assert (sparsify.centred, sparsify.rescaled, sparsify.factor) == (made.centred, made.rescaled, 1)
+    assert sparsify.origin["hook_name"] == again.origin["hook_name"] == SITE
 
 
 def test_centring_does_not_show_where_nothing_is_written_into_the_stream(random_sae, tmp_path):

@@ -336,6 +336,7 @@ def test_average_carries_what_is_no_parameter(generator):
         (dict(resample_at=(1,)), r"steps in 0\.\.0"),
         (dict(resample_at=(-1,)), r"steps in 0\.\.0"),
         (dict(kind="gated", k=None, resample_at=(0,)), "of a kind other than gated"),
+        (dict(space="unit"), "no space is called 'unit'; there are layer_norm, none, scalar"),
     ],
 )
 def test_each_impossible_configuration_has_its_sentence(wrong, why):

@@ -162,7 +162,7 @@ def test_a_truncated_file_is_refused(share, acts, stopped):
         (lambda t, notes: t.update(more=torch.zeros(3)), "more missing, unknown"),
         (lambda t, notes: t.update({"sae.b_enc": torch.zeros(1)}), "sae.b_enc missing, unknown or of another shape"),
         (lambda t, notes: notes.pop("step"), "no state of a training: its header lacks step"),
-        (lambda t, notes: notes.clear(), "no state of a training: its header lacks config, history, step, weight"),
+        (lambda t, notes: notes.clear(), "no state of a training: its header lacks config, history, step, tokens, weight"),
     ],
 )
 def test_a_file_with_anything_missing_or_odd_is_refused(spoil, match, acts, stopped):

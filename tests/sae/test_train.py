@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from companion.sae import paths, recipe, stream, train
+from companion.sae import formats, paths, recipe, stream, train
+from companion.sae.mesh import Mesh
 from companion.sae.models import normalise
+from companion.sae.weights import Raw
 
 SMALL = recipe.TrainConfig(n=48, k=4, steps=30, batch=64, lr=1e-3, dead_after_tokens=256)
 
@@ -141,6 +143,137 @@ def test_aux_k_counts_for_a_thirty_second(acts):
     torch.testing.assert_close(losses[1] - losses[0], aux.detach() / 32, rtol=1e-3, atol=1e-6)
 
 
+# --- activations of one's own ---
+
+
+def test_the_last_batch_of_an_epoch_may_be_smaller_and_counts_as_what_it_is(acts):
+    """Batches of 64, 64 and 22, twice, against each step by hand: tokens, silence, the loss and the logged error."""
+    config = _config("topk", steps=6, lr=1e-3, dead_after_tokens=128, log_every=1, aux_k=8)
+    loader = torch.utils.data.DataLoader(acts[:150], batch_size=64)
+    log = []
+    trained = train.fit(loader, config, acts, torch.Generator().manual_seed(0), log=log.append)
+    assert trained.history["tokens"].tolist() == [64, 128, 150, 214, 278, 300]
+    training, x = train.Training(config, acts, torch.Generator().manual_seed(0)), normalise(acts).x
+    tokens, last = 0, torch.zeros(48, dtype=torch.long)
+    for row, batch in zip(log, 2 * acts[:150].split(64), strict=True):
+        own, sae = normalise(batch).x, training.sae
+        dead = (tokens - last > 128).nonzero()[:, 0]
+        assert torch.equal(training.dead(), dead)
+        tokens += len(batch)
+        code = sae.encode_normalised(own)
+        last[code.indices[code.values > 1e-3]] = tokens
+        dead = (tokens - last > 128).nonzero()[:, 0]
+        mse = (sae(own) - own).square().sum() / len(batch) / (x - x.mean(dim=0)).square().sum(dim=1).mean()
+        loss = mse + recipe.aux_loss(sae, own, sae(own), dead, 8) / 32
+        assert (row["mse"], row["loss"]) == pytest.approx((mse.item(), loss.item()), rel=1e-4)
+        training.advance(batch)
+    assert trained.history["dead"][-1] > 0
+
+
+@pytest.mark.parametrize("how", ["sequences", "tuples", "lists of sequences", "loader", "loader of tuples", "epochs"])
+def test_batches_come_as_they_are_made(how, acts):
+    """All of these are the same activations in the same order, so the same model, bit for bit."""
+    config, pool = _config("topk", steps=9), acts[: 3 * 64]
+    data = torch.utils.data
+    batches = {
+        "sequences": [batch.view(4, 16, 16) for batch in pool.split(64)] * 3,
+        "tuples": [(batch, torch.zeros(64)) for batch in pool.split(64)] * 3,
+        "lists of sequences": [[batch.view(4, 16, 16)] for batch in pool.split(64)] * 3,
+        "loader": data.DataLoader(pool, batch_size=64),
+        "loader of tuples": data.DataLoader(data.TensorDataset(pool.view(12, 16, 16)), batch_size=4),
+        "epochs": pool.split(64),
+    }[how]
+    wanted = train.fit(iter(pool.split(64) * 3), config, acts, torch.Generator().manual_seed(0)).last
+    made = train.fit(batches, config, acts.view(32, 64, 16), torch.Generator().manual_seed(0)).last
+    assert all(torch.equal(a, b) for a, b in zip(wanted.parameters(), made.parameters(), strict=True))
+
+
+def test_a_run_over_smaller_batches_is_resumed_where_it_stopped(acts, tmp_path):
+    config = _config("topk", steps=8, log_every=1)
+    loader = torch.utils.data.DataLoader(acts[:150], batch_size=64)
+    whole = train.fit(loader, config, acts, torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match="ran out after 4 of 8"):
+        train.fit(iter([*loader, next(iter(loader))]), config, acts, torch.Generator().manual_seed(0), folder=tmp_path, every=4)
+    again = train.fit(loader, config, acts, torch.Generator().manual_seed(0), folder=tmp_path)
+    assert torch.equal(whole.last.W_enc, again.last.W_enc)
+    assert whole.history["tokens"].tolist() == again.history["tokens"].tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("space", ["none", "scalar"])
+def test_every_kind_learns_in_every_space(kind, space, acts, generator):
+    """And answers in the units of the activations, far better than their mean does."""
+    trained = _fit(acts, _config(kind, steps=200, batch=128, lr=3e-3 if space == "scalar" else 3e-2, log_every=50, space=space), generator)
+    for sae in trained.sae, trained.last:
+        assert isinstance(sae, Raw)
+        rebuilt = sae.decode(sae.encode(acts), acts)
+        assert (rebuilt - acts).square().sum() < 0.6 * (acts - acts.mean(dim=0)).square().sum()
+        assert not sae.sae.unit_rows or (sae.sae.W_dec.norm(dim=1) - 1).abs().max() < 1e-5
+    assert trained.history["mse"][-1] < trained.history["mse"][0]
+
+
+def test_the_scalar_makes_the_mean_square_of_the_sample_the_width(acts):
+    config = _config("topk", steps=1, space="scalar")
+    sae = train.fit([acts[:64]], config, acts, torch.Generator().manual_seed(0)).sae
+    assert (sae.factor * acts).square().sum(dim=1).mean().item() == pytest.approx(16, rel=1e-5)
+    assert train.fit([acts[:64]], _config("topk", steps=1, space="none"), acts, torch.Generator().manual_seed(0)).sae.factor == 1
+
+
+def test_the_unit_of_the_activations_makes_no_difference_with_the_scalar(acts):
+    """A power of two changes no digit: the weights are the same, and what they decode to is as much larger."""
+    saes = {}
+    for unit in (1, 1024):
+        pool = unit * acts
+        saes[unit] = train.fit(pool.split(64), _config("topk", lr=1e-3, space="scalar"), pool, torch.Generator().manual_seed(0)).sae
+    one, other = saes.values()
+    assert other.factor == one.factor / 1024
+    assert all(torch.equal(a, b) for a, b in zip(one.sae.parameters(), other.sae.parameters(), strict=True))
+    torch.testing.assert_close(other.decode(other.encode(1024 * acts), 1024 * acts), 1024 * one.decode(one.encode(acts), acts))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("space", recipe.SPACES)
+def test_what_was_trained_in_any_space_is_saved_and_opened(kind, space, acts, generator, tmp_path):
+    made = _fit(acts, _config(kind, space=space, lr=1e-3), generator).sae
+    formats.save(made, tmp_path)
+    again = formats.load(tmp_path, d_model=16)
+    assert isinstance(again, Raw) == (space != "layer_norm")
+    for x in acts[:100], acts[:100].view(4, 25, 16):
+        torch.testing.assert_close(again.decode(again.encode(x), x), made.decode(made.encode(x), x), rtol=1e-4, atol=1e-4)
+
+
+def test_a_batch_that_processes_cannot_share_evenly_is_refused(acts):
+    class First(Mesh):
+        """One of two processes that share each batch, as far as the check goes."""
+
+        def rows(self, batch):
+            return batch[: len(batch) // 2]
+
+    training = train.Training(_config("topk"), acts, torch.Generator(), First())
+    training.advance(acts[:62])
+    with pytest.raises(ValueError, match="step 1: 63 activations cannot be split evenly over 2 processes"):
+        training.advance(acts[:63])
+
+
+@pytest.mark.parametrize("space", ["none", "scalar"])
+@pytest.mark.parametrize(
+    ("batch", "why"),
+    [
+        (lambda acts: acts.zero_(), "every activation of the batch is zero"),
+        (lambda acts: acts.index_fill(0, torch.tensor([5]), torch.inf), "1 of 64 activation vectors"),
+    ],
+)
+def test_a_bad_batch_is_refused_in_every_space(space, batch, why, acts, generator):
+    with pytest.raises(ValueError, match=why):
+        train.fit([batch(acts[:64].clone())], _config("topk", space=space), acts, generator)
+
+
+@pytest.mark.parametrize("sample", [lambda acts: acts * 0, lambda acts: acts[:0], lambda acts: acts[:1].expand(50, 16)])
+def test_a_sample_without_a_scale_or_in_which_nothing_varies_is_refused(sample, acts, generator):
+    with pytest.raises(ValueError, match="nothing to learn"):
+        train.fit([acts[:64]], _config("topk", space="scalar"), sample(acts), generator)
+
+
 # --- schedules in the loop ---------------------------------------------------------------------------------------
 
 
@@ -234,10 +367,14 @@ def _bad(acts, case):
         batch = torch.arange(64.0)[:, None].expand(64, 16)
     if case == "float16 overflow":
         batch = (1e5 * batch).half()
-    if case == "too few":
-        batch = batch[:63]
+    if case == "none":
+        batch = batch[:0]
     if case == "too many":
         batch = acts[:65]
+    if case == "another width":
+        batch = acts[:64].reshape(4, 32, 8)[..., :7]
+    if case == "a dictionary":
+        batch = {"acts": batch}
     return batch
 
 
@@ -248,8 +385,10 @@ def _bad(acts, case):
         ("zeros", "step 2: every activation of the batch is zero"),
         ("constant", "step 2: every activation of the batch is zero or constant"),
         ("float16 overflow", "64 of 64 activation vectors hold NaN, infinite or overflowing"),
-        ("too few", r"step 2: a batch of shape \(63, 16\), but this run takes \(64, 16\)"),
-        ("too many", r"step 2: a batch of shape \(65, 16\), but this run takes \(64, 16\)"),
+        ("none", "step 2: a batch of 0 activations with 16 entries, but this run takes at most 64 with 16"),
+        ("too many", "step 2: a batch of 65 activations with 16 entries, but this run takes at most 64 with 16"),
+        ("another width", "step 2: a batch of 128 activations with 7 entries, but this run takes at most 64 with 16"),
+        ("a dictionary", "a batch is a tensor of activations, or a tuple or list that begins with one, and not a dict"),
     ],
 )
 def test_a_bad_batch_ends_the_run_in_a_sentence_and_keeps_nothing_of_it(case, why, acts, generator, tmp_path):
@@ -283,8 +422,15 @@ def test_activations_in_float16_that_do_not_overflow_are_trained_on_in_full_prec
 
 
 def test_batches_that_run_out_are_missed(acts, generator):
-    with pytest.raises(ValueError, match="ran out after 1 of 30"):
+    with pytest.raises(ValueError, match=r"ran out after 1 of 30 steps$"):
         train.fit(iter([acts[:64]]), SMALL, acts, generator)
+
+
+def test_a_loader_that_yields_nothing_is_one_error_and_no_endless_loop(acts, generator):
+    empty = torch.utils.data.DataLoader(acts[:63], batch_size=64, drop_last=True)
+    for batches in (empty, [], iter([])):
+        with pytest.raises(ValueError, match=r"ran out after 0 of 30 steps: nothing came \(a DataLoader with drop_last"):
+            train.fit(batches, SMALL, acts, generator)
 
 
 @pytest.mark.parametrize("kind", ["relu", "gated"])

@@ -1,0 +1,157 @@
+"""What is known of the latents of one autoencoder at one site, measured once for everything that shows them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from companion.evals import features
+from companion.evals.n2g import Firings
+from companion.evals.reconstruction import normalised_mse
+from companion.lm import labels
+from companion.lm.corpus import END_OF_TEXT
+from companion.lm.labels import ContextLabels
+from companion.lm.subject import Subject
+from companion.sae.models import SAE
+
+NAMES = tuple(labels.LABELS)
+SIGNS = {"\n": "↵", "\t": "⇥"}
+
+
+class View(NamedTuple):
+    """Everything that is shown of the latents of one autoencoder at one site."""
+
+    subject: Subject
+    sae: SAE
+    site: str
+    tokens: Int[Tensor, "N T"]
+    words: list[str]
+    """What each token of the vocabulary looks like."""
+    latents: Int[Tensor, " L"]
+    """The numbers of those that are shown; what follows is in their order."""
+    total: int
+    """Latents of the autoencoder."""
+    fired: Firings
+    labels: ContextLabels
+    """Nothing known of texts that are not Python."""
+    by_label: Float[Tensor, "L Y"]
+    """Correlation with each label, NaN where one of the two never changes."""
+    by_neuron: Float[Tensor, "L M"]
+    f1: Float[Tensor, "L Y"]
+    token: Float[Tensor, " Y"]
+    """Correlation of each label with what the token alone says of it."""
+    siblings: dict[str, Float[Tensor, "L M"]]
+    """Masked cosine with the latents of other dictionaries of the site."""
+    typical: Float[Tensor, " D"]
+    """Activations of middling length."""
+    error: float
+    """Squared error over variance, on some of the tokens."""
+
+    def require(self, latent: int) -> None:
+        """ValueError unless the autoencoder has a latent of this number."""
+        if isinstance(latent, bool) or not isinstance(latent, int) or not 0 <= latent < self.total:
+            raise ValueError(f"there is no latent {latent}: they are numbered 0 to {self.total - 1}")
+
+    def place(self, latent: int) -> int:
+        """Where a latent is among those shown.
+
+        Raises:
+            ValueError: it is none of them, or active nowhere in this text.
+        """
+        self.require(latent)
+        found = (self.latents == latent).nonzero().flatten().tolist()
+        if not found:
+            raise ValueError(f"latent {latent} is not among the {len(self.latents)} that are shown")
+        if not self.fired.counts[found[0]]:
+            raise ValueError(
+                f"latent {latent} is active on none of these {self.tokens.numel():,} tokens: it is dead, or rarer than this text can show"
+            )
+        return found[0]
+
+    def best(self, place: int, most: int = 3) -> list[int]:
+        """The labels that a latent goes best with, by correlation; none where no label is known."""
+        found = self.by_label[place].nan_to_num(-1.0).topk(min(most, len(NAMES)))
+        return [column for column, value in zip(found.indices.tolist(), found.values.tolist(), strict=True) if value > 0]
+
+
+def default_site(subject: Subject) -> str:
+    """The stream after three quarters of the blocks, where Gao et al. 2024 train theirs and `dictionaries` by default."""
+    return f"blocks.{max(0, 3 * len(subject.blocks) // 4 - 1)}.hook_resid_post"
+
+
+@torch.no_grad()
+def look(
+    subject: Subject,
+    sae: SAE,
+    site: str | None = None,
+    latents: Sequence[int] | None = None,
+    most: int | None = None,
+    tokens: Int[Tensor, "N T"] | None = None,
+    known: ContextLabels | None = None,
+    others: dict[str, SAE] | None = None,
+) -> View:
+    """Measure what cards show, once for all of them.
+
+    Args:
+        site: where the autoencoder reads; `default_site` unless given.
+        latents: the ones to show; else `most` of those that are active, evenly spaced in density; else all.
+        tokens: contexts, with `known`, their labels; unless given, some 192 held-out contexts of the subject's own text.
+        others: further autoencoders of the same site, by name.
+
+    Raises:
+        ValueError: a latent that does not exist; activations of another width than the autoencoder's.
+        SubjectError: no such site; a subject without texts.
+    """
+    site = default_site(subject) if site is None else site
+    tokens, known = _own_text(subject) if tokens is None else (tokens, known)
+    known = ContextLabels(tokens.new_zeros(*tokens.shape, len(NAMES)).bool(), torch.zeros_like(tokens, dtype=torch.bool)) if known is None else known
+    every = features.fired(subject, sae, site, tokens)
+    latents = _chosen(every.counts, latents, most)
+    fired = features.only(every, latents)
+    neurons = f"blocks.{site.split('.')[1]}.mlp.hook_post"
+    some = features.read(subject, site, tokens[:: max(1, len(tokens) // 16)]).flatten(0, 1)
+    return View(
+        subject,
+        sae,
+        site,
+        tokens,
+        [visible(word) for word in subject.tokenizer.batch_decode([[i] for i in range(len(subject.unembedding()))])],
+        latents,
+        len(every.counts),
+        fired,
+        known,
+        features.correlation(fired, known.values, tokens.shape, known.known),
+        features.correlation(fired, lambda part: subject.activations(tokens[part], neurons), tokens.shape),
+        features.f1(fired, known),
+        features.token_identity(tokens, known),
+        {name: features.masked_cosine(fired, features.fired(subject, other, site, tokens), tokens.shape) for name, other in (others or {}).items()},
+        some[some.norm(dim=1).argsort()[len(some) // 2]],
+        normalised_mse(some, sae.decode(sae.encode(some), some)),
+    )
+
+
+def _own_text(subject: Subject, contexts: int = 192) -> tuple[Tensor, ContextLabels | None]:
+    every = subject.tokens("heldout")
+    some = slice(None, None, max(1, len(every) // contexts))
+    tokenizer = getattr(subject.tokenizer, "backend_tokenizer", None)
+    if tokenizer is None or tokenizer.token_to_id(END_OF_TEXT) is None:  # its texts cannot be told apart
+        return every[some], None
+    return every[some], ContextLabels(*(part[some] for part in labels.of_contexts(every, tokenizer)))
+
+
+def _chosen(counts: Tensor, latents: Sequence[int] | None, most: int | None) -> Tensor:
+    if latents is not None:
+        if unknown := [latent for latent in latents if not 0 <= latent < len(counts)]:
+            raise ValueError(f"there is no latent {unknown[0]}: they are numbered 0 to {len(counts) - 1}")
+        return torch.tensor([*latents], dtype=torch.long)
+    active = counts.argsort(descending=True, stable=True)[: int((counts > 0).sum())]
+    if most is None or most >= len(active):
+        return torch.arange(len(counts)) if most is None else active.sort().values
+    return active[torch.linspace(0, len(active) - 1, most).round().long()].sort().values
+
+
+def visible(word: str) -> str:
+    """A token on one line: line breaks and tabs as signs, other characters that do not print as dots."""
+    return "".join(SIGNS.get(letter, letter if letter.isprintable() else "·") for letter in word)

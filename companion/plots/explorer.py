@@ -1,0 +1,88 @@
+"""Live views of text: controls beside a function that draws HTML, which stays in the notebook as it was first drawn.
+
+The functions are pure (`evals.live`, `evals.browser.card`) and come in as arguments. They draw without scripts, so that what is kept can be
+read in a viewer without a kernel.
+"""
+
+from collections.abc import Callable
+from html import escape
+from typing import Any, NamedTuple
+
+from companion.plots import widgets
+from companion.plots.widgets import Slider
+
+
+class Text(NamedTuple):
+    """Text that the reader types."""
+
+    start: str
+    lines: int = 5
+
+
+class Number(NamedTuple):
+    """A whole number that the reader types: any, so that the function says what is wrong with one that is too large."""
+
+    start: int
+
+
+class Choice(NamedTuple):
+    """One of many names, which the reader types or chooses; any text, for the same reason."""
+
+    start: str
+    names: tuple[str, ...]
+
+
+def live(draw: Callable[..., str], **controls: Slider | Text | Number | Choice | tuple[str, ...]) -> None:
+    """Show draw(**values), and under it a control per argument; it is drawn anew at every change.
+
+    Two outputs, as in `widgets.live`: without a kernel the first is what is left. Values that `draw` refuses leave what was drawn and
+    show why; whatever else goes wrong is shown in the same place.
+    """
+    import ipywidgets
+    from IPython.display import HTML, display
+
+    inputs = {name: _input(name, control) for name, control in controls.items()}
+    message = ipywidgets.Label()
+
+    def drawn() -> str:
+        return draw(**{name: box.value for name, box in inputs.items()})
+
+    shown = display(HTML(_or_why(drawn)), display_id=True)  # the one that is kept
+
+    def refresh(_=None) -> None:
+        try:
+            shown.update(HTML(drawn()))
+            message.value = ""
+        except Exception as error:  # in a callback it would be lost, or shown as a traceback
+            message.value = _why(error)
+
+    for box in inputs.values():
+        box.observe(refresh, names="value")
+    below = ipywidgets.VBox([ipywidgets.Box(list(inputs.values()), layout=widgets.WRAPPED), message])
+    view = {"version_major": 2, "version_minor": 0, "model_id": below.model_id}
+    display({"application/vnd.jupyter.widget-view+json": view, "text/plain": widgets.WITHOUT_KERNEL}, raw=True)
+
+
+def _or_why(drawn: Callable[[], str]) -> str:
+    try:
+        return drawn()
+    except Exception as error:  # a page that is opened shows the message in the drawing's place
+        return f"<p>{escape(_why(error))}</p>"
+
+
+def _why(error: Exception) -> str:
+    """A sentence for the reader; of an error that is not about a value, its kind too."""
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+
+
+def _input(name: str, control: Any) -> Any:
+    import ipywidgets
+
+    common = {"description": name.replace("_", " "), "style": {"description_width": "110px"}}
+    if isinstance(control, Text):
+        return ipywidgets.Textarea(control.start, rows=control.lines, layout={"width": "660px", "max_width": "100%"}, **common)
+    if isinstance(control, Number):
+        return ipywidgets.IntText(control.start, layout={"width": "330px"}, **common)
+    if isinstance(control, Choice):
+        return ipywidgets.Combobox(value=control.start, options=control.names, ensure_option=False, layout={"width": "330px"}, **common)
+    return widgets._input(name, control)

@@ -1,0 +1,304 @@
+"""The browser's file and the live parts: what they hold, that nothing of a text becomes markup, and messages for what makes no sense."""
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+
+import pytest
+import torch
+
+from companion.evals import browser, features, live, views
+from companion.lm import labels, subject
+from companion.sae.models import TopK
+from companion.sae.weights import Raw
+
+SITE = "blocks.0.hook_resid_post"
+MARKUP = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
+
+
+class Elements(HTMLParser):
+    """Tags with their attributes, the text outside of scripts and styles, and the text of scripts."""
+
+    def __init__(self, document: str):
+        super().__init__()
+        self.tags, self.text, self.scripts, self.within = [], "", [], ""
+        self.feed(document)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.within = tag
+
+    def handle_endtag(self, tag):
+        self.within = ""
+
+    def handle_data(self, data):
+        if self.within == "script":
+            self.scripts.append(data)
+        elif self.within != "style":
+            self.text += data
+
+    def require_harmless(self):
+        assert not {"img", "link", "iframe", "object", "embed", "base", "form"} & {tag for tag, _ in self.tags}
+        for _, attributes in self.tags:
+            assert not [name for name in attributes if name.startswith("on") or name in ("src", "srcset", "action")]
+            assert attributes.get("href", "#").startswith("#")
+
+
+@pytest.fixture(scope="module")
+def sae():
+    return TopK.random(32, 64, 4, torch.Generator().manual_seed(0)).requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def view(tiny, sae):
+    return views.look(tiny, sae, SITE, others={MARKUP: sae})
+
+
+@pytest.fixture(scope="module")
+def active(view):
+    return int(view.fired.counts.argmax())
+
+
+def test_the_file_has_a_card_for_each_latent_and_runs_one_script(tiny, sae, tmp_path):
+    path = browser.browser(tiny, sae, tmp_path / "new", most=20, site=SITE)
+    document = path.read_text(encoding="utf-8")
+    found = Elements(document)
+    cards = [attributes["id"] for tag, attributes in found.tags if tag == "section"]
+    links = [attributes["href"][1:] for tag, attributes in found.tags if tag == "a"]
+    assert path == tmp_path / "new" / "browser.html"
+    assert len(cards) == 20
+    assert cards == links
+    assert len(document.encode()) / 20 < 5_000_000 / 200
+    assert len(found.scripts) == 1
+    digest = base64.b64encode(hashlib.sha256(found.scripts[0].encode()).digest()).decode()
+    (policy,) = [attributes["content"] for _, attributes in found.tags if attributes.get("http-equiv")]
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+    found.require_harmless()
+    assert not re.search(r"@import|url\(", document.partition("</style>")[0])
+    assert "<!--" not in document
+
+
+def test_the_latents_asked_for_are_shown_best_label_first(tiny, sae, tmp_path, view):
+    path = browser.browser(tiny, sae, tmp_path, latents=[5, 3, 9], site=SITE)
+    found = Elements(path.read_text(encoding="utf-8"))
+    entries = [attributes for tag, attributes in found.tags if tag == "a"]
+    assert {entry["data-i"] for entry in entries} == {"5", "3", "9"}
+    scores = [float(entry["data-f"]) for entry in entries]
+    assert scores == sorted(scores, reverse=True)
+    assert view.fired.counts[5] == 0
+    assert "latent 5 is active on none" in found.text
+    for entry in entries[:2]:
+        own = features.own(view.fired, int(entry["data-i"]))
+        assert float(entry["data-m"]) == pytest.approx(own.value.max().item(), abs=1e-4)
+        assert float(entry["data-d"]) == pytest.approx(len(own.value) / view.tokens.numel(), abs=1e-6)
+
+
+def test_latents_by_default_are_spread_over_density(tiny, sae, view):
+    some = views.look(tiny, sae, SITE, most=10)
+    counts = view.fired.counts
+    assert len(some.latents.unique()) == 10
+    assert counts.argmax() in some.latents
+    assert torch.equal(some.fired.counts, counts[some.latents])
+    torch.testing.assert_close(some.by_label, view.by_label[some.latents], equal_nan=True)
+
+
+def test_nothing_of_a_text_becomes_markup(view, active):
+    hostile = view._replace(words=[MARKUP] * len(view.words))
+    whole = browser.page(hostile)
+    for piece in (whole, browser.card(hostile, active), live.typed(view, MARKUP, active), live.typed(hostile, "x = 1", active)):
+        found = Elements(piece)
+        found.require_harmless()
+        assert len(found.scripts) == (piece is whole)
+        assert MARKUP in found.text or "alert(1)" not in piece  # its tokens apart, in what is typed
+        assert "<script>alert" not in piece
+        assert "<img" not in piece
+
+
+def test_a_card_shows_the_largest_activation_first_and_its_siblings(view, active):
+    text = Elements(browser.card(view, active)).text
+    own = features.own(view.fired, active)
+    assert f"{own.value.max():.3g}" in text.partition("one per context")[2][:10]
+    assert f"active on {len(own.value):,} of" in text
+    assert "1.00" in text  # the dictionary is its own sibling
+    assert view.siblings[MARKUP][active].argmax() == active
+
+
+def test_shades_are_in_proportion():
+    assert [browser.shade(value, 9.0) for value in (-1.0, 0.0, 0.01, 1.0, 1.1, 9.0, 20.0)] == [0, 0, 1, 1, 2, 9, 9]
+
+
+def test_without_labels_there_is_no_word_of_them(tiny, sae, tmp_path):
+    tokens = tiny.tokens("heldout")[:8]
+    path = browser.browser(tiny, sae, tmp_path, site=SITE, most=5, tokens=tokens)
+    assert "no label" in Elements(path.read_text(encoding="utf-8")).text
+    some = views.look(tiny, sae, SITE, most=5, tokens=tokens)
+    with pytest.raises(ValueError, match="label holds on no token"):
+        live.threshold(some, int(some.latents[0]), "comma", 0.1)
+
+
+def test_other_sites_and_other_spaces(tiny, tmp_path):
+    wide = Raw(TopK.random(128, 256, 4, torch.Generator().manual_seed(1)).requires_grad_(False))
+    path = browser.browser(tiny, wide, tmp_path, site="blocks.0.mlp.hook_post", most=3)
+    assert "of 256 latents at blocks.0.mlp.hook_post" in path.read_text(encoding="utf-8")
+
+
+def test_a_model_in_bfloat16_is_read_in_float32(tiny_home, sae):
+    half = subject.open_subject(tiny_home, dtype=torch.bfloat16)
+    some = views.look(half, sae, SITE, most=3, tokens=half.tokens("heldout")[:8])
+    assert "<svg" in browser.card(some, int(some.latents[0]))
+    assert "Latent 1" in live.typed(some, "x = 1", 1)
+
+
+def test_the_default_site_is_three_quarters_up(tiny):
+    assert views.default_site(tiny) == SITE  # 2 blocks
+
+
+def test_what_cannot_be_shown_says_why_and_writes_nothing(tiny, sae, tmp_path):
+    with pytest.raises(ValueError, match="no latent 64: they are numbered 0 to 63"):
+        browser.browser(tiny, sae, tmp_path / "a", latents=[64], site=SITE)
+    with pytest.raises(ValueError, match="entries"):
+        browser.browser(tiny, sae, tmp_path / "a", site="blocks.0.mlp.hook_post")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError, match="file"):
+        browser.browser(tiny, sae, tmp_path / "file", site=SITE, most=3)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("latent", [-1, 64, 10**9, 1.5, True, None, "3"])
+def test_no_such_latent(view, latent):
+    for draw in (lambda: browser.card(view, latent), lambda: live.typed(view, "x", latent), lambda: live.threshold(view, latent, "comma", 0.5)):
+        with pytest.raises(ValueError, match="there is no latent"):
+            draw()
+
+
+def test_a_dead_latent(view):
+    counts = view.fired.counts.clone()
+    own = features.own(view.fired, 3)
+    keep = torch.ones(len(view.fired.value), dtype=torch.bool)
+    keep[int(counts[:3].sum()) : int(counts[:3].sum()) + len(own.value)] = False
+    silent = view._replace(fired=view.fired.chosen(keep))
+    with pytest.raises(ValueError, match="latent 3 is active on none"):
+        browser.card(silent, 3)
+    assert "latent 3 is active on none" in browser.page(silent)
+    assert "Latent 3" in live.typed(silent, "x = 1\n", 3)  # it may be active on what is typed
+
+
+# --- live parts ---
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("def f(x):\n    return x\n", None),
+        ("def f(:", "not Python"),
+        ("x = 1\n" * 20_000, "of these 120,000 characters the first 31 tokens"),
+        ("\x00\x01\x7f\xff\x1b[31m", "not Python"),
+        ("Привет, שלום, 你好 🙂 \u202e", "not Python|31 tokens"),
+        ("(" * 3000, "31 tokens"),
+        (" ", None),
+    ],
+)
+def test_whatever_is_typed_is_shown(view, active, text, note):
+    found = Elements(live.typed(view, text, active))
+    found.require_harmless()
+    assert "\x1b" not in found.text
+    assert "\u202e" not in found.text
+    messages = [attributes for tag, attributes in found.tags if attributes.get("class") == "message"]
+    assert bool(messages) == bool(note)
+    assert re.search(note or "", found.text)
+
+
+@pytest.mark.parametrize(("text", "message"), [("", "type some"), (b"x", "bytes"), (None, "NoneType"), ("\ud800", "no text")])
+def test_what_is_no_text_is_refused(view, active, text, message):
+    with pytest.raises(ValueError, match=message):
+        live.typed(view, text, active)
+
+
+def test_typed_code_is_not_run(view, active, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    live.typed(view, "open('made', 'w')\nraise SystemExit\n", active)
+    live.write(view, "open('made', 'w')\n", None, new=2, samples=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_typed_tokens_have_the_activations_of_the_model(tiny, sae, view):
+    text = "import os\n"
+    ids = torch.tensor([tiny.tokenizer.eos_token_id, *tiny.tokenizer(text)["input_ids"]])
+    code = sae.encode(tiny.residual(ids[None], 0))
+    latent = int(code.indices[0, 1, code.values[0, 1].argmax()])
+    found = Elements(live.typed(view, text, latent))
+    tokens = [attributes for tag, attributes in found.tags if "w" in attributes.get("class", "").split()]
+    assert len(tokens) == len(ids) - 1
+    assert all(attributes["tabindex"] == "0" for attributes in tokens)
+    assert tokens[0]["class"] != "w a0"
+    assert f"{latent} · {code.values[0, 1].max():.3g}" in found.text
+
+
+def test_a_threshold_has_the_precision_and_recall_of_the_tokens(view, active):
+    column = labels.COLUMN["identifier"]
+    known, true = view.labels.known, view.labels.values[..., column]
+    acts = torch.zeros(known.shape)
+    own = features.own(view.fired, active)
+    acts[own.context, own.position] = own.value
+    at = own.value.median().item()
+    said = (acts >= at) & known
+    text = Elements(live.threshold(view, active, "identifier", at)).text
+    precision, recall = ((said & true).sum() / part.sum() for part in (said, true & known))
+    assert f"{precision:.2f}{recall:.2f}" in text
+    assert "its largest is" in live.threshold(view, active, "identifier", 1e6)
+
+
+@pytest.mark.parametrize(
+    ("label", "at", "message"),
+    [
+        ("identifer", 0.1, "there is identifier"),
+        (MARKUP, 0.1, "there is no label"),
+        ("comma", float("nan"), "finite"),
+        ("comma", float("inf"), "finite"),
+        ("comma", "0.1", "finite"),
+    ],
+)
+def test_thresholds_and_labels_that_make_no_sense(view, active, label, at, message):
+    with pytest.raises(ValueError, match=message):
+        live.threshold(view, active, label, at)
+
+
+def test_children_are_those_at_the_threshold_and_above(view, active):
+    text = Elements(live.children(view, active, MARKUP, view, 0.999)).text
+    assert f": 1 of the {view.total} latents" in text
+    assert f"{active} · " in text
+    every = live.children(view, active, MARKUP, view, -1.0)
+    Elements(every).require_harmless()
+    assert f": {int((view.fired.counts > 0).sum())} of the" in Elements(every).text
+    for wrong, message in (
+        ({"name": "none"}, "no dictionary"),
+        ({"at": float("nan")}, "finite"),
+        ({"latent": 5}, "dead"),
+        ({"latent": 64}, "no latent"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            live.children(view, **({"latent": active, "name": MARKUP, "wide": view, "at": 0.5} | wrong))
+
+
+def test_steering_shows_what_changed_beside_what_did_not(view, active):
+    base = live.write(view, "import os\n", None, new=12, samples=2)
+    held = live.write(view, "import os\n", active, 5.0, new=12, samples=2)
+    assert len(held.texts) == 2
+    assert held.texts != base.texts
+    assert held.texts == live.write(view, "import os\n", active, 5.0, new=12, samples=2).texts
+    found = Elements(live.steered(base, held))
+    found.require_harmless()
+    assert f"latent {active}" in found.text
+    harmful = held._replace(texts=[MARKUP], prompt=MARKUP)
+    assert "<script>" not in live.steered(base, harmful)
+
+
+@pytest.mark.parametrize(
+    ("latent", "strength", "message"), [(64, 1.0, "there is no latent"), (0, float("nan"), "finite"), (0, float("inf"), "finite")]
+)
+def test_steering_that_makes_no_sense(view, latent, strength, message):
+    with pytest.raises(ValueError, match=message):
+        live.write(view, "import os\n", latent, strength, new=2)

@@ -1,0 +1,69 @@
+"""Controls beside HTML without a front end: what is displayed, and what a change does."""
+
+from types import SimpleNamespace
+
+import ipywidgets
+import pytest
+
+from companion.plots import explorer, widgets
+from companion.plots.explorer import Choice, Number, Text
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What was displayed, in turn; an update replaces it."""
+    outputs = []
+
+    def display(data, display_id=None, **_):
+        outputs.append(data)
+        at = len(outputs) - 1
+        return SimpleNamespace(update=lambda new: outputs.__setitem__(at, new))
+
+    monkeypatch.setattr("IPython.display.display", display)
+    return outputs
+
+
+def controls(shown) -> tuple[dict[str, ipywidgets.Widget], ipywidgets.Label]:
+    view = shown[1]["application/vnd.jupyter.widget-view+json"]["model_id"]
+    row, message = ipywidgets.widgets.widget._instances[view].children
+    return {box.description: box for box in row.children}, message
+
+
+def draw(text: str, latent: int, label: str = "", at: float = 0.0) -> str:
+    if latent > 9:
+        raise ValueError(f"there is no latent {latent}")
+    if text == "burst":
+        raise ZeroDivisionError("by <b>zero</b>")
+    return f"<p>{text} {latent} {label} {at:g}</p>"
+
+
+def test_html_and_controls_are_two_outputs_and_a_change_draws_anew(shown):
+    explorer.live(draw, text=Text("x = 1"), latent=Number(3), label=Choice("comma", ("comma", "colon")), at=widgets.Slider(0.0, 2.0, 1.0))
+    assert shown[0].data == "<p>x = 1 3 comma 1</p>"
+    assert shown[1]["text/plain"] == widgets.WITHOUT_KERNEL
+    boxes, message = controls(shown)
+    boxes["text"].value = "y = 2"
+    boxes["latent"].value = 4
+    boxes["label"].value = "nothing of the kind"
+    boxes["at"].value = 2.0
+    assert shown[0].data == "<p>y = 2 4 nothing of the kind 2</p>"
+    assert message.value == ""
+    assert len(shown) == 2
+
+
+def test_what_is_refused_shows_why_and_keeps_what_was_drawn(shown):
+    explorer.live(draw, text=Text("x"), latent=Number(3))
+    boxes, message = controls(shown)
+    boxes["latent"].value = 10
+    assert message.value == "there is no latent 10"
+    boxes["latent"].value = 3
+    boxes["text"].value = "burst"
+    assert message.value == "ZeroDivisionError: by <b>zero</b>"  # a label's text is no markup
+    assert shown[0].data == "<p>x 3  0</p>"
+    boxes["text"].value = "y"
+    assert message.value == ""
+
+
+def test_a_start_that_makes_no_sense_shows_the_message_in_its_place(shown):
+    explorer.live(draw, text=Text("burst"), latent=Number(3))
+    assert shown[0].data == "<p>ZeroDivisionError: by &lt;b&gt;zero&lt;/b&gt;</p>"
