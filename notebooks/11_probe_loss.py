@@ -54,15 +54,15 @@ from companion.sae.train import fit
 claims.opening("11_probe_loss")
 
 # %% [markdown]
-# The parameters, one line per profile. At `laptop` the language model is a GPT-2 with four layers that ships with this package; at `paper` it is
-# GPT-2 small. An SAE of $n$ latents, of which the $k$ largest are kept for each token, is called a *dictionary*.
+# The parameters, one line per profile. At `laptop` the language model is a GPT-2 with four layers that ships with this package; at `published` and
+# `paper` it is GPT-2 small. At `published` the SAEs are two by OpenAI, and only what stands beside them is trained, briefly. An SAE of $n$ latents, of which the $k$ largest are kept for each token, is called a *dictionary*.
 
 
 # %% tags=["parameters"]
 @dataclass(frozen=True)
 class Config:
-    base: dictionaries.DictionaryConfig  # subject, site and dictionary
-    seeds: int  # dictionaries, each also with another shuffling of the model's weights
+    saes: tuple  # configurations of the SAEs that are probed: seeds here, or published ones
+    base: dictionaries.DictionaryConfig  # subject and recipe of the SAEs that are trained beside them
     length: int  # tokens of a context
     characters: int  # of source code from which the held-out files are taken
     every: int  # which of their contexts are used: each, every second, ...
@@ -84,10 +84,22 @@ large = dictionaries.DictionaryConfig(gpt2, wide, layer=8, contexts=48_000, keep
 few = dict(narrow=32, kept=(2, 4, 8), judged=(2, 4, 8), widths=(32, 128))
 many = dict(narrow=256, kept=(2, 8, 16, 64), judged=(2, 16, 64), widths=(128, 256, 2048))
 most = dict(narrow=2**15, kept=(32, 128, 512), judged=(32, 128, 512), widths=(2**13, 2**15))
+few_of_many = dict(narrow=1024, kept=(4, 32, 384), judged=(4, 32, 384), widths=(1024, 4096))
+
+
+def seeds_of(config, count):
+    return tuple(dictionaries.variant(config, seed=seed) for seed in range(count))
+
+
+gpt2_briefly = HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e", train_contexts=9000)
+beside = TrainConfig(n=4096, k=32, steps=300, batch=2048, dead_after_tokens=50_000)
+short = dictionaries.DictionaryConfig(gpt2_briefly, beside, layer=8, contexts=8000, keep=KEEP)
+theirs = tuple(dictionaries.PublishedConfig(gpt2_briefly, release, layer=8, seed=seed) for seed, release in enumerate(("v5_32k", "v5_128k")))
 cfg = run.choose(
-    quick=Config(tiny, seeds=2, length=32, characters=2_000_000, every=1, **few),
-    laptop=Config(small, seeds=5, length=128, characters=10**8, every=2, **many),
-    paper=Config(large, seeds=1, length=64, characters=10**8, every=1, **most),
+    quick=Config(seeds_of(tiny, 2), tiny, length=32, characters=2_000_000, every=1, **few),
+    laptop=Config(seeds_of(small, 5), small, length=128, characters=10**8, every=2, **many),
+    published=Config(theirs, short, length=64, characters=10**8, every=1, **few_of_many),
+    paper=Config(seeds_of(large, 1), large, length=64, characters=10**8, every=1, **most),
 )
 page = claims.Page("11_probe_loss", cfg)
 cfg
@@ -139,9 +151,19 @@ names = [named(*wanted[task]) for task in enough]
 print(f"{(~one_token).sum()} tasks about all tokens, {one_token.sum()} about one token each")
 
 # %% [markdown]
+# The first task asks which ` in` is the keyword. One token of each class, with the text before it:
+
+# %%
+example = tasks.only([0])
+for holds in (True, False):
+    context, place = (example.within & (example.labels == holds))[..., 0].nonzero()[0].tolist()
+    before = tokens[context, max(0, place - 15) : place + 1].tolist()
+    print(f"{names[0]!r} is {holds}: {tokenizer.decode(before)!r}")
+
+# %% [markdown]
 # Now the latents. `code_of` runs an SAE over the residual stream, the vector per token that the blocks of the language model hand on, and returns
-# which latents are active on each token, and how strongly. The first task is about ` in` at `laptop`. Here is the latent that will turn
-# out to be the best for it, beside one that is not.
+# which latents are active on each token, and how strongly. The text is cut in two halves, whose use section 3 explains. On the first we look at one
+# latent, the one that turns out to be the best for this task, and ask how often it is active in each class.
 
 
 # %%
@@ -155,8 +177,10 @@ def values_of(latent, code):
 
 
 stream = subject.residual(tokens, cfg.base.layer)  # (C, T, d)
-dictionary = dictionaries.dictionary(cfg.base)
+dictionary = dictionaries.dictionary(cfg.saes[0])
 code = code_of(dictionary, stream)
+
+# %%
 half = len(tokens) // 2
 first, second = tasks.of(slice(0, half)), tasks.of(slice(half, None))
 first_code = Code(*(part[:half] for part in code))
@@ -176,11 +200,12 @@ print(f"and on {(z[~y] > 0).mean(dtype=float):.0%} of the negatives")
 #
 # $$ L(w, b) = -\sum_t c_t \left[ y_t \log \sigma(w z_t + b) + (1 - y_t) \log\left(1 - \sigma(w z_t + b)\right) \right]. $$
 #
-# Why balance the classes? A label that holds for one token in a hundred has a small loss without any probe: always say "no". With balanced
-# classes a probe that knows nothing has $w = b = 0$ and a loss of $\ln 2$, whatever the label, so that losses of different tasks can be
-# averaged. We report the *gain* $\ln 2 - L$: 0 is nothing, $\ln 2 \approx 0.69$ is everything.
+# Why balance the classes? A label that holds for one token in a hundred has a small loss without any probe: always say "no" (exercise 2). With
+# balanced classes a probe that knows nothing has $w = b = 0$ and a loss of $\ln 2$, whatever the label, so that losses of different tasks can be
+# averaged. We report the *gain* $\ln 2 - L$ in nats: 0 is nothing, $\ln 2 \approx 0.69$ is everything.
 #
-# $L$ is convex in two variables. Newton's method goes to the minimum of the parabola that touches $L$ at the current point, and is there in a few steps.
+# $L$ is a convex function of two numbers. Each step of Newton's method replaces it by the parabola that has the same value, gradient and second
+# derivatives at the current point, and goes to the minimum of that parabola. Twelve steps are more than enough.
 
 
 # %%
@@ -213,8 +238,8 @@ assert torch.allclose(every.w[latent, 0], w, rtol=1e-5)
 assert torch.allclose(every.b[latent, 0], b, rtol=1e-5)
 
 # %% [markdown]
-# The picture shows the values of this latent on the tokens of the task, and the probability that the probe makes of them. A good latent is at zero for
-# one class and above zero for the other.
+# The picture shows the values of this latent on the tokens of the task, and the probability that the probe makes of them. A perfect latent would be
+# at zero for all tokens of one class and far above zero for all of the other.
 
 # %%
 ramp = torch.linspace(0, z.max().item(), 200, dtype=torch.float64)
@@ -226,7 +251,7 @@ page.save_figure(
     {"share of zeros": [(z[which] == 0).double().mean().item() for which in (~y, y)], "w, b": [w, b]},
     f"Look at the bars at zero first: latent {latent} is silent on most tokens of one class. Task {names[0]!r}, "
     f"grey: the label is false; blue: true, each as shares of its class. The curve is the fitted probability. "
-    f"n = {cfg.base.train.n:,}, k = {cfg.base.train.k}, first half of the text. The paper has no such picture.",
+    f"n = {dictionary.n:,}, k = {dictionary.k}, first half of the text. The paper has no such picture.",
 )
 
 # %% [markdown]
@@ -236,7 +261,7 @@ page.save_figure(
 # reported. If they are the same, the best of thousands looks useful even where there is nothing to find. To see how much, we permute the labels:
 # each task's labels are put in a random order over its own tokens. Nothing is left to tell, and the right gain is 0.
 #
-# So the text is cut in two halves of whole contexts. The first half chooses the latent and fits $w$ and $b$; the second half judges. `gain` is the
+# The cure is a second text. The contexts are cut in two halves, which share no file but the one at the cut. The first half chooses the latent and fits $w$ and $b$; the second half judges. `gain` is the
 # loss on any text, in the open.
 
 
@@ -257,7 +282,8 @@ print(f"{gain(latent, w, b, second_code, second.only([0])):.3f} on the other hal
 
 # %% [markdown]
 # The same with permuted labels, for the token-controlled tasks, and with more and more latents to choose from. The more there are, the better the
-# best of them looks on the half that chose it; on the other half it should be worth nothing, or a little less than nothing.
+# best of them looks on the half that chose it. On the other half it should be worth nothing, or a little less: a probe that was fitted to chance
+# is sometimes confident and wrong.
 
 
 # %%
@@ -278,15 +304,15 @@ def permuted_gains(seed):
 
 
 candidates = [2**power for power in range(int(math.log2(dictionary.n)) + 1)]
-choosing, judging = np.stack([permuted_gains(seed) for seed in range(cfg.seeds)], axis=1)
+choosing, judging = np.stack([permuted_gains(seed) for seed in range(len(cfg.saes))], axis=1)
 page.save_figure(
     plots.selection(candidates, choosing, judging),
     "selection",
     {"candidates": candidates, "where chosen": choosing, "elsewhere": judging},
     "The dashed lines are the mistake: labels in random order, and a gain that grows with the number of latents "
-    "to choose from. Solid: the same probes on the other half of the text, at or below zero. Mean over the "
-    f"{one_token.sum()} token-controlled tasks; a line per random order of the labels, {cfg.seeds} of them. "
-    f"n = {dictionary.n:,}, k = {cfg.base.train.k}. Not in the paper, which mentions no second text.",
+    "to choose from. Solid, the cure: the same probes on the other half of the text. Mean over the "
+    f"{one_token.sum()} token-controlled tasks; a line per random order of the labels, {len(cfg.saes)} of them. "
+    f"n = {dictionary.n:,}, k = {dictionary.k}. Not in the paper, which mentions no second text.",
 )
 
 # %% [markdown]
@@ -326,10 +352,10 @@ def train_on_shuffled(part):
 
 def measure(part):
     """Gain of the best latent for every task, where it was chosen and elsewhere, of each dictionary."""
-    config = dictionaries.variant(part.page.base, seed=part.seed)
+    config = part.page.saes[part.seed]
     model = dictionaries.open_subject(config.subject)
     other = shuffle_weights(model, run.generator(part.seed, "shuffle"))
-    control = TopK.from_tensors(memo.memo(train_on_shuffled, part), config.train.k).to(run.device())
+    control = TopK.from_tensors(memo.memo(train_on_shuffled, part), part.page.base.train.k).to(run.device())
     stream = model.residual(tokens, config.layer)
     code = code_of(dictionaries.dictionary(config), stream)
     untrained = code_of(dictionaries.dictionary(config, "untrained"), stream)
@@ -371,7 +397,8 @@ def measure_others(config):
     """Gain of what needs no dictionary, for every task."""
     x = normalise(dictionaries.open_subject(config.base.subject).residual(tokens, config.base.layer)).x
     draw = run.generator(0, "directions")
-    random = torch.randn(config.base.train.n, x.shape[-1], generator=draw).to(x.device)
+    n = dictionaries.dictionary(config.saes[0]).n
+    random = torch.randn(n, x.shape[-1], generator=draw).to(x.device)
     one_hot = Code(tokens[..., None].to(x.device), torch.ones(*tokens.shape, 1, device=x.device))
     score = probes.score(one_hot, tasks, run.generator(0, "intervals"))
     return {
@@ -402,7 +429,7 @@ assert np.mean(among) >= 0.9
 # above the dictionary of the shuffled model, which can use only which token stands where.
 
 # %%
-measured = [memo.memo(measure, Part(cfg, seed)) for seed in range(cfg.seeds)]
+measured = [memo.memo(measure, Part(cfg, seed)) for seed in range(len(cfg.saes))]
 others = memo.memo(measure_others, cfg)
 
 
@@ -425,7 +452,7 @@ page.save_figure(
     "Compare the first bar with the others, then the third bar of both panels: without a trained language model "
     "all that is left is which token it is, and nothing where the token is given. Mean gain of the best latent, "
     "channel, direction or token of each task, chosen on one half of the text and judged on the other; "
-    f"n = {cfg.base.train.n:,}, k = {cfg.base.train.k}, dots are {cfg.seeds} SAEs. The paper compares losses "
+    f"n = {dictionary.n:,}, k = {dictionary.k}, dots are {len(cfg.saes)} SAEs. The paper compares losses "
     "with channels only.",
 )
 
@@ -443,7 +470,7 @@ page.save_figure(
     {"tasks": labelled, "gains": each},
     "Blue on the right of a row: one latent tells the label almost alone. Left panel: where the grey-blue and "
     "vermilion-brown marks (shuffled model, single tokens) lie as far to the right, the token itself gives the "
-    f"label away. Right panel: it cannot. Means over {cfg.seeds} SAEs. The paper's figure 33 has the change of the "
+    f"label away. Right panel: it cannot. Means over {len(cfg.saes)} SAEs. The paper's figure 33 has the change of the "
     "loss of each task during training.",
 )
 
@@ -482,20 +509,23 @@ page.check(
 )
 
 # %% [markdown]
-# Against the dictionary of the shuffled model, which was trained as long, on the same text. The best single token must not pass.
+# Does it take a trained language model? Two rivals know tokens and nothing else: the dictionary of the shuffled model, trained as long on the same
+# text, and the best single token. Latents are compared with the better of the two in each seed.
 
 # %%
+tokens_alone = np.full(len(cfg.saes), mean("single tokens").item())
+rival = np.maximum(model_shuffled, tokens_alone)
 page.check(
     "probes.training-of-the-model",
-    trained / model_shuffled,
+    trained / rival,
     control={
-        "single tokens": mean("single tokens") / model_shuffled,
-        "another shuffling": np.roll(model_shuffled, 1) / model_shuffled,
+        "the dictionary of the shuffled model over single tokens": model_shuffled / tokens_alone,
+        "another shuffling": np.roll(model_shuffled, 1) / rival,
     },
 )
 
 # %% [markdown]
-# Where the token is given, the sentence must hold for the surroundings alone.
+# Where the token is given, only its surroundings can tell, and training the dictionary must raise the gain there as well.
 
 # %%
 given = {kind: mean(kind, one_token) for kind in KINDS[:3]}
@@ -509,8 +539,8 @@ page.check(
 )
 
 # %% [markdown]
-# And there the dictionary of the shuffled model should be worth nothing: less than a fiftieth of $\ln 2$. It had to find directions for tokens, since
-# tokens are what its activations are made of; that is why it does so well in the left panel.
+# There the dictionary of the shuffled model should be worth nothing, which we take as less than a fiftieth of $\ln 2$. Its activations are made of
+# which token stands where and hardly of anything else, so its latents stand for tokens: that is its gain in the left panel.
 
 # %%
 page.check(
@@ -542,8 +572,9 @@ print(f"gain lost from the choosing to the judging half, true labels {lost:.3f}"
 print(f"gain of permuted labels where they were chosen {chance:.3f}")
 
 # %% [markdown]
-# Permuted labels gain nothing on other text. For true labels the choosing half flatters as well, and by more than the permuted labels explain: the two
-# halves are different files, in which the same property looks different.
+# Permuted labels gain nothing on other text, and the choosing half flatters them by little, since it is long. True labels lose more from one
+# half to the other than permuted ones gain by chance, because the halves are different files, in which the same property looks different. Shorter
+# texts flatter more (exercise 1).
 #
 # <a id="before"></a>
 # ## 6 Before and after TopK
@@ -557,7 +588,7 @@ BEST = 20
 
 def measure_before(part):
     """Gain of the best latent of each token-controlled task, by values after TopK and by pre-activations."""
-    config = dictionaries.variant(part.page.base, seed=part.seed)
+    config = part.page.saes[part.seed]
     stream = dictionaries.open_subject(config.subject).residual(tokens, config.layer)
     sae, x = dictionaries.dictionary(config), normalise(stream).x
     code, draw = code_of(sae, stream), run.generator(part.seed, "before")
@@ -572,17 +603,18 @@ def measure_before(part):
     return {"before": math.log(2) - torch.tensor(before), "after": torch.as_tensor(math.log(2) - after)}
 
 
-pairs = [memo.memo(measure_before, Part(cfg, seed)) for seed in range(cfg.seeds)]
+pairs = [memo.memo(measure_before, Part(cfg, seed)) for seed in range(len(cfg.saes))]
 before, after = (np.stack([pair[form].numpy() for pair in pairs]) for form in ("before", "after"))
 page.save_figure(
     plots.before_and_after(before.mean(0), after.mean(0), [names[task] for task in one_token.nonzero()[0]]),
     "before_and_after",
     {"before": before, "after": after},
     "Dots above the line gain by TopK, dots below lose. A dot is a token-controlled task, the mean over "
-    f"{cfg.seeds} SAEs; the task's best latent among the {BEST} best after TopK, chosen on one half and judged on the "
+    f"{len(cfg.saes)} SAEs; the task's best latent among the {BEST} best after TopK, chosen on one half and judged on the "
     "other in both forms. The paper's text does not say which of the two it probes.",
 )
 print(f"mean gain before TopK {before.mean():.3f}, after {after.mean():.3f}")
+print(f"after TopK it is larger in {(after.mean(0) > before.mean(0)).mean():.0%} of the tasks")
 
 # %% [markdown]
 # <a id="sizes"></a>
@@ -611,7 +643,7 @@ def measure_sizes(part):
     }
 
 
-sizes = [memo.memo(measure_sizes, Part(cfg, seed)) for seed in range(cfg.seeds)]
+sizes = [memo.memo(measure_sizes, Part(cfg, seed)) for seed in range(len(cfg.saes))]
 names_of = ("kept", "kept, never trained", "widths")
 by_kept, unfitted, by_width = (np.stack([part[name].numpy() for part in sizes]) for name in names_of)
 page.save_figure(
@@ -619,7 +651,7 @@ page.save_figure(
     "sizes",
     {"k": cfg.kept, "gain by k": by_kept, "never trained": unfitted, "n": cfg.widths, "gain by n": by_width},
     "Left: the gain rises with k and falls again (blue); without training (grey) it does not. Right: against the "
-    f"number of latents. Token-controlled tasks, a line per SAE, {cfg.seeds} SAEs, {cfg.base.train.steps} steps of "
+    f"number of latents. Token-controlled tasks, a line per SAE, {len(cfg.saes)} SAEs, {cfg.base.train.steps} steps of "
     f"{cfg.base.train.batch:,} tokens each. The paper's figure 6 has n up to 2^19 and k from 32 to 512.",
 )
 
@@ -723,12 +755,12 @@ page.check(
 #
 # <a id="limits"></a>
 # ## 9 Limits
-# The labels are of Python source, and the language model is small. The paper has 61 tasks about the meaning of English text on GPT-2, of which none is here, so its
+# The labels are of Python source, and the language model of `laptop` is small. The paper has 61 tasks about the meaning of English text on GPT-2, of which none is here, so its
 # numbers cannot be compared with ours. Many properties of code are spread over several latents, and a probe of one latent misses them:
 # a small gain does not mean that the SAE lost the property. A large one does not mean that the model uses it. The halves of the text are different files,
 # but few enough that a style of writing can weigh on one task. Sections 6 and 7 look at the token-controlled tasks only. Each shuffled model has
-# one dictionary. Published text about GPT-2 contains Python's library, so at `paper` the files are held out from the SAE and not from the language
-# model.
+# one dictionary, and at `published` it is smaller than the SAEs that it stands beside. GPT-2 may have been trained on Python's library: at `published` and
+# `paper` the files are held out from the SAEs that we train and not from the language model.
 #
 # <a id="checked"></a>
 # ## 10 What was checked

@@ -5,7 +5,6 @@ For a task y and a feature z, a latent after the activation function or a channe
 with weights c_t that give each class one half: a feature that tells nothing has ln 2 nats whatever the base rate. The paper takes
 the best latent of each task, and says neither which tokens choose it nor which ones judge it. With thousands of latents the best of
 the useless ones looks useful on the tokens that chose it, so here one half of the contexts chooses and fits, the other judges.
-
 All tokens on which a latent is zero are one value with their summed weights, so that a code costs its active entries.
 """
 
@@ -126,8 +125,6 @@ def _fit(features: Code | Tensor, tasks: Tasks, n: int) -> Probes:
 
 
 # --- entries: what a feature is on the tokens where it is not zero ---
-
-
 class _Entries(NamedTuple):
     counts: Int[Tensor, " F"]
     starts: Int[Tensor, " F"]
@@ -218,11 +215,8 @@ def _block(source: _Entries, rows: Tensor, signed: Tensor, per_class: Tensor) ->
 def first_step(x: Float[Tensor, "C T D"], tasks: Tasks, directions: Float[Tensor, "F D"]) -> Float[Tensor, "F Y"]:
     """What Newton's first step from w = b = 0 promises of the dense features z = directions x, in nats: (m1 - m0)² / (8 v).
 
-    m0 and m1 are the means of z over the two classes and v its variance when each class counts one half. To choose which of many dense
-    features are worth a fit: a fit reads every token for every step, this reads them once for all features.
-
-    Raises:
-        ValueError: as `fit`.
+    m0 and m1 are the means of z over the two classes, v its variance when each counts one half. To choose which of many are worth a `fit`,
+    which reads every token for every step; this reads them once for all features. Raises as `fit`.
     """
     _same_tokens(x, tasks)
     _weights(tasks)
