@@ -238,8 +238,8 @@ assert torch.allclose(every.w[latent, 0], w, rtol=1e-5)
 assert torch.allclose(every.b[latent, 0], b, rtol=1e-5)
 
 # %% [markdown]
-# The picture shows the values of this latent on the tokens of the task, and the probability that the probe makes of them. A perfect latent would be
-# at zero for all tokens of one class and far above zero for all of the other.
+# The picture shows the values of this latent on the tokens of the task, and the probability that the probe makes of them. A latent can tell a label
+# by being active or not, or, if it is active on both classes, by how strongly it is active.
 
 # %%
 ramp = torch.linspace(0, z.max().item(), 200, dtype=torch.float64)
@@ -249,8 +249,8 @@ page.save_figure(
     figure,
     "one_probe",
     {"share of zeros": [(z[which] == 0).double().mean().item() for which in (~y, y)], "w, b": [w, b]},
-    f"Look at the bars at zero first: latent {latent} is silent on most tokens of one class. Task {names[0]!r}, "
-    f"grey: the label is false; blue: true, each as shares of its class. The curve is the fitted probability. "
+    f"Look at how little grey and blue overlap: values of latent {latent} where the label is false and where it is "
+    f"true, as shares of each class. Task {names[0]!r}. The curve is the fitted probability. "
     f"n = {dictionary.n:,}, k = {dictionary.k}, first half of the text. The paper has no such picture.",
 )
 
@@ -713,22 +713,22 @@ page.check(
 #
 #    A mean of such losses would be a mean over rarities. Balanced, the loss of knowing nothing is the same for all.
 #    </details>
-# 3. *(10 minutes)* How much does the value of the latent tell beyond whether it is active? Probe $1[z > 0]$ for the first task. No Newton is needed:
-#    find the loss in closed form.
+# 3. *(10 minutes)* How much does the probability tell beyond a yes or no? Put $1$ where the probe says more than one half and $0$ elsewhere, and probe
+#    that for the first task. No Newton is needed: find the loss in closed form.
 #    <details><summary>Hint</summary>With two values, the best probability at each value is the balanced share of positives there.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
-#    on = (z > 0).double()
-#    p1, p0 = on[y].mean(), on[~y].mean()  # how often it is active in each class
+#    yes = (w * z + b > 0).double()
+#    p1, p0 = yes[y].mean(), yes[~y].mean()  # how often it says yes in each class
 #    shares = torch.stack([p1, p0, 1 - p1, 1 - p0]).view(2, 2) / 2
 #    closed = -torch.xlogy(shares, shares / shares.sum(1, keepdim=True)).sum()
-#    _, by_newton, _ = newton(on, y)
-#    print(f"gain of active or not {math.log(2) - closed:.3f}, of the value {math.log(2) - loss:.3f}")
+#    _, by_newton, _ = newton(yes, y)
+#    print(f"gain of yes or no {math.log(2) - closed:.3f}, of the value {math.log(2) - loss:.3f}")
 #    assert abs(closed - by_newton) < 1e-6
 #    ```
 #
-#    Compare the two gains: what is between them is what the strength of the latent says.
+#    Compare the two gains: what is between them is what the strength of the latent says beyond the side of the threshold.
 #    </details>
 # 4. *(10 minutes)* Are two latents better than one? Extend `newton` to any number of latents and add the latent that is second best by itself for
 #    the first task.
