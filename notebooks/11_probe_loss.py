@@ -360,6 +360,7 @@ def measure(part):
     code = code_of(dictionaries.dictionary(config), stream)
     untrained = code_of(dictionaries.dictionary(config, "untrained"), stream)
     permuted = tasks.permuted(run.generator(part.seed, "permuted"))
+    permuted = permuted.only(probes.usable(permuted))  # a rare class may have moved into too few contexts
     probed = {"trained": (code, tasks), "permuted": (code, permuted), "never trained": (untrained, tasks)}
     probed["shuffled model"] = code_of(control, other.residual(tokens, config.layer)), tasks
     return {
@@ -434,9 +435,13 @@ others = memo.memo(measure_others, cfg)
 
 
 def of_tasks(name, text="judging"):
-    """Gain by seed and task."""
+    """Gain by task, one array per seed."""
     held = [others[name]] if name in others else [part[f"{name}/{text}"] for part in measured]
-    return np.stack([gains.numpy() for gains in held])  # (seeds, tasks)
+    return [gains.numpy() for gains in held]
+
+
+def mean(name, which=slice(None), text="judging"):
+    return np.array([gains[which].mean() for gains in of_tasks(name, text)])  # (seeds,)
 
 
 KINDS = ("trained", "never trained", "shuffled model", "single tokens", "channels", "random directions")
@@ -444,7 +449,7 @@ GROUPS = {"all tokens": ~one_token, "one token at a time": one_token}
 titles = {group: f"{group}: {which.sum()} tasks" for group, which in GROUPS.items()}
 means = {}
 for group, which in GROUPS.items():
-    means[titles[group]] = {kind: of_tasks(kind)[:, which].mean(1) for kind in KINDS}
+    means[titles[group]] = {kind: mean(kind, which) for kind in KINDS}
 page.save_figure(
     plots.mean_gains(means),
     "mean_gains",
@@ -462,7 +467,7 @@ page.save_figure(
 # %%
 each, labelled = {}, {}
 for group, which in GROUPS.items():
-    each[titles[group]] = {kind: of_tasks(kind)[:, which].mean(0) for kind in KINDS[:5]}
+    each[titles[group]] = {kind: np.mean(of_tasks(kind), axis=0)[which] for kind in KINDS[:5]}
     labelled[titles[group]] = [names[task] for task in which.nonzero()[0]]
 page.save_figure(
     plots.by_task(each, labelled),
@@ -478,12 +483,7 @@ page.save_figure(
 # Now the claims. The paper says that the latents of TopK SAEs are far better than channels, and we ask for one and a half times the mean gain. Random
 # directions and SAEs that were never trained must not pass: if they did, having thousands of candidates would be enough.
 
-
 # %%
-def mean(name, which=slice(None), text="judging"):
-    return of_tasks(name, text)[:, which].mean(1)  # (seeds,)
-
-
 trained, untrained, model_shuffled = (mean(kind) for kind in KINDS[:3])
 channels = mean("channels")
 page.check(
