@@ -96,7 +96,7 @@ beside = TrainConfig(n=4096, k=32, steps=300, batch=2048, dead_after_tokens=50_0
 short = dictionaries.DictionaryConfig(gpt2_briefly, beside, layer=8, contexts=8000, keep=KEEP)
 theirs = tuple(dictionaries.PublishedConfig(gpt2_briefly, release, layer=8, seed=seed) for seed, release in enumerate(("v5_32k", "v5_128k")))
 cfg = run.choose(
-    quick=Config(seeds_of(tiny, 2), tiny, length=32, characters=2_000_000, every=1, **few),
+    quick=Config(seeds_of(tiny, 2), tiny, length=32, characters=4_000_000, every=1, **few),
     laptop=Config(seeds_of(small, 5), small, length=128, characters=10**8, every=2, **many),
     published=Config(theirs, short, length=64, characters=10**8, every=1, **few_of_many),
     paper=Config(seeds_of(large, 1), large, length=64, characters=10**8, every=1, **most),
