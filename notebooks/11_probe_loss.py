@@ -62,7 +62,7 @@ claims.opening("11_probe_loss")
 @dataclass(frozen=True)
 class Config:
     saes: tuple  # configurations of the SAEs that are probed: seeds here, or published ones
-    base: dictionaries.DictionaryConfig  # subject and recipe of the SAEs that are trained beside them
+    base: dictionaries.DictionaryConfig  # subject and recipe of what is trained beside them
     length: int  # tokens of a context
     characters: int  # of source code from which the held-out files are taken
     every: int  # which of their contexts are used: each, every second, ...
@@ -119,7 +119,7 @@ files = corpus.split_by_file(corpus.library_texts(), cfg.characters)["heldout"]
 every_context = corpus.contexts(tokenizer, files, cfg.length)  # the files one after the other, cut
 tokens = every_context[:: cfg.every]  # (C, T)
 known = labels.of_contexts(every_context, tokenizer)  # a file is parsed whole
-known = labels.ContextLabels(*(part[:: cfg.every] for part in known))  # (C, T, labels), and where there are any
+known = labels.ContextLabels(*(part[:: cfg.every] for part in known))  # (C, T, labels)
 print(f"{len(files)} files, {tokens.numel():,} tokens, {known.known.float().mean():.0%} of them with labels")
 
 # %% [markdown]
@@ -250,7 +250,8 @@ page.save_figure(
     figure,
     "one_probe",
     {"share of zeros": [(z[which] == 0).double().mean().item() for which in (~y, y)], "w, b": [w, b]},
-    f"Look at how little grey and blue overlap: values of latent {latent} where the label is false and where it is "
+    f"Look at how little grey and blue overlap: values of latent {latent} where the label is "
+    "false and where it is "
     f"true, as shares of each class. Task {names[0]!r}. The curve is the fitted probability. "
     f"n = {dictionary.n:,}, k = {dictionary.k}, first half of the text. The paper has no such picture.",
 )
@@ -310,9 +311,11 @@ page.save_figure(
     plots.selection(candidates, choosing, judging),
     "selection",
     {"candidates": candidates, "where chosen": choosing, "elsewhere": judging},
-    "The dashed lines are the mistake: labels in random order, and a gain that grows with the number of latents "
+    "The dashed lines are the mistake: labels in random order, and a gain that grows with the "
+    "number of latents "
     "to choose from. Solid, the cure: the same probes on the other half of the text. Mean over the "
-    f"{one_token.sum()} token-controlled tasks; a line per random order of the labels, {len(cfg.saes)} of them. "
+    f"{one_token.sum()} token-controlled tasks; a line per random order of the labels, "
+    f"{len(cfg.saes)} of them. "
     f"n = {dictionary.n:,}, k = {dictionary.k}. Not in the paper, which mentions no second text.",
 )
 
@@ -455,8 +458,10 @@ page.save_figure(
     plots.mean_gains(means),
     "mean_gains",
     means,
-    "Compare the first bar with the others, then the third bar of both panels: without a trained language model "
-    "all that is left is which token it is, and nothing where the token is given. Mean gain of the best latent, "
+    "Compare the first bar with the others, then the third bar of both panels: without a "
+    "trained language model "
+    "all that is left is which token it is, and nothing where the token is given. Mean gain of "
+    "the best latent, "
     "channel, direction or token of each task, chosen on one half of the text and judged on the other; "
     f"n = {dictionary.n:,}, k = {dictionary.k}, dots are {len(cfg.saes)} SAEs. The paper compares losses "
     "with channels only.",
@@ -474,9 +479,12 @@ page.save_figure(
     plots.by_task(each, labelled),
     "by_task",
     {"tasks": labelled, "gains": each},
-    "Blue on the right of a row: one latent tells the label almost alone. Left panel: where the grey-blue and "
-    "vermilion-brown marks (shuffled model, single tokens) lie as far to the right, the token itself gives the "
-    f"label away. Right panel: it cannot. Means over {len(cfg.saes)} SAEs. The paper's figure 33 has the change of the "
+    "Blue on the right of a row: one latent tells the label almost alone. Left panel: where "
+    "the grey-blue and "
+    "vermilion-brown marks (shuffled model, single tokens) lie as far to the right, the token "
+    "itself gives the "
+    f"label away. Right panel: it cannot. Means over {len(cfg.saes)} SAEs. The paper's figure "
+    "33 has the change of the "
     "loss of each task during training.",
 )
 
@@ -618,7 +626,8 @@ page.save_figure(
     "before_and_after",
     {"before": before, "after": after},
     "Dots above the line gain by TopK, dots below lose. A dot is a token-controlled task, the mean over "
-    f"{len(cfg.saes)} SAEs; the task's best latent among the {BEST} best after TopK, chosen on one half and judged on the "
+    f"{len(cfg.saes)} SAEs; the task's best latent among the {BEST} best after TopK, chosen on "
+    "one half and judged on the "
     "other in both forms. The paper's text does not say which of the two it probes.",
 )
 print(f"mean gain before TopK {before.mean():.3f}, after {after.mean():.3f}")
@@ -658,8 +667,10 @@ page.save_figure(
     plots.against_size(cfg.kept, by_kept, unfitted, cfg.widths, by_width, (cfg.narrow, cfg.base.train.k)),
     "sizes",
     {"k": cfg.kept, "gain by k": by_kept, "never trained": unfitted, "n": cfg.widths, "gain by n": by_width},
-    "Left: the gain rises with k and falls again (blue); without training (grey) it does not. Right: against the "
-    f"number of latents. Token-controlled tasks, a line per SAE, {len(cfg.saes)} SAEs, {cfg.base.train.steps} steps of "
+    "Left: the gain rises with k and falls again (blue); without training (grey) it does not. "
+    "Right: against the "
+    f"number of latents. Token-controlled tasks, a line per SAE, {len(cfg.saes)} SAEs, "
+    f"{cfg.base.train.steps} steps of "
     f"{cfg.base.train.batch:,} tokens each. The paper's figure 6 has n up to 2^19 and k from 32 to 512.",
 )
 
