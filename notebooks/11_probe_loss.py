@@ -94,8 +94,8 @@ def seeds_of(config, count):
 gpt2_briefly = HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e", train_contexts=9000)
 beside = TrainConfig(n=4096, k=32, steps=300, batch=2048, dead_after_tokens=50_000)
 short = dictionaries.DictionaryConfig(gpt2_briefly, beside, layer=8, contexts=8000, keep=KEEP)
-names_of_theirs = enumerate(("v5_32k", "v5_128k"))
-theirs = tuple(dictionaries.PublishedConfig(gpt2_briefly, name, 8, seed=seed) for seed, name in names_of_theirs)
+openai = enumerate(("v5_32k", "v5_128k"))
+theirs = tuple(dictionaries.PublishedConfig(gpt2_briefly, name, 8, seed=seed) for seed, name in openai)
 cfg = run.choose(
     quick=Config(seeds_of(tiny, 2), tiny, length=32, characters=4_000_000, every=1, **few),
     laptop=Config(seeds_of(small, 5), small, length=128, characters=10**8, every=2, **many),
