@@ -83,6 +83,10 @@ $(PEERS)/.ready: tests/benchmarks/peers.txt requirements.lock
 $(PEERS)/sae-lens-%: $(PEERS)/.ready
 	$(PEERS)/bin/python $(PIP) $(PIP_ARGS) --no-deps --target $@ sae-lens==$*
 
+bench-evals: $(READY)  ## probes (beside scikit-learn where it is installed) and N2G: seconds for thousands of latents (minutes)
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/probes.py
+	PYTHONPATH=. $(BIN)/python tests/benchmarks/n2g.py
+
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(BIN)/python -m jupyterlab notebooks
 
@@ -107,4 +111,4 @@ clean:  ## remove the environments and the caches of tools (what was trained sta
 clean-cache: $(READY)  ## remove what was trained from the user's cache folder
 	$(BIN)/python -m companion.memo --clean
 
-.PHONY: help figures record figures-again test test-other-kernels test-gpu test-peers bench paper-dry toybench lab badges lint lock clean clean-cache
+.PHONY: help figures record figures-again test test-other-kernels test-gpu test-peers bench bench-evals paper-dry toybench lab badges lint lock clean clean-cache

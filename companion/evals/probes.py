@@ -5,7 +5,6 @@ For a task y and a feature z, a latent after the activation function or a channe
 with weights c_t that give each class one half: a feature that tells nothing has ln 2 nats whatever the base rate. The paper takes
 the best latent of each task, and says neither which tokens choose it nor which ones judge it. With thousands of latents the best of
 the useless ones looks useful on the tokens that chose it, so here one half of the contexts chooses and fits, the other judges.
-
 All tokens on which a latent is zero are one value with their summed weights, so that a code costs its active entries.
 """
 
@@ -87,10 +86,37 @@ def fit(features: Code | Float[Tensor, "C T F"], tasks: Tasks, n: int | None = N
     Raises:
         ValueError: a task with one class; labels of other tokens; features that are not finite, or a latent beyond n.
     """
-    source = _sparse(features, tasks, n) if isinstance(features, Code) else _dense(features, tasks)
+    _same_tokens(features.values if isinstance(features, Code) else features, tasks)
+    n = _latents(features, n) if isinstance(features, Code) else features.shape[-1]
+    found = _empty(n, tasks)
+    for alike in _on_the_same_tokens(tasks):
+        part = _fit(*_taken(features, tasks.only(alike), tasks.within[..., alike[0]]), n)
+        for whole, values in zip(found, part, strict=True):
+            whole[:, alike] = values
+    return found
+
+
+def _on_the_same_tokens(tasks: Tasks) -> list[list[int]]:
+    """Numbers of tasks, those with the same `within` together: a task of one token id has few tokens, and needs no others."""
+    _, which = tasks.within.flatten(0, 1).unique(dim=1, return_inverse=True)
+    return [(which == group).nonzero().flatten().tolist() for group in range(int(which.max()) + 1)]
+
+
+def _taken(features: Code | Tensor, tasks: Tasks, mine: Bool[Tensor, "C T"]) -> tuple[Code | Tensor, Tasks]:
+    """What is on some of the tokens, as one long context."""
+    parts = [part[mine][None] for part in (*(features if isinstance(features, Code) else (features,)), *tasks[1:])]
+    return Code(*parts[:2]) if isinstance(features, Code) else parts[0], Tasks(tasks.names, *parts[-2:])
+
+
+def _empty(n: int, tasks: Tasks) -> Probes:
+    kinds = (*[torch.float64] * 3, torch.bool)
+    return Probes(*(torch.empty(n, len(tasks.names), dtype=kind, device=tasks.labels.device) for kind in kinds))
+
+
+def _fit(features: Code | Tensor, tasks: Tasks, n: int) -> Probes:
     signed, per_class = _weights(tasks)
-    shape, kinds = (len(source.counts), len(tasks.names)), (*[torch.float64] * 3, torch.bool)
-    found = Probes(*(torch.empty(shape, dtype=kind, device=signed.device) for kind in kinds))
+    source = _sparse(features, n) if isinstance(features, Code) else _dense(features)
+    found = _empty(n, tasks)
     for rows, columns in _blocks(source.counts, len(tasks.names)):
         part = logistic.least(*_block(source, rows, signed[:, columns], per_class[:, columns]))
         for whole, values in zip(found, part, strict=True):
@@ -99,8 +125,6 @@ def fit(features: Code | Float[Tensor, "C T F"], tasks: Tasks, n: int | None = N
 
 
 # --- entries: what a feature is on the tokens where it is not zero ---
-
-
 class _Entries(NamedTuple):
     counts: Int[Tensor, " F"]
     starts: Int[Tensor, " F"]
@@ -123,12 +147,17 @@ class _Entries(NamedTuple):
         return self.value[at].double().masked_fill(place >= counts, 0), self.token[at].masked_fill(place >= counts, self.tokens)
 
 
-def _sparse(code: Code, tasks: Tasks, n: int | None) -> _Entries:
-    _same_tokens(code.values, tasks)
+def _latents(code: Code, n: int | None) -> int:
+    """Number of latents of a code, at least as many as occur."""
+    n = int(code.indices.max()) + 1 if n is None else n
+    if code.indices.min() < 0 or code.indices.max() >= n:
+        ends = f"{code.indices.min()} to {code.indices.max()}"
+        raise ValueError(f"the code has latents {ends}, the autoencoder 0 to {n - 1}: they do not belong together")
+    return n
+
+
+def _sparse(code: Code, n: int) -> _Entries:
     indices, values = code.indices.flatten(), code.values.flatten()
-    n = int(indices.max()) + 1 if n is None else n
-    if indices.min() < 0 or indices.max() >= n:
-        raise ValueError(f"the code has latents {indices.min()} to {indices.max()}, the autoencoder 0 to {n - 1}: they do not belong together")
     active = values.nonzero().flatten()
     active = active[indices[active].argsort()]
     counts = indices[active].bincount(minlength=n)
@@ -136,8 +165,7 @@ def _sparse(code: Code, tasks: Tasks, n: int | None) -> _Entries:
     return _Entries(counts, counts.cumsum(0) - counts, active // code.values.shape[-1], values[active], centre, math.prod(code.values.shape[:2]))
 
 
-def _dense(features: Float[Tensor, "C T F"], tasks: Tasks) -> _Entries:
-    _same_tokens(features, tasks)
+def _dense(features: Float[Tensor, "C T F"]) -> _Entries:
     value = features.flatten(0, 1).T
     counts = torch.full((len(value),), value.shape[1], device=value.device)
     token = torch.arange(value.shape[1], device=value.device)
@@ -182,6 +210,25 @@ def _block(source: _Entries, rows: Tensor, signed: Tensor, per_class: Tensor) ->
     zeros = (per_class[:, None] - entries) / (2 * per_class[:, None])  # counted, not as a difference of weights: exact where there are none
     negative, positive = (torch.cat([part.clamp_min(0), rest[:, None]], dim=1) for part, rest in zip((-signed, signed), zeros, strict=True))
     return torch.nn.functional.pad(z, (0, 1)), negative, positive
+
+
+def first_step(x: Float[Tensor, "C T D"], tasks: Tasks, directions: Float[Tensor, "F D"]) -> Float[Tensor, "F Y"]:
+    """What Newton's first step from w = b = 0 promises of the dense features z = directions x, in nats: (m1 - m0)² / (8 v).
+
+    m0 and m1 are the means of z over the two classes, v its variance when each counts one half. To choose which of many are worth a `fit`,
+    which reads every token for every step; this reads them once for all features. Raises as `fit`.
+    """
+    _same_tokens(x, tasks)
+    _weights(tasks)
+    gains = []
+    for classes in tasks.classes().unbind(-1):
+        held = [x[mine].double() for mine in classes]
+        means, squares = torch.stack([z.mean(0) for z in held]), sum(z.mT @ z / (2 * len(z)) for z in held)
+        spread = squares - torch.outer(means.mean(0), means.mean(0))
+        own = directions.double()
+        variance = ((own @ spread) * own).sum(1)
+        gains.append((own @ (means[1] - means[0])) ** 2 / (8 * variance.clamp_min(torch.finfo(variance.dtype).tiny)))
+    return torch.stack(gains, dim=1)
 
 
 # --- choosing on one half, judging on the other ---

@@ -163,9 +163,8 @@ def _levels(source: Source, tokens: list[Token]) -> Iterator[Span]:
         yield (f"indent {level}" if level < 4 else "indent 4+"), start, end
 
 
-LINES = {"@": "decorator line", "from": "import line", "elif": "if line", "while": "if line"} | {
-    word: f"{word} line" for word in ("import", "raise", "return", "def", "class", "except", "if", "for", "assert")
-}
+WORDS = ("import", "raise", "return", "def", "class", "except", "if", "for", "assert")
+LINES = {"@": "decorator line", "from": "import line", "elif": "if line", "while": "if line", **{word: f"{word} line" for word in WORDS}}
 
 
 def _lines(tokens: list[Token]) -> Iterator[Span]:

@@ -50,9 +50,7 @@ def main() -> None:
     from tokenizers import Tokenizer
 
     asked, torch_stream = options(), torch.Generator().manual_seed(run.seed_shift())
-    config = dictionaries.DictionaryConfig(
-        dictionaries.offline_subject("python-stdlib-4l"), RECIPE, contexts=4000, keep=("averaged", "last", "untrained")
-    )
+    config = dictionaries.DictionaryConfig(dictionaries.offline_subject("python-stdlib-4l"), RECIPE, contexts=4000, keep=("averaged", "untrained"))
     subject = dictionaries.open_subject(config.subject)
     sae = TopK.random(subject.d_model, RECIPE.n, RECIPE.k, torch_stream) if asked.random else dictionaries.dictionary(config)
     train, heldout = (

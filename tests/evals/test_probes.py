@@ -220,6 +220,32 @@ def test_tokens_outside_of_a_task_do_not_matter():
     assert torch.allclose(found.loss[:, 0], probes.fit(other, tasks).loss[:, 0], rtol=0, atol=1e-10)
 
 
+def test_tasks_on_the_same_tokens_are_fitted_together_and_each_as_if_alone():
+    z, tasks = drawn(3)
+    tasks = tasks._replace(within=torch.stack([tasks.within[..., 0], tasks.within[..., 1], tasks.within[..., 0]], dim=-1))
+    for features in (z, code_of(z)):
+        found = probes.fit(features, tasks, n=z.shape[-1])
+        for y in range(3):
+            alone = probes.fit(features, tasks.only([y]), n=z.shape[-1])
+            for together, own in zip(found, alone, strict=True):
+                assert torch.allclose(together[:, y].double(), own[:, 0].double(), rtol=1e-6, atol=1e-9)
+
+
+def test_the_first_step_is_newton_s_and_knows_the_best_of_dense_features():
+    z, tasks = drawn(4, contexts=40, features=20)
+    x = torch.randn(40, 20, 12, generator=generator(5), dtype=z.dtype) + 0.4 * tasks.labels.repeat(1, 1, 4)
+    directions = torch.randn(30, 12, generator=generator(6), dtype=z.dtype)
+    promised, dense = probes.first_step(x, tasks, directions), x @ directions.T
+    for feature, y in ((0, 0), (7, 1), (29, 2)):
+        label, weight = weights_of(tasks, y)
+        values = dense[..., feature].flatten().numpy()
+        gradient, half = gradient_at(values, label, weight, 0, 0), weight * values / 4
+        hessian = np.array([[(half * values).sum(), half.sum()], [half.sum(), weight.sum() / 4]])
+        assert promised[feature, y].item() == pytest.approx(gradient @ np.linalg.solve(hessian, gradient) / 2)
+    best = probes.fit(dense, tasks).loss.argmin(0)
+    assert all(best[y] in promised[:, y].topk(5).indices for y in range(3))
+
+
 # --- choosing and judging ---
 
 

@@ -23,6 +23,7 @@ from companion.plots import (
     lines,
     neurons,
     polytopes,
+    probes,
     sae,
     scaling,
     speed,
@@ -96,6 +97,12 @@ FIGURES = {
     language.by_position: lambda f: f({"1 layer": (LEVELS, UP), "4 layers": (LEVELS, UP / 2)}, 0.25),
     language.training: lambda f: f(np.array([0, 10, 100]), {"all": UP, "without": 2 * UP}, 0.3, 0.25),
     language.layers: lambda f: f({"stream": LEVELS, "attention": UP, "MLP": UP}, UP, 0.25),
+    probes.latent_by_label: lambda f: f({"false": np.zeros(9), "true": np.arange(9.0)}, (LEVELS, UP)),
+    probes.selection: lambda f: f([1, 2, 4], SEEDS, -SEEDS),
+    probes.mean_gains: lambda f: f({"all tokens": {"trained": UP, "channels": 0.1}, "one token": {"trained": UP, "channels": -0.1}}),
+    probes.by_task: lambda f: f({"all tokens": {"trained": UP, "channels": -UP}}, {"all tokens": ["a", "b", "c"]}),
+    probes.before_and_after: lambda f: f(UP, UP[::-1], ["a", "b", "c"]),
+    probes.against_size: lambda f: f([2, 4, 8], SEEDS, -SEEDS, [32, 64, 128], SEEDS, (32, 4)),
     neurons.weight_maps: lambda f: f([("a", W1), ("b", W2)]),
     neurons.explainer: lambda f: f(W1),
     neurons.regimes: lambda f: f([STACK, STACK]),
@@ -275,6 +282,13 @@ def test_a_replacement_s_bar_ends_at_the_rise_over_the_clean_loss():
 
 def test_stacked_parts_end_at_their_sum():
     assert {text.get_text() for text in drawn(speed.parts).axes[0].texts} == {"4", "2"}
+
+
+def test_tasks_are_sorted_by_the_first_gain_and_keep_their_names():
+    first, second = np.array([0.3, 0.1, 0.2]), np.array([0.03, 0.01, 0.02])
+    (axes,) = probes.by_task({"all": {"trained": first, "channels": second}}, {"all": ["a", "b", "c"]}).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["b", "c", "a"]
+    assert [line.get_xdata().tolist() for line in axes.lines[:2]] == [sorted(first), sorted(second)]
 
 
 @pytest.mark.parametrize("plot", [speed.recorded, speed.company])
