@@ -26,8 +26,8 @@ SUSPECT = 0.5
 """Of the way from the model's own loss to the nearest anchor, or normalised MSE, from which on an autoencoder is taken for one of something
 else. That of a neighbouring layer stays below: only the file can tell. (Set on an untrained one, and one of another model of the same width.)"""
 HEADLINES = (
-    *(("reconstruction", name) for name in ("L0", "dead share", "normalised MSE")),
-    *(("loss", name) for name in ("rise of the loss", "KL", "loss recovered from unigram")),
+    *(("reconstruction", name) for name in ("L0", "dead share", "normalised MSE", "raw MSE, ratio of totals", "raw MSE, median token")),
+    *(("loss", name) for name in ("rise of the loss", "rise of the loss, position 0 kept", "KL", "loss recovered from unigram")),
     *(("compute", "share of compute"), ("probes", "mean gain"), ("N2G", "F1"), ("labels", "F1")),
     *(("ablation", name) for name in ("score", "score at T = 1")),
 )
@@ -61,12 +61,12 @@ class Comparison(NamedTuple):
     reports: dict[str, Report]
 
     def markdown(self) -> str:
-        """A row for each autoencoder, of the numbers in `HEADLINES` that any of them has."""
-        shown = [at for at in HEADLINES if any((row := each.get(*at)) and row.value is not None for each in self.reports.values())]
-        lines = ["| | " + " | ".join(f"{part}: {name}" for part, name in shown) + " |", "|---" * (len(shown) + 1) + "|"]
-        for name, each in self.reports.items():
-            found = [each.get(*at) or Row(*at) for at in shown]
-            lines.append(f"| {name} | " + " | ".join(f"{_number(row.value)} {_interval(row, ' to ')}".strip() for row in found) + " |")
+        """A column for each autoencoder, and a row for each number of `HEADLINES` that any of them has, with 95 % intervals."""
+        lines = ["| | " + " | ".join(self.reports) + " |", "|---" * (len(self.reports) + 1) + "|"]
+        for part, name in HEADLINES:
+            found = [each.get(part, name) or Row(part, name) for each in self.reports.values()]
+            if any(row.value is not None for row in found):
+                lines.append(f"| {part}: {name} | " + " | ".join(f"{_number(row.value)} {_interval(row, ' to ')}".strip() for row in found) + " |")
         warned = [f"**Warning**, {name}: {warning}" for name, each in self.reports.items() for warning in each.about["warnings"]]
         return "\n".join([*lines, "", *warned])
 

@@ -105,8 +105,13 @@ def test_a_report_is_the_same_alone_and_beside_others_and_can_be_written(tiny, s
     assert [row["value"] for row in held["rows"]] == [row.value for row in alone.rows]
     assert len(alone.markdown().splitlines()) >= len(alone.rows) + 3
     table = [line for line in both.markdown().splitlines() if line.startswith("|")]
-    assert len(table) == 4
-    assert table[2].startswith("| random | ")
+    assert table[0] == "| | random | identity |"
+    assert {line.count("|") for line in table} == {4}
+    assert [line.split(" | ")[0] for line in table[2:5]] == [
+        "| reconstruction: L0",
+        "| reconstruction: dead share",
+        "| reconstruction: normalised MSE",
+    ]
     assert set(json.loads(both.json())) == {"random", "identity"}
 
 
