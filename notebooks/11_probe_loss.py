@@ -254,8 +254,8 @@ page.save_figure(
     "one_probe",
     {"share of zeros": [(z[which] == 0).double().mean().item() for which in (~y, y)], "w, b": [w, b]},
     f"First see how far grey and blue overlap: values of latent {latent} where the label is false (grey) "
-    "and where it is "
-    f"true (blue), as shares of each class. Task {names[0]!r}. The dark purple curve is the fitted probability. "
+    f"and where it is true (blue), as shares of each class. Task {names[0]!r}. The dark purple curve is the "
+    "fitted probability. "
     f"n = {dictionary.n:,}, k = {dictionary.k}, first half of the text. The paper has no such picture.",
 )
 
@@ -646,7 +646,7 @@ page.save_figure(
     "Dots above the line gain by TopK, dots below lose. A dot is a token-controlled task, the mean over "
     f"{len(cfg.saes)} SAEs; the task's best latent among the {BEST} best after TopK, chosen on "
     "one half and judged on the "
-    "other in both forms. The paper's text does not say which of the two it probes.",
+    "other in both forms. We could not settle which of the two the paper probes.",
 )
 print(f"mean gain before TopK {before.mean():.3f}, after {after.mean():.3f}")
 print(f"after TopK it is larger in {(after.mean(0) > before.mean(0)).mean():.0%} of the tasks")
