@@ -700,7 +700,7 @@ page.save_figure(
 )
 
 # %% [markdown]
-# Two layers can look up a name that was used before and one layer cannot, so the deeper model's lead should grow with the number of tokens before.
+# Two layers can look up a name that was used before, and one layer hardly can, so the deeper model's lead should grow with the number of tokens before.
 # But it also has more parameters, and the figure cannot tell the two reasons apart. Look also at the left end: with one token before, is a model
 # better than the bigram table? Section 6 comes back to that.
 #

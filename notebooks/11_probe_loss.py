@@ -797,6 +797,7 @@ page.check(
 #   trained dictionary gains more than one that was never trained says that training makes latents after TopK tell more, and not that it finds better
 #   directions.
 # - Latents are probed after TopK, channels and random directions on every token. Section 6 compares both forms of a latent, but for no claim.
+# - The random directions are one draw, compared with every SAE. Of each task only the eight most promising are fitted, so a better one may be missed.
 # - That the latents of the shuffled model gain nothing on token-controlled tasks does not show that nothing about the surroundings is in its vectors:
 #   its blocks still mix them, and a probe of several directions was not tried.
 # - The rise and fall with $k$ is judged at three places only. On the seed that chose them the gain was as large again with $k$ equal to the width $d$:
