@@ -112,7 +112,7 @@ widgets.live(
 # it is present. If the network does store its features in superposition, we hope that the latents of a good SAE are these features.
 #
 # Below is one latent of the SAE that [page 8](08_sae_training.ipynb) trains on a small language model of Python code. The model reads text as
-# *tokens*, which are words or pieces of words, and has one vector for each. The deeper the colour behind a token, the stronger the latent is there; on
+# *tokens*, which are words or pieces of words, and has one vector for each ([page 7](07_language_model.ipynb) builds such a model). The deeper the colour behind a token, the stronger the latent is there; on
 # tokens without a colour it is zero.
 
 # %%
@@ -128,9 +128,10 @@ about = {"latent": "latent", "share of active tokens": "density", "tokens it mak
 #
 # <a id="pages"></a>
 # ## 3 Which page answers your question
-# Pages 1 to 6b are about small networks whose features we choose, so that we know the truth. Pages 8 to 16 are about sparse autoencoders of a
-# language model. Each page can be read by itself; page 1 and page 8 explain the words that the pages after them use. The pages run offline on a
-# laptop. The times that a page states are those of a first run on two cores; what was trained is kept, and a second run takes seconds.
+# Pages 1 to 6b are about small networks whose features we choose, so that we know the truth. Page 7 builds the *subject model*, the language model that
+# the later pages study, and explains its tokens, residual stream, blocks and loss. Pages 8 to 16 are about sparse autoencoders of that model. Each page
+# can be read by itself; pages 1, 7 and 8 explain the words that the pages after them use. If you know transformers, begin page 7 at its section on
+# [the loss](07_language_model.ipynb#loss), or leave it out. At the default size the pages run offline on a laptop. The times that a page states are those of a first run on two cores; what was trained is kept, and a second run takes seconds.
 #
 # <!-- map -->
 # | page | question | paper |
@@ -156,8 +157,10 @@ about = {"latent": "latent", "share of active tokens": "density", "tokens it mak
 # <a id="profiles"></a>
 # ## 4 Profiles: how large a page computes
 # Near its top each page has a cell with the sizes of everything that it trains, one row for each *profile*. `laptop` is the default and made the
-# outputs that you see. `quick` takes seconds and is for the tests: its pictures are rough, and most cards (section 5) say DEFERRED. `paper` has the
-# paper's own sizes, needs a GPU, and nobody has run it yet. To choose a profile, set an environment variable before the notebook starts:
+# outputs that you see. `quick` takes seconds and is for the tests: its pictures are rough, and most cards (section 5) say DEFERRED. `published` stands
+# on some of the later pages only. It downloads models or autoencoders that others have trained and measures those; it uses a GPU if there is one, and
+# else the processor. `paper` has the paper's own sizes and needs a GPU. Nobody has run these two at their true sizes yet; what they would
+# take is in [PAPER.md](../PAPER.md). To choose a profile, set an environment variable before the notebook starts:
 #
 #     COMPANION_PROFILE=quick jupyter lab        # or, in a first cell: import os; os.environ["COMPANION_PROFILE"] = "quick"
 #
@@ -214,11 +217,14 @@ display(HTML(card.as_html(claim, made_up)))
 # | optimum | the best weights: the lowest loss that many descents on the exact loss found |
 # | closed form | a formula for a loss or a border, derived by hand |
 # | token | a word or a piece of a word, the unit in which a language model reads text |
+# | block, layer | one step of a transformer: attention, which moves information between tokens, and an MLP, which works on each token by itself |
 # | residual stream | the vector of a transformer at one token, to which every layer adds |
 # | SAE | sparse autoencoder: it writes a vector as a sum of a few directions of a dictionary |
 # | subject model | the language model whose vectors are studied |
 # | dictionary | the directions of an SAE |
 # | latent | one entry of the code that an SAE writes: how strongly one direction is present |
+# | TopK | the rule that keeps the $k$ largest latents of a token and sets the others to zero |
+# | held-out text | text that no model and no SAE here was trained on |
 # | dead latent | one that is zero on every token of a long text |
 # | density of a latent | the share of tokens on which it is not zero |
 # | $L_0$ | the number of latents that are not zero, on average per token |

@@ -196,7 +196,7 @@ page.save_figure(
 # The model reads at most $C$ tokens at once, the *context*. For each of them it keeps one vector of $d$ numbers, so a context is a table of shape
 # $(C, d)$. This table is the **residual stream**. It begins as the sum of two rows looked up in tables that are learned: the *embedding* of the
 # token, and one for the position. Then each part of the model reads the stream, computes something, and *adds* it to the stream. Nothing is ever
-# overwritten.
+# overwritten. The vectors that are computed on the way, such as the rows of the stream, are called the model's *activations*.
 #
 # There are two kinds of parts. **Attention** moves information between positions. Each position makes three vectors: a *query* $q$ (what am I
 # looking for?), a *key* $k$ (what do I have?) and a *value* $v$ (what do I pass on?). Position $t$ takes an average of the values, weighted by how
@@ -232,10 +232,13 @@ class Attention(nn.Module):
 
 
 # %% [markdown]
-# The second kind is the **MLP**, and it works on every position by itself. It compares the vector with $4d$ directions, keeps what is positive (the
-# *relu*), and adds a direction of the stream for each. Its $4d$ numbers are the model's *neurons*: with $d = 128$ there are 512, as in the paper.
+# The second kind is the **MLP**, and it works on every position by itself. It projects the vector on $4d$ directions, sets what is negative to zero
+# (the *relu*), and adds to the stream one direction for each of these $4d$ numbers, as strongly as the number says. The $4d$ numbers are the model's
+# *neurons*: with $d = 128$ there are 512, as in the paper. (GPT-2 has a smoother function, GELU, in the place of the relu.)
 #
-# Before each part a *layer norm* brings the vector to a common length. Attention and MLP together are one *block*, also called a layer.
+# Before each part a *layer norm* subtracts the mean of the vector's entries and brings the vector to a common length; then it scales and shifts each
+# entry by learned numbers. One more layer norm stands after the last block. Attention and MLP together are one *block*, also called a layer. Blocks
+# are counted from 0.
 
 
 # %%
@@ -262,9 +265,9 @@ class Block(nn.Module):
 
 
 # %% [markdown]
-# The whole model: look up, run the blocks, and compare the vector of each position with the embedding of every token. The result, a number per token
-# of the vocabulary, is called the *logits*; a softmax turns them into probabilities for the **next** token. This last step is the *unembedding*.
-# Embedding and unembedding are both plain matrices, and here they are the same one.
+# The whole model: look up, run the blocks, and take the inner product of each position's vector with the embedding of every token. This last step is
+# the *unembedding*. Its result, a number per token of the vocabulary, is called the *logits*; a softmax turns them into probabilities for the **next**
+# token. Embedding and unembedding are both plain matrices, and here they are the same one.
 #
 # `causal` is the mask of a language model: position $t$ may see itself and what is before it. Otherwise it could read the token that it is to guess.
 
@@ -294,11 +297,11 @@ def causal(C):
 causal(5).int()
 
 # %% [markdown]
-# That is all of it. Is it really the model that the other pages study? They use the `transformers` library, as everybody does. We copy the weights
-# of model A into our class and compare the logits on held-out text, in double precision: they must agree to the last digits.
+# That is the whole model. Is it really the one that the other pages study? They use the `transformers` library. We copy the weights of model A into our
+# class and compare the logits on held-out text, in double precision: they must agree up to rounding.
 #
-# A second property is asserted with it. With the mask, what comes later cannot change what was computed before. So the model can be run on a text of
-# any length up to $C$, and a shorter text must give exactly the logits of the longer text's beginning.
+# A second property is asserted with it. With the mask, a later token cannot change what is computed at an earlier one. So the model can be run on a
+# text of any length up to $C$, and a shorter text must give the logits of the longer text's beginning.
 #
 # Note also what changes with the length $C$ of the context: the number of rows of the stream, and nothing else. The stream has $d$ numbers *per
 # token*, and only the table of positions knows $C$. (A common misreading takes the stream to be one vector whose width grows with the context.)
@@ -392,11 +395,11 @@ page.save_figure(
 # `File`). Easy is what must follow: the rest of a name once it has begun (`NotFoundError`), `path` after `os.`, the indentation of a line. A name
 # that was used before (`path` in the line that begins with `raise`) is still not cheap: to look names up takes two layers (section 5).
 #
-# So a large part of the loss can never be learned away, and a small drop of the mean can be a large drop at the few tokens where there was something
-# to know.
+# So part of the loss stays however good the model is. And if a better model gains at few tokens only, a small drop of the mean is a large drop at
+# those.
 #
-# Type the beginning of some code, press Enter, and see the probabilities of the next token. In the text that stands there syntax decides, and the
-# model is sure. Then try `for i in range(` or `return self.`, where the writer decides.
+# Type the beginning of some code, press Enter, and see the probabilities of the next token. At the end of the text that stands there now, syntax
+# decides what comes next. Then try `for i in range(` or `return self.`, where the writer decides.
 
 
 # %%
@@ -481,11 +484,11 @@ def new_model(config):
 
 
 # %% [markdown]
-# The text. Contexts have one token more than the model reads, the answer of the last position. **No mask shows the model that token**, so at the
-# last position all of these models face the same honest task.
+# The text. Contexts have one token more than the model reads: the answer of the last position. **No mask shows the model that token**, so at the
+# last position no model can read the answer off.
 #
-# For a model of one layer a mask makes no difference at that position: it sees everything in any case, and no other position is scored. So "mask, at
-# the end" need not be trained, it is the diary's model; this is asserted on an untrained one. (With two layers it would differ: the first layer of
+# A fourth combination, "mask, at the end", need not be trained. Only the last position is scored, it sees the whole context with the mask or
+# without, and in a model of one layer the other positions cannot pass on what they see. So it is the diary's model; this is asserted on an untrained one. (With two layers it would differ: the first layer of
 # earlier positions could look ahead.)
 
 # %%
@@ -544,8 +547,8 @@ others = {
 }
 
 # %% [markdown]
-# Now the curves: on the left the loss at all positions but the last, as each model's own training sees it; on the right the loss at the last
-# position, where no model sees the answer.
+# Now the curves: on the left the loss at all positions but the last, each model with its own mask; on the right the loss at the last position, where no
+# model sees the answer. (The diary's model is never trained on the positions of the left panel.)
 
 # %%
 contexts = np.arange(11) * (cfg.small.steps // 10) * cfg.small.batch
@@ -560,15 +563,16 @@ page.save_figure(
     plots.ways(contexts, all_but_last, last, small_unigram),
     "three_ways",
     {"contexts": contexts, "all but last": all_but_last, "last": last, "unigram": small_unigram},
-    "Three ways to train the same small model, a line per random seed. Left: positions whose answer is in "
-    "the context; without a mask the loss falls to nearly 0. Right: the last one, whose answer none sees. "
+    "Three ways to train the same small model, a line per random seed. First follow the dotted purple lines "
+    "(no mask, scored everywhere) in both panels. Left: positions whose answer is in the context. Right: the "
+    "last position, whose answer no model sees. The paper has no such figure. "
     f"One layer, d = {cfg.small.d}, C = {cfg.small.context}, V = {cfg.small.vocab}, batch {cfg.small.batch}.",
 )
 
 # %% [markdown]
-# Look at the mistake, on the left. At first it falls like the usual way; then the model finds out that position $t$ can read the answer at position
-# $t + 1$, and within some two thousand contexts nearly all of the loss is gone. No real prediction is that good: this is how one recognises a leak.
-# On the right the same models, at the same moment, **unlearn** to predict: what they knew about the next token is given up for copying.
+# Look at the mistake, on the left. At first its loss falls like that of the usual way. Then it drops to nearly nothing: position $t$ can read its
+# answer at position $t + 1$. No prediction of code is that good, so a loss near zero is the sign of a leak. Now look at the same models on the right,
+# at the same moment: does the loss at the last position rise again? If it does, the model gives up what it knew about the next token for copying.
 #
 # Is it the answer, or does looking ahead *as such* make the task easy? If the latter, *all but the answer* would fall as far.
 
@@ -582,7 +586,7 @@ page.check(
 )
 
 # %% [markdown]
-# It is the answer: with that one place hidden, the loss stays near that of the model with the mask.
+# Compare the two controls. If the loss with that one place hidden stays near the loss with the mask, it is the answer that made the task easy.
 #
 # Is the leaky model of any use? To write text it would have to guess the next token from the tokens before it, with nothing after them. So give it
 # each beginning alone and score its guess of the next token. If it has learned to predict anything at all, it should beat the unigram model.
@@ -608,8 +612,9 @@ page.check(
 )
 
 # %% [markdown]
-# It is worse than a model that reads nothing. The assert says the other half: with the mask, what was measured in training *is* the loss on
-# beginnings. So a low training loss says something about a language model only if the mask is right.
+# Above zero the model is worse than one that reads nothing. It was trained to find the answer at the next position, and at the end of a beginning there
+# is no next position. The assert says that with the mask there is no such gap: what is measured in training *is* the loss on beginnings. So a
+# low training loss says something about a language model only if the mask is right.
 #
 # And the diary's way? It is honest, but slow: each context gives one guess instead of $C$. We compare both at the last position, after equally many
 # contexts. If the *number of guesses* is the reason, then a model with the mask that is scored at one random place per context must be as slow.
@@ -625,10 +630,10 @@ page.check(
 )
 
 # %% [markdown]
-# The model that is scored at one place is as slow as the diary's, or a little slower: the difference comes from the number of guesses. There is a
-# second reason for the mask, which matters more for the pages after this one: with it **every** position's vector is trained to be a state from
-# which the next token can be predicted. A sparse autoencoder can then be trained on all positions. In the diary's model only the last position is
-# one.
+# The control is the diary's loss less that of the model with the mask that is scored at one place. If it is zero or below, that model is as slow as
+# the diary's or slower, and the number of guesses is reason enough. There is a second reason for the mask, which matters more for the pages after this
+# one: with it **every** position's vector is trained to be a state from which the next token can be predicted. A sparse autoencoder can then be trained
+# on all positions. In the diary's model only the last position is trained for that.
 #
 # <a id="free"></a>
 # ## 5 What is free to choose
@@ -656,7 +661,7 @@ page.save_figure(
     plots.ladder(ends, by_heads, "held-out loss (nats per token; the axis does not start at 0)", zero=False),
     "heads",
     ends,
-    "The number of heads is nearly free: compare the blue bars with the grey ones (half the width, or no "
+    "Compare the blue bars (1 to 8 heads) among themselves and with the grey ones (half the width, or no "
     f"view of other tokens). Means; dots are seeds. One layer, d = {cfg.small.d}, {cfg.small.steps} steps.",
 )
 spread_of_heads = np.ptp([ends[name] for name in by_heads], axis=0)  # within each seed
@@ -668,10 +673,11 @@ page.check(
 )
 
 # %% [markdown]
-# The number of heads makes almost no difference, and both controls do: the width counts, and so does seeing other tokens.
+# The card compares the differences between numbers of heads with what the width and seeing other tokens are worth. What it says holds for models of this
+# size, after this short training.
 #
-# The length of the context is free as well: it changes no shape but that of the position table. Longer contexts help, though, as far as the model
-# can use them. How far is that? Here is the loss by the number of tokens that stand before. We expect the first ten or so to help most, and the
+# The length of the context can be chosen freely too: it changes no shape but that of the position table. Longer contexts can help as far as the
+# model uses them. How far is that? Here is the loss by the number of tokens that stand before. We expect the first ten or so to help most, and the
 # deeper model to profit longer: to continue a name that was used before takes two layers, one that notes for each token what was before it, and one
 # that looks for the place where the current token stood before.
 
@@ -689,12 +695,14 @@ page.save_figure(
     "positions",
     positions,
     "Loss by the number of tokens that stand before (from the number under the point up to twice as many); "
-    f"{cfg.contexts} held-out contexts. Most is gained early; the deeper model keeps gaining on the other.",
+    f"{cfg.contexts} held-out contexts. Look where each curve becomes flat, and where the deeper model (dark "
+    "blue) leaves the one of one layer (pale blue). The paper has no such figure.",
 )
 
 # %% [markdown]
-# With two tokens before, both models are equal; the deeper one's lead then grows with what there is to look up. With one token both are worse than
-# the bigram table; section 6 comes back to that.
+# Two layers can look up a name that was used before, and one layer hardly can, so the deeper model's lead should grow with the number of tokens before.
+# But it also has more parameters, and the figure cannot tell the two reasons apart. Look also at the left end: with one token before, is a model
+# better than the bigram table? Section 6 comes back to that.
 #
 # <a id="training"></a>
 # ## 6 Model B, from the first step to the last
@@ -703,7 +711,9 @@ page.save_figure(
 # gradient in less memory, which is asserted first. Weights are kept at steps that grow by a constant factor.
 #
 # At every checkpoint we measure the held-out loss, and the loss with the MLP's output set to zero: the stream after the block minus what the MLP
-# added to it is the stream in the middle of the block.
+# added to it is the stream in the middle of the block. The package names a place in the model as the library TransformerLens does:
+# `blocks.0.hook_resid_mid` is the stream in the middle of block 0, `hook_resid_post` the stream after a block, `hook_mlp_out` what the MLP adds.
+# `losses_from(vectors, tokens, layer)` puts vectors in the place of the stream after a block, runs the rest of the model on them, and gives the losses.
 
 
 # %%
@@ -737,8 +747,9 @@ page.save_figure(
 )
 
 # %% [markdown]
-# First the model learns how frequent each token is, then which follows which, then the rest. The other curve is a surprise: without its MLP the
-# model gets *worse* as training goes on, in the end far worse than guessing. Section 7 says why.
+# The loss passes that of the unigram model first and that of the bigram table later. Now look at the other curve. Without its MLP the model could only
+# fall back to what it was before training, one might think, the left end. It gets *worse* than that as training goes on. Section 7 looks for the
+# reason.
 #
 # At the end model B should be better than the best that one previous token can give. The claim is about A and B. Its control is the same model with
 # only one token before the guess: how much of this can a network get out of a single token?
@@ -754,12 +765,12 @@ page.check(
 )
 
 # %% [markdown]
-# With one token before, the model does worse than the table of counts: only one guess in $C$ of its training was of this kind, and what it knows of
-# pairs must fit into $d$ dimensions. What it gains, it gains from the tokens further back.
+# The control is below zero if the model, given one token, does worse than the table of counts. Two possible reasons: only one guess in $C$ of its
+# training was of this kind, and what it knows of pairs must fit into $d$ dimensions. Then its lead over the table comes from the tokens further back.
 #
 # <a id="mlp"></a>
 # ## 7 What the MLP is worth
-# The paper studies the MLP's neurons, so they had better do something. Three changes to the MLP's output are compared on the same text:
+# The paper studies the MLP's neurons, so the MLP must matter for what the model predicts. Three changes to the MLP's output are compared on the same text:
 #
 # - **zero**: it is left out (the paper's way),
 # - **mean**: its mean over all tokens stands in, so that only what differs from token to token is lost,
@@ -791,8 +802,8 @@ page.save_figure(
 )
 
 # %% [markdown]
-# Here the mean is the milder change. That need not be so: relu neurons are at zero for most tokens, so that their mean is a vector that no token
-# has, and in another small model it was the worse of the two. So a number for "what the MLP is worth" must say which change it means.
+# Which change is milder, zero or the mean? That differs from model to model: relu neurons are at zero for most tokens, so that their mean is a vector
+# that no token has. So a number for "what the MLP is worth" must say which change it means.
 #
 # The claim takes the smaller of the two rises. Its band lies above what a disturbance of the same size costs.
 
@@ -810,12 +821,13 @@ for model, full in zip("AB", models.values(), strict=True):
     print(f"model {model}: zero takes away {share:.0%} of what the model is better than unigram")
 
 # %% [markdown]
-# The MLP matters, by either change. But read the share that was just printed: it is above 100 %, so without its MLP the model is worse than the
-# unigram model, which reads nothing. To lose all that it knew would bring it down to the unigram model at most. The reason for the rest is the layer
-# norm. The MLP writes nearly the whole length of the stream (section 8); without it the short rest is blown up to the usual length, and the
-# unembedding reads it as a confident guess of something. So zero ablation measures how much the rest of the model *relies* on a part, and not how
-# much could be known without it. Scores of SAEs that are fractions of this number, such as the paper's share of the loss recovered, start from a
-# very bad zero.
+# Read the shares that were just printed. Above 100 % the model without its MLP is worse than the unigram model, which reads nothing. To lose all that it
+# knew would bring it down to the unigram model at most, so the change must do harm beyond that. A likely reason is the last layer norm. If the MLP
+# writes most of the length of the stream (section 8 measures it in the deeper model), then without the MLP the short rest is brought to the usual
+# length, and the unembedding reads it as a confident guess. This page does not test that reason; and since the mean does harm too, it may not be the
+# only one. In any case zero ablation measures how much the rest of the model *relies* on a part, and not how much could be known without it. A score
+# that is a fraction of this number, such as the paper's share of the loss that an SAE recovers, can be high although much is lost: its zero is
+# worse than knowing nothing.
 #
 # <a id="layers"></a>
 # ## 8 Four layers: the stream, block by block
@@ -849,14 +861,16 @@ page.save_figure(
     "layers",
     {"lengths": lengths, "lens": lensed, "unigram": floor},
     f"The residual stream of the deep model, {len(layers)} blocks. Left: its length after each block, and "
-    "that of what attention and MLP add. Right: the loss if the model stopped there (logit lens).",
+    "that of what attention and MLP add; look at the first block. Right: the loss if the model stopped there "
+    "(logit lens). Blocks are numbered from 1 here. The paper's model has one block and no such figure.",
 )
 
 # %% [markdown]
-# The first MLP writes most of the length: to the short embedding it adds a long vector. After the first block the stream gives a guess that lies
-# between the unigram and the bigram model, and each block adds something to it. So what is in the stream in the middle of the model is partly a
-# guess already, and partly what later blocks need for a better one. Which *features* of the text are in it, and in which directions, cannot be read
-# off the $d$ numbers. [Page 8](08_sae_training.ipynb) trains a sparse autoencoder on it to find out.
+# On the left, compare what the first MLP adds with the length of the stream after block 1: most of the length comes from this one part if the two are
+# nearly equal. On the right, a loss below the dashed line after an early block means that the stream holds part of a guess already, in the form in which
+# the unembedding reads it; the rest of what is in it is for later blocks. Which *features* of the text are in the stream, and in which directions, cannot
+# be read off the $d$ numbers. [Page 8](08_sae_training.ipynb) takes the stream of the model with four blocks after its third block (number 2 when
+# counted from 0), trains a sparse autoencoder on these vectors, and puts the autoencoder's output in their place to see how much the loss rises.
 #
 # (The drawing in the paper that shows the language model beside a long row of "features" can mislead: the features are not a part of the language
 # model. The autoencoder that makes them is trained afterwards, on stored vectors.)
@@ -927,7 +941,7 @@ page.save_figure(
 #    assert own < loss
 #    ```
 #
-#    Much lower: the likeliest text is not typical text. It soon repeats itself.
+#    Lower: the text that is likeliest step by step is not typical text. Look how soon it repeats itself.
 #    </details>
 #
 # <a id="limits"></a>
@@ -936,7 +950,12 @@ page.save_figure(
 #   What the paper's model knows of languages, DNA or base64 is not in ours.
 # - The paper does not state its tokenizer, heads, context length or kind of positions. Ours are a choice: 4 heads, 128 tokens, learned positions added at the
 #   start, as in GPT-2. Section 5 shows that heads hardly matter at this size, not that they matter nowhere.
-# - The claims on A and B rest on two trained models, those on masks and heads on five small ones.
+# - The claims on A and B rest on two trained models, those on masks and heads on five small ones. The small models are trained for some hundred steps:
+#   the claims say nothing about what longer training would do.
+# - That the leaky model cannot write does not show that it learned nothing: it is asked something that it was not trained for. The diary's model
+#   was not asked.
+# - That the loss rises without the MLP does not show what the MLP computes, nor that its neurons are the right things to look at. The reason given for
+#   a rise beyond the unigram loss is not tested.
 # - The unembedding is tied to the embedding here. Many larger models have two matrices.
 #
 # <a id="checked"></a>
