@@ -438,7 +438,7 @@ page.check(
 # How much of the rise at a position comes from that position's own error? Leave every eighth position clean and look at those positions: what
 # remains there was caused by the spliced positions before. We expect that less than half remains, so that most of the rise is a position's own. The
 # control looks at the same runs one position further on, where the position *before* is the one left clean. (The first eight positions are left out,
-# since not all of them have a clean position before them.)
+# since position 0 has none before it.)
 
 
 # %%
