@@ -212,6 +212,7 @@ def _texts(row: Any) -> list[tuple[HubConfig, int, int]]:
 
 HEADER = f"""# What the rows `published` and `paper` would take
 
+Each notebook shows a table of parameters with a row per profile (`COMPANION_PROFILE` picks one). This page counts what the two large rows need.
 Written by `python -m companion.prices` from the rows themselves; a test fails when it is out of date. **Not yet run**: no GPU and no network were
 there when this was written, so nothing below was measured. Downloads are as the sources state them, with {TEXT:.0f} bytes a token of text, guessed.
 Memory is of the largest arrays, one of each at once. Hours are those of the trainings alone, with the subject's passes that feed them:

@@ -730,10 +730,11 @@ page.save_figure(
 # ## 9 Limits
 # - The paper gives its result for GPT-4 and no procedure. The procedure here is ours, and is checked only against itself:
 #   by hand against the package, and on losses whose step is known.
-# - A checkpoint in mid-training has not had its learning rate lowered, so it is worse than a finished training of the same compute. The share
-#   read off is therefore too kind to the dictionary, if the trainings that it is compared with are good ones: [page
-#   10c](10c_finished_runs_and_search.ipynb#estimates) reads the same losses off at *finished* models of several sizes.
-# - One mean loss hides where it comes from: [page 10b](10b_splice_by_position.ipynb) looks at every position, and at more than the token that came next.
+# - A checkpoint in mid-training has not had its learning rate lowered, so a good training that was planned for the same compute should end at a lower
+#   loss. The share read off would then be too large. [Page 10c](10c_finished_runs_and_search.ipynb#estimates) reads the same losses off at *finished*
+#   models of several sizes, and finds the share from a few checkpoints.
+# - One mean loss does not show at which positions the damage is. [Page 10b](10b_splice_by_position.ipynb) looks at every position, and at the guesses for
+#   all tokens in place of the one that came next.
 # - The subject is one training of one random seed; the intervals are over contexts of the text, not over subjects.
 # - Where the curve is flat, late in training, a hundredth of a nat changes the share by whole percentage points. The intervals show it.
 # - The control of `compute.tells-training` follows from the claim before it: a score that is above 90 % without training cannot gain a tenth.

@@ -5,12 +5,14 @@
 #
 # **Pages** [← 10. What a reconstruction is worth in pre-training compute](10_downstream_loss_to_compute.ipynb) · [Start here](00_start_here.ipynb) · [10c. The share of the compute, a second time and with twelve checkpoints →](10c_finished_runs_and_search.ipynb)
 #
-# [Page 10](10_downstream_loss_to_compute.ipynb#splice) put the output of a sparse autoencoder (SAE) back into a language model and looked at one number:
-# the mean loss. On this page you look at every token. How far do the model's guesses move, whether or not the next token happens to punish it? Does
-# the damage sit at the first position, as it may in GPT-2? And which finished model would be as bad?
+# [Page 10](10_downstream_loss_to_compute.ipynb#splice) put the output of a sparse autoencoder (SAE) back into a language model and looked at one
+# number: the mean loss. On this page you look at every position of the text. How far do the model's guesses move, also where the token that comes
+# next happens to be as likely as before? Does the damage come from the first position, as it may in GPT-2? And which smaller model, trained to its
+# end, has the loss that the splice leads to?
 #
 # **You will** compute the Kullback-Leibler divergence of two models in four lines · see when it equals the rise of the loss, and how it grows with the
-# error · leave single positions clean and watch the rest · read a spliced loss off at finished trainings of several sizes.
+# error · leave single positions without the splice and see what that saves at the others · find the compute of a finished training with the spliced
+# loss.
 #
 # **Needs** [page 10](10_downstream_loss_to_compute.ipynb). **Takes** two to three minutes at `laptop` on two cores if page 10 has run before, two more
 # if not; seconds once it has run ([start here](00_start_here.ipynb#profiles) has the other profiles).
@@ -48,8 +50,9 @@ claims.opening("10b_splice_by_position")
 
 # %% [markdown]
 # The parameters, one line per profile. `saes` are the SAEs that are spliced in: at `laptop` those of page 10 with the most latents and the middle $k$,
-# one per random seed; at `published` three published ones of GPT-2 small, with nothing trained. `finished` are language models of other sizes than the subject, each trained to its end, with the number of
-# tokens that each was trained on.
+# one per random seed; at `published` three published ones of GPT-2 small, with nothing trained. `finished` are language models of other sizes than the
+# *subject* (the model that is spliced), each trained to its end, with the number of tokens that each was trained on. Only the ratios of these numbers
+# matter, so a family of models that all saw the same text has 1.0.
 
 
 # %% tags=["parameters"]
@@ -102,12 +105,13 @@ cfg
 # <a id="kl"></a>
 # ## 1 How far do the guesses move?
 # At every position the subject gives each token of the vocabulary a probability $p_v$ of coming next. With the SAE's reconstruction in the place of
-# the residual stream it gives $q_v$. The rise of the loss looks at one entry only, the token that did come next: $\ln p_{\text{next}} - \ln
-# q_{\text{next}}$. It may be negative, if the splice happened to favour that token. The *Kullback-Leibler divergence* (KL) looks at all of them:
+# the residual stream (the vectors that each block reads and adds to) it gives $q_v$. The rise of the loss looks at one entry only, the token that did
+# come next: $\ln p_{\text{next}} - \ln q_{\text{next}}$. It may be negative, if the splice happened to favour that token. The *Kullback-Leibler
+# divergence* (KL) looks at all of them:
 #
 # $$ \mathrm{KL}(p \,\|\, q) = \sum_v p_v \ln \frac{p_v}{q_v} \;\ge 0 . $$
 #
-# It is the rise of the loss that the model itself would expect, if its own guesses were right. It is zero only where nothing changed.
+# It is the rise of the loss that the model itself would expect, if its own guesses were right. It is zero only where all guesses are as before.
 
 # %%
 subject, tokens, resid, x = dictionaries.heldout(cfg.saes[0])
@@ -131,8 +135,9 @@ print(f"first contexts: KL {kl.mean():.3f}, rise of the loss {rise.mean():.3f} n
 print(f"tokens that the splice made easier: {(rise < 0).float().mean():.0%}; least KL {kl.min():.1e}")
 
 # %% [markdown]
-# The two means are close, although a good part of all tokens became *easier*. The package's form takes all contexts, a few at a time. It must agree,
-# and the stream put back unchanged must give zero.
+# Compare the two means, and look at how many tokens became *easier*: their negative rises are part of the second mean, while no KL is negative. The
+# package's function does the same for many contexts, a few at a time. It must agree with the four lines. The stream put back unchanged must give
+# zero, and no KL may be negative by more than rounding.
 
 # %%
 fast = downstream.splice(subject, tokens[few], resid[few], recon[few], layer)
@@ -145,8 +150,9 @@ assert kl.min() > -1e-5
 
 # %% [markdown]
 # ### When are they equal?
-# If the next token were drawn from $p$, the mean rise would be the KL exactly. The text is not drawn from $p$. We can draw tokens that are: keep the
-# real context, and let the model itself choose the token that comes next. The mean rise on those must be the KL, up to the error of drawing.
+# If the next token were drawn from $p$, the mean rise would be the KL exactly. The text was written by people and does not follow $p$. We can draw
+# tokens that do: keep the real context, and let the model itself choose the token that comes next. The mean rise on those tokens must be the KL, up
+# to the error of drawing.
 
 
 # %%
@@ -164,11 +170,16 @@ print(f"KL {kl.mean():.3f}, rise on the model's own tokens {chosen.mean():.3f} (
 assert abs(chosen.mean().item() - kl.mean().item()) < 5 * error
 
 # %% [markdown]
-# So a difference between KL and rise on real text says how far the model's guesses are from the text, not how bad the splice is.
+# So where KL and mean rise differ on real text, by more than the error of a mean, the reason is that the text does not follow the model's guesses.
 #
 # ### All contexts, all SAEs
-# Now everything else that this page needs of each SAE, in one pass, kept on disk. Besides the whole splice we take the stream moved nine tenths of the
-# way to the reconstruction (a slightly better SAE), and splices that leave some positions as they are; the sections below say what for.
+# The next cell computes everything else that this page needs of each SAE, and keeps it on disk. It makes four kinds of splices:
+#
+# - the whole one, and one with nine tenths of the error (as if the SAE were slightly better), for the comparison below;
+# - the whole one with *one* position left clean, that is, with the real stream there (`left clean`, section 4);
+# - the whole one with position 0 left clean or set to the mean of the stream (`useless`, section 4);
+# - the whole one with every eighth position left clean, in eight runs that start at positions 0 to 7 (`spaced`, section 4). For each position
+#   we then take the run in which it is itself clean (`own clean`), and the run in which the one before it is (`one before clean`).
 
 
 # %%
@@ -219,8 +230,8 @@ def splices_of(each) -> dict:
 
 
 # %% [markdown]
-# The reconstruction error of each position is measured in the SAE's own space, mean 0 and standard deviation 1, for the trained SAE and for the same
-# SAE before its training.
+# The reconstruction error of each position is measured where the SAE works, on vectors brought to mean 0 and standard deviation 1. We take the
+# trained SAE and the same SAE before its training.
 
 
 # %%
@@ -247,8 +258,9 @@ for kl, rise in zip(found["kl"], found["rise"], strict=True):
 # ### How surely can two splices be told apart?
 # Because it does not wait for the token that happens to come, KL should tell two splices apart on less text. Take the whole splice and the one with
 # nine tenths of its error. Per context, how much less does the second cost? The mean of these differences over its standard error is how many
-# standard errors apart the two are. We expected KL to do better than the rise by $\sqrt 2$, which is what twice the text would buy. And is it the KL, or
-# would any measure do that is never negative? The *absolute value* of each token's rise is one, though it is not a cost of anything.
+# standard errors apart the two are. We expected KL to do better than the rise by a factor of $\sqrt 2$, which twice the text would also give. If KL is
+# better, the reason may be no more than that it is never negative. So we try another measure that never is: the *absolute value* of each token's
+# rise, which is not the cost of anything.
 
 
 # %%
@@ -261,13 +273,15 @@ for seed, (by_kl, by_rise, by_size) in enumerate(found["less"]):
     print(f"SAE {seed}, over the standard errors of the rise: by KL {told[0]:.2f}, by |rise| {told[1]:.2f}")
 
 # %% [markdown]
-# The printout has a factor for each SAE; its square is how many times as much text the rise would need. At `laptop` KL is better than the rise, though by
-# less than we expected, and the absolute rise is as good as KL. So the advantage is that of any measure whose tokens do not cancel each other.
+# The printout has two factors for each SAE; the square of a factor is how many times as much text the rise would need. In the committed run KL is
+# better than the rise, though by less than we expected, and the absolute rise is about as good as KL. So this advantage is nothing special to KL.
 #
 # ### KL grows with the square of the error
-# What sets KL apart is something else: it is zero, and least, where nothing changed. A smooth function that is least somewhere is flat there, and grows
-# with the *square* of the distance. Half of the error should cost about a quarter: $\log_2$ of the ratio should be near 2. The absolute rise is the
-# control. It has a corner at zero and should grow with the first power, though it, too, is never negative.
+# What tells KL from the absolute rise is something else. KL is zero where nothing changed, nowhere less, and smooth. Such a function is flat at its
+# least value and grows from there with the *square* of the distance. Half of the error should cost about a quarter of the KL, so that $\log_2$ of the
+# ratio is near 2. The absolute rise is the control: it is never negative either, but has a corner at zero, and should grow with the first power.
+#
+# This is calculus, true of any smooth model as long as the error is small. What the measurement adds is that the error of these SAEs is small enough.
 
 
 # %%
@@ -287,12 +301,13 @@ page.check(
 )
 
 # %% [markdown]
-# A better SAE is therefore rewarded more than in proportion: with nine tenths of the error, KL falls by about a fifth.
+# With an exponent of 2 an SAE with nine tenths of the error, in the same directions, has about four fifths of the KL. The *mean* rise is not in the
+# card. Where it is close to KL, it must grow much as KL does; exercise 2 looks.
 #
 # <a id="positions"></a>
 # ## 2 Position by position
-# Position 0 is special: the subject has read nothing but one token there. In GPT-2 its stream is dominated by one very large entry, and later positions
-# rest their attention on it (an *attention sink*). We look at the error and at the loss by position, with position 0 apart.
+# Position 0 is special: the subject has read nothing but one token there. In GPT-2 its vector has a few very large entries (a *massive activation*),
+# and later positions give it much of their attention (an *attention sink*). We look at the error and at the loss by position, with position 0 apart.
 
 # %%
 share_of_first = downstream.position_share(resid)[0].item()
@@ -303,17 +318,19 @@ page.save_figure(
     plots.by_position(costs, errors),
     "by_position",
     costs | {f"error, {name}": rows for name, rows in errors.items()},
-    "Compare the open marks (position 0) with the lines. Left: what the splice costs at each position, by KL "
-    f"and by the loss; mean of {len(cfg.saes)} SAEs over {len(tokens)} contexts. Right: the error of the "
-    f"reconstruction, over one denominator for all positions. Position 0 holds {share_of_first:.1%} of the "
+    "Compare the open marks (position 0, one per SAE) with the lines. Left: what the splice costs at each "
+    f"position, by KL (blue) and by the loss (orange); mean of {len(cfg.saes)} SAEs over {len(tokens)} "
+    "contexts. Right: squared error of the reconstruction (grey: before the training), at every position "
+    f"over the mean variance of all positions. Position 0 holds {share_of_first:.1%} of the "
     f"stream's squares, where an equal share is {1 / T:.1%}. The paper gives means over all positions only.",
 )
 
 # %% [markdown]
-# The subject of the committed run has **no massive activation at position 0**: the printed share is close to an equal one. We expected position 0 to be
-# easier to reconstruct all the same, since its vector depends on one token only. It is not: its error is a little above the others', as it is before
-# training. What stands out is the *last* position, which has the largest error. The subject was trained to predict every token but the first of
-# a context, so the stream at the last position was never used for anything.
+# The subject of the committed run has **no massive activation at position 0**: the printed share is less than twice an equal one, where GPT-2's is
+# nearly the whole. We expected position 0 to be easier to reconstruct all the same, since its vector depends on one token only. In the committed run
+# it is not: its error is a little above the others', as it is before training. What stands out in the right panel is the *last* position. (The left
+# panel ends one earlier, since nothing is predicted after the last token.) A likely reason: the subject's training never used its guess
+# there, so nothing shaped the stream at the last position.
 
 # %%
 error = found["error, averaged"]
@@ -324,10 +341,11 @@ for name, at in (("position 0", 0), ("the last position", -1)):
 # %% [markdown]
 # <a id="massive"></a>
 # ## 3 A massive first position, planted
-# Does it matter? It does for the error, if that is measured in the wrong units. A public attempt to repeat the paper divided the summed squared error of
-# *raw* activations by their summed squares. In GPT-2 position 0 holds about 93 % of those squares, so the result was the error of one vector in 64. Our
-# subject cannot show this, so we **plant** it: one large entry is added at position 0 until it holds that share. Then we imagine two SAEs that differ
-# only there: one saw position 0 in training and has almost no error at it, the other never saw it and misses 30 % of its squares.
+# Does a massive first position matter? It does for the reconstruction error, if that is measured in the wrong units. A public attempt to repeat the
+# paper on GPT-2 small divided the summed squared error of *raw* activations by their summed squares. In GPT-2 position 0 holds about 93 % of those
+# squares, so the result was mostly the error of one vector in 64. Our subject cannot show this, so we **plant** it: one entry at position 0 (the
+# eighth; any would do) is made so large that the position holds that share. Then we make the reconstructions of two imagined SAEs that differ only
+# there. One saw position 0 in training and misses almost nothing of its squares; the other never saw it and misses 30 % of them.
 
 # %%
 planted = resid.double().clone()
@@ -345,14 +363,15 @@ assert table["never saw it"][0] > 5 * table["saw position 0"][0]
 assert table["never saw it"][1] < 1.25 * table["saw position 0"][1]
 
 # %% [markdown]
-# In raw units the second SAE looks many times as bad, and the first one far better than it is. With every vector in its own units, as in the paper and
-# on these pages, one position counts as one position. (The attempt's two numbers were 28 % for its own SAE and below 1 % for the published one.)
+# In raw units the second SAE looks many times as bad as the first, although they differ at one position in each context. With every vector brought to
+# mean 0 and standard deviation 1, as in the paper and on these pages, each position counts once. (The attempt reported 28 % for its own SAE and
+# below 1 % for the published one.)
 #
 # <a id="first"></a>
 # ## 4 What does a damaged position cost the others?
-# Damage at one position reaches later ones through attention. If later positions rest on position 0, leaving it clean must undo much of *their* rise.
-# We leave one position clean at a time and look at all positions after it. If all positions mattered alike, each would account for about one part
-# in $T$.
+# An error at one position reaches later ones through attention. If later positions attend mostly to position 0, leaving it clean must undo much of
+# *their* rise. We leave one position clean at a time and look at all positions after it. As a measure we take one part in $T$ of their rise, an *equal
+# share*: no position would have more if each of the $T$ mattered alike.
 
 # %%
 places = clean_places(T)
@@ -374,15 +393,16 @@ page.save_figure(
     plots.left_clean(places, removed, np.array(planted_first), 1 / T),
     "left_clean",
     {"position": places, "removed": removed, "planted": planted_first},
-    "Compare position 0 with the dashed line. Circles: the share of the rise at all later positions that "
-    "goes away when one position is left clean, a line per SAE. Diamonds: the same for position 0 when it "
-    "was first set to the mean of the stream, which is what an SAE without any idea of it would do. The "
+    "Compare position 0 with the dashed line, an equal share. Blue circles: the share of the rise at all "
+    "later positions that goes away when one position is left clean, a line per SAE. Diamonds: the same for "
+    "position 0, when the splice sets it to the mean of the stream in place of the reconstruction. The "
     "paper has no such figure.",
 )
 
 # %% [markdown]
-# As a claim: leaving position 0 clean undoes at least five times its equal share. The controls are two positions in mid-context. The positive example
-# is a **planted** sink: the error of position 0 is added to every later position as well, as if all of them read it.
+# As a claim: leaving position 0 clean undoes at least five times an equal share. The controls are the positions after a quarter and after half of the
+# context. The positive example is a **planted** sink: the error of position 0 is added to every later position as well, as if all of them read it. It
+# shows that a large effect would be seen.
 
 
 # %%
@@ -410,14 +430,15 @@ page.check(
 )
 
 # %% [markdown]
-# The claim does not hold here, and the card shows that the measurement would have noticed: this subject does not rest on its first position. Even if the
-# SAE gets that position wholly wrong (the diamonds), the later ones hardly notice. For GPT-2, or any model with an attention sink, report the loss
-# with position 0 spliced and with position 0 left clean.
+# A value near zero says that the later positions lose about as much whether position 0 is spliced or not; a value above five, that they depend on it.
+# The diamonds ask the same of a position 0 that is wholly wrong. For GPT-2, or any model with an attention sink, report the loss with position 0
+# spliced and with position 0 left clean.
 #
 # ### Own damage and others'
-# The same trick tells how much of the rise at a position comes from that position's own error. Leave every eighth position clean and look at those
-# positions: what remains there is the damage of the others. We expect that less than half remains, so that most of the rise is a position's own. The
-# control looks at the same runs one position further on, where the position *before* is the one left clean.
+# How much of the rise at a position comes from that position's own error? Leave every eighth position clean and look at those positions: what
+# remains there was caused by the spliced positions before. We expect that less than half remains, so that most of the rise is a position's own. The
+# control looks at the same runs one position further on, where the position *before* is the one left clean. (The first eight positions are left out,
+# since position 0 has none before it.)
 
 
 # %%
@@ -433,15 +454,20 @@ page.check(
 )
 
 # %% [markdown]
+# Read the two cards together. The more of the rise is a position's own, the less is left for all other positions to cause, and the harder it is
+# for position 0 to reach five equal shares. There is also a simple reason for a large value here: at `laptop` a single block stands above the
+# splice. An error can go to another position only through the attention of that block, while it reaches its own position's guess directly.
+#
 # <a id="finished"></a>
 # ## 5 Which finished model is as bad?
-# Page 10 asks when the *subject itself* was as bad, at its checkpoints. There is a second way to price a loss, which needs no checkpoints: ask which
-# **finished** model is as bad. Train models of several sizes, each to its end, and plot their loss against the compute of each training,
+# Page 10 asks at which checkpoint the *subject itself* had the spliced loss. There is a second way to turn a loss into compute, which needs no
+# checkpoints: ask which **finished** model has this loss, one whose training had a plan and came to its end, with the learning rate lowered. Train
+# models of several sizes and plot the loss of each against the compute of its training,
 #
 # $$ C = 6 \cdot \text{parameters} \cdot \text{tokens}, $$
 #
-# (two operations per parameter and token forward, four backward). Through these points we lay a power law $L(C) = E + A\,C^{-a}$ and ask at which $C$
-# it reaches the spliced loss $l^*$:
+# (two operations per parameter and token forward, four backward; the parameters of the embedding are counted). Through these points we lay a power
+# law $L(C) = E + A\,C^{-a}$ and ask at which $C$ it reaches the spliced loss $l^*$:
 #
 # $$ C^* = \left(\frac{l^* - E}{A}\right)^{-1/a}, \qquad f = C^* / C_{\text{subject}} . $$
 #
@@ -477,8 +503,8 @@ if a > 0:
         assert np.isclose(compute.compute_for(on_law, law), f)
 
 # %% [markdown]
-# Now each spliced loss is read off at the law. The interval comes from drawing the contexts again; it does not hold what another random seed of the
-# four trainings would change, nor that the law has three constants and few points.
+# Now each spliced loss is read off at the law. The interval comes from drawing the contexts again (page 10, section 4). It does not include what
+# another random seed of the trainings would change, nor the uncertainty of a law with three constants through five points.
 
 # %%
 spliced = found["loss"].double().mean(1).numpy()
@@ -507,8 +533,8 @@ page.save_figure(
     plots.finished_runs(C / C[-1], means, (across, law(across)), spliced=spliced),
     "finished",
     {"share": C / C[-1], "loss": means, "law": list(law), "spliced": spliced, "second": second},
-    "From a horizontal line (the loss with an SAE spliced in) go to the dashed curve and down. Each dot is a "
-    "training that was finished, its compute as a share of the subject's; curve: "
+    "From an orange line (the loss with an SAE spliced in) go to the dashed curve and down. Each dot is a "
+    "finished training, its compute as a share of the subject's; curve: "
     f"L = {E:.2f} + {A:.2f} C^-{a:.2f}. The first SAE is worth {second[0]:.0%} of the subject's training by "
     "it. The paper gives such a share for GPT-4, and not how it was read off.",
 )
@@ -517,8 +543,9 @@ page.save_figure(
 # [Page 10c](10c_finished_runs_and_search.ipynb#estimates) lays this beside the share read off at checkpoints.
 #
 # ### Beside the usual score
-# The three losses of page 10 to compare with, for this text: the stream set to its mean, to zero, and token frequencies. The usual score measures from
-# zero ablation.
+# For comparison, the score of most reports: loss recovered, which is 0 at the loss without any SAE and 1 at the model's own ([page
+# 10](10_downstream_loss_to_compute.ipynb#usual-score)). The usual one takes the loss with the stream set to zero for the former; the other two take the
+# stream set to its mean, and token frequencies. Compare the three with the shares of the compute above.
 
 # %%
 rows = anchors.anchor_losses(subject, tokens, layer)
@@ -533,7 +560,8 @@ for anchor in ("zero", "mean", "unigram"):
 # ## 6 Your turn
 # Write each answer in a new cell below the last one, after the page has run. Say what you expect before you run it.
 #
-# 1. *(5 minutes)* KL is not symmetric. Compute $\mathrm{KL}(q \,\|\, p)$ for the first contexts. Is it never negative, and is it the same?
+# 1. *(5 minutes)* Compute the other divergence, $\mathrm{KL}(q \,\|\, p)$, for the first contexts. Can it be negative? Is it the same as
+#    $\mathrm{KL}(p \,\|\, q)$ at each token?
 #    <details><summary>Hint</summary>`kl_and_rise` with its first two arguments exchanged.</details>
 #    <details><summary>Answer</summary>
 #
@@ -545,26 +573,32 @@ for anchor in ("zero", "mean", "unigram"):
 #    assert (other_way - one_way).abs().mean() > 0.01 * one_way.mean()
 #    ```
 #
-#    Both are never negative and of about one size, but token by token they differ.
+#    Neither is ever negative, and their means are of similar size, but token by token they differ.
 #    </details>
-# 2. *(5 minutes)* Half the error, again (page 10, exercise 1), now by KL. Does half the error cost half of the KL, more, or less? What would you
-#    expect of a smooth function that is zero, and least, at no error?
-#    <details><summary>Hint</summary>`kl_and_rise(h, h + part * (h_hat - h), text)`; near its least value a smooth function grows with the square.</details>
+# 2. *(10 minutes)* Splice in a tenth and a half of the error, for the first contexts. What share of the whole cost is left, by KL, by the *mean* rise
+#    and by the mean absolute rise? Which of the two does the mean rise resemble, and why?
+#    <details><summary>Hint</summary>`kl_and_rise(h, h + part * (h_hat - h), text)` gives the KL and the rise of each token. Section 1 says when KL and
+#    mean rise are equal.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
 #    h, wrong, text = resid[few], recon[few] - resid[few], tokens[few]
-#    parts = {part: kl_and_rise(h, h + part * wrong, text)[0].mean().item() for part in (0.1, 0.5, 1.0)}
-#    print({part: round(value / parts[1.0], 3) for part, value in parts.items()})
-#    assert parts[0.5] < 0.45 * parts[1.0] and parts[0.1] < 0.05 * parts[1.0]
+#    costs = {}
+#    for part in (0.1, 0.5, 1.0):
+#        kl_of, rise_of = kl_and_rise(h, h + part * wrong, text)
+#        costs[part] = np.array([kl_of.mean().item(), rise_of.mean().item(), rise_of.abs().mean().item()])
+#    for part in (0.1, 0.5):
+#        print(f"{part} of the error: KL, mean rise, absolute rise", (costs[part] / costs[1.0]).round(3))
+#    assert costs[0.5][0] < 0.45 * costs[1.0][0] and costs[0.1][0] < 0.05 * costs[1.0][0]
+#    assert costs[0.1][2] > costs[0.1][0] / costs[1.0][0] * costs[1.0][2]
 #    ```
 #
-#    Less than half: for small errors the KL grows with the square of the error, so a tenth of the error costs about a hundredth.
+#    The absolute rise falls with the first power of the error, KL with the square. For a subject whose guesses fit the text, the mean rise is near KL:
+#    the rises and falls of single tokens cancel to first order. Where it is not near KL, the text does not follow the guesses.
 #    </details>
-# 3. *(10 minutes)* Of two texts, which shows the splice's cost more surely: 40 contexts by KL, or 40 contexts by the rise? Use the differences per
-#    context that the page has.
-#    <details><summary>Hint</summary>`found["less"][0]` holds a row of KL, of the rise and of the absolute rise; take the first 40 of each and use
-#    `standard_errors`.</details>
+# 3. *(5 minutes)* You have 40 contexts only. By how many standard errors can the whole splice be told from nine tenths of it, by KL and by the rise?
+#    <details><summary>Hint</summary>`found["less"][0]` holds the differences per context of the first SAE, a row of KL, of the rise and of the absolute
+#    rise; take the first 40 of each and use `standard_errors`.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -573,18 +607,24 @@ for anchor in ("zero", "mean", "unigram"):
 #    assert by_kl > by_rise
 #    ```
 #
-#    KL, by a little. For comparing two SAEs on little text it is the better measure; the rise is the one that can be turned into a share of the compute.
+#    By more with KL. To compare two SAEs on little text it is better than the rise; the rise is the one that can be turned into a share of the compute.
 #    </details>
 #
 # <a id="limits"></a>
 # ## 7 Limits
 # - KL compares the spliced model with the model itself, not with the text. A splice that improves the guesses has a KL above zero too.
-# - Clean positions among spliced ones are streams that the model never saw in training; the shares of section 4 are not additive.
+# - `kl.square` tells KL from the absolute rise of each token, which is all that its control tries. That KL grows with a square is true of any smooth
+#   measure that is least at no error, so the claim says that the SAEs' error is small, and nothing about SAEs in particular.
+# - Clean positions among spliced ones are a mixture that the model never saw in training. The shares of section 4 need not add up to one.
+# - At `laptop` one block stands above the splice. That alone makes most of the rise a position's own, so `splice.own-damage` says nothing about a site
+#   deep inside a model. Where nearly all damage is a position's own, `splice.first-carries` asks for more than there is left to cause: that it fails
+#   shows that there is no sink here, not how one would behave.
 # - The finished models are one training each, four at `laptop`. Their learning rate follows a rule, one over the square root of the width. A larger
-#   rate (one over the width) and a shorter warm-up had been tried first, and with them some did not train well ([page
-#   10c](10c_finished_runs_and_search.ipynb#estimates)). Better trainings would lower the share further.
-# - At `published` and `paper` the subject is the smallest of its finished models, and there are too few for a law with a floor. A share below one is
-#   then an extrapolation of a straight line in logarithms, and no more than a hint. Neither profile has been run.
+#   rate (one over the width) and a shorter warm-up were tried first, and were given up after their losses were seen, because some models did not
+#   train well ([page 10c](10c_finished_runs_and_search.ipynb#estimates)). Better trainings would lower the share that is read off.
+# - In the smaller models the embedding is most of the parameters that are counted in $C$. Counted without it, they would lie further to the left.
+# - At `published` and `paper` the subject is the smallest of its finished models, and there are too few of them to fit $E$. A share below one is then
+#   read off outside their range, on a straight line in logarithms, and is no more than a hint. Neither profile has been run.
 #
 # <a id="checked"></a>
 # ## 8 What was checked
