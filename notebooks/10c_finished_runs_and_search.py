@@ -371,8 +371,8 @@ def simulated(draw, wander=WANDER, contexts=128):
 
 # %% [markdown]
 # For each draw we ask how far the answer of the search is from the answer of *all* checkpoints. The unit is half the width of the interval that all of
-# them give, so that a distance of at most 1 counts as inside. The controls are twelve checkpoints chosen without searching: evenly in the step, and at
-# random.
+# them give, so that a distance of at most 1 counts as inside. The controls are twelve checkpoints chosen without searching: evenly in $\log s$,
+# evenly in the step, and at random.
 
 
 # %%
@@ -385,7 +385,10 @@ def one_search(seed, wander=WANDER):
     some = torch.randperm(len(every) - 2, generator=draw)[:10].add(1).tolist()
     at = np.array([0, *sorted(some), len(every) - 1])
     by_chance = compute.compute_fraction(losses, rows[at], every[at], draw, 2)
-    found = answer.share, evenly(losses, rows, every, 12, seed), by_chance
+    wanted = np.geomspace(every[0], every[-1], 12)
+    at = np.unique([np.abs(np.log(every / step)).argmin() for step in wanted])
+    by_log = compute.compute_fraction(losses, rows[at], every[at], draw, 2)
+    found = answer.share, by_log, evenly(losses, rows, every, 12, seed), by_chance
     half = (everything.high - everything.low) / 2
     return [*(abs(each.fraction - everything.fraction) / half for each in found), len(answer.read)]
 
@@ -397,7 +400,7 @@ def one_search(seed, wander=WANDER):
 # %%
 def searches(config: Config) -> dict:
     def rows(wander, draws):
-        return torch.tensor([one_search(seed, wander) for seed in range(draws)])  # (draws, 4)
+        return torch.tensor([one_search(seed, wander) for seed in range(draws)])  # (draws, 5)
 
     some = 2 + config.draws // 10  # of those that no claim uses
     return {"0.0": rows(0.0, some), f"{WANDER}": rows(WANDER, config.draws), "0.005": rows(0.005, some)}
@@ -405,21 +408,22 @@ def searches(config: Config) -> dict:
 
 simulations = memo.memo(searches, cfg)
 for wander, rows in simulations.items():
-    hit, most = (rows[:, 0] <= 1).float().mean(), rows[:, 3].max()
+    hit, most = (rows[:, 0] <= 1).float().mean(), rows[:, 4].max()
     print(f"checkpoints wander by {wander} nats: inside {hit:.0%}, at most {most:.0f} read")
-by_search, by_even, by_chance, reads = simulations[f"{WANDER}"].T.double().numpy()
+by_search, by_log, by_even, by_chance, reads = simulations[f"{WANDER}"].T.double().numpy()
 assert reads.max() <= 12
 
 # %% [markdown]
 # The claim: at least 95 % of the answers lie inside. That no search reads more than twelve is built in, so only the printed number says whether fewer
-# were enough. The two controls read twelve each, evenly in the step and at random among the 609. Both place few checkpoints where the share is
-# small. A better choice without a search, evenly in $\log s$, is exercise 4.
+# were enough. The three controls read twelve each. Evenly in the step and at random, few checkpoints lie where the share is small. Evenly in $\log s$
+# is the best choice without a search: the loss falls about evenly in $\log s$.
 
 # %%
 page.check(
     "search.simulated",
     float(np.mean(by_search <= 1)),
     control={
+        "twelve checkpoints, evenly in log step": float(np.mean(by_log <= 1)),
         "twelve checkpoints, evenly in the step": float(np.mean(by_even <= 1)),
         "twelve checkpoints at random": float(np.mean(by_chance <= 1)),
     },
@@ -429,7 +433,8 @@ page.check(
 # How far off are those that miss? We expect the evenly spread ones to be off by many half-widths where the share is small.
 
 # %%
-errors = {"search": by_search, "evenly in the step": by_even, "at random": by_chance}
+errors = {"search": by_search, "evenly in log step": by_log}
+errors |= {"evenly in the step": by_even, "at random": by_chance}
 page.save_figure(
     plots.search_errors(errors),
     "search_errors",
@@ -650,26 +655,26 @@ page.check(
 #
 #    For the second: its interval is narrower, so the bracket must be narrower before the search may stop.
 #    </details>
-# 4. *(10 minutes)* The controls of section 3 spread twelve checkpoints evenly in the step, or at random. Spread them evenly in $\log s$. How many of 30
-#    simulated answers lie inside now? Is the search still worth its trouble?
-#    <details><summary>Hint</summary>Copy what `one_search` does up to `everything`, and replace `np.linspace` in `evenly` by `np.geomspace`.</details>
+# 4. *(10 minutes)* Twelve checkpoints evenly in $\log s$ are inside less often than the search. Are 24 of them enough to do as well as it, on 30
+#    simulated curves? What would they cost?
+#    <details><summary>Hint</summary>Copy what `one_search` does up to `everything`, and the lines of `by_log` with 24 in the place of 12.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
-#    wanted = np.geomspace(every[0], every[-1], 12)
-#    at = np.unique([np.abs(np.log(every / step)).argmin() for step in wanted])
-#    hits = []
+#    hits = {12: [], 24: []}
 #    for seed in range(30):
 #        draw = run.generator(seed, "simulated")
 #        rows, losses = simulated(draw)
 #        everything = compute.compute_fraction(losses, rows, every, draw, 100)
-#        hits.append(inside(compute.compute_fraction(losses, rows[at], every[at], draw, 2), everything))
-#    print(f"evenly in log step: {np.mean(hits):.0%} inside")
-#    assert np.mean(hits) > 0.6
+#        for count in hits:
+#            wanted = np.geomspace(every[0], every[-1], count)
+#            at = np.unique([np.abs(np.log(every / step)).argmin() for step in wanted])
+#            hits[count].append(inside(compute.compute_fraction(losses, rows[at], every[at], draw, 2), everything))
+#    print({count: f"{np.mean(found):.0%} inside" for count, found in hits.items()})
+#    assert np.mean(hits[24]) >= np.mean(hits[12]) > 0.5
 #    ```
 #
-#    Most of them: the choice of the logarithm does a large part of the work, since the loss falls about evenly in it. Compare with the card of
-#    section 3 for what the search adds, with fewer checkpoints.
+#    Nearly always inside: the logarithm does a large part of the work. The search comes to the same end with fewer than half as many downloads.
 #    </details>
 #
 # <a id="limits"></a>
@@ -681,8 +686,8 @@ page.check(
 #   these trainings, not about finished trainings in general. Better ones would lower the second estimate.
 # - The law through the finished trainings ends at the subject itself, so near the whole of the compute the two estimates must agree. They can differ
 #   only for losses well above the subject's own.
-# - `search.simulated` says nothing of the twelve as a limit, which is set in the code, and its controls are easy to beat. Twelve checkpoints evenly in
-#   $\log s$ do better than both (exercise 4). The trend of the simulation is itself a power law, which suits a search in $\log s$.
+# - `search.simulated` says nothing of the twelve as a limit, which is set in the code. The trend of the simulation is itself a power law, which suits
+#   a search in $\log s$.
 # - Of the attempt's several faults section 5 tries one, on a subject without an attention sink. Its positive example, SAEs trained at position 0
 #   only, is an extreme one: those vectors depend on a single token.
 # - The simulated curve is smoother than a real one early in the training, and its noise of a whole checkpoint is independent of that of its
