@@ -497,11 +497,11 @@ page.save_figure(
     plots.by_kind(found),
     "f1_by_kind",
     {"mean F1": {kind: means(made) for kind, made in by_kind.items()}},
-    "Look first at how far the blue line lies from the grey ones. Left: the share of latents (blue) whose "
-    "patterns score more than the F1 on the axis below, and of the three other kinds (grey); a line per seed. "
-    f"Right: the means, a dot per seed. {len(cfg.main)} dictionaries, {cfg.sampled} latents of each drawn at "
-    "random, 16 examples each; channels and random directions are active as often as the latents, on "
-    "training text. The paper's figures have no such comparison.",
+    "Look first at how far the blue lines lie from the grey ones. Left: the share of latents (blue) whose "
+    "patterns score more than the F1 on the axis below, and of the three other kinds (grey); a line per "
+    f"seed. Right: the means, a dot per seed. {len(cfg.main)} dictionaries, {cfg.sampled} latents of each "
+    "drawn at random, 16 examples each; channels and random directions are active as often as the latents, "
+    "on training text. The paper's figures have no such comparison.",
 )
 
 # %% [markdown]
@@ -683,9 +683,9 @@ for group, made in explained_in.items():
 #
 # <a id="labels"></a>
 # ## 8 Patterns beside true labels
-# A pattern of tokens cannot say *inside a string* or *after the opening bracket of a call*. Python source is a text for which such things are known: Python's own
-# parser gives each token its labels, such as *comment*, *docstring* or *called name*. So there is a second kind of rule: the latent is active where a label is true,
-# or where two labels are both true. The best of all labels and pairs is found by counting.
+# A pattern of tokens cannot say *inside a string* or *after the opening bracket of a call*. Python source is a text for which such things are known:
+# Python's own parser gives each token its labels, such as *comment*, *docstring* or *called name*. So there is a second kind of rule: the latent is
+# active where a label is true, or where two labels are both true. The best of all labels and pairs is found by counting.
 #
 # Labels are chosen on one half of the held-out files and scored on the other, where the patterns are scored too. The comparison is not even: patterns are
 # made from sixteen examples, while labels are chosen by counting all tokens of their half. That favours the labels.
@@ -783,8 +783,8 @@ print(f"mean F1: labels {mean_of('labels').mean():.2f}, patterns {mean_of('patte
 #
 # <a id="reconstruction"></a>
 # ## 9 Explanations in the place of the latents
-# $F_1$ counts a latent's weak and strong activations alike, and all latents alike. *Explanation reconstruction* (section 4.4 of the paper) asks what explanations are
-# worth to the language model. Each activation $a$ is replaced by the prediction $s$ of the latent's trie, times a factor of the latent's own:
+# $F_1$ counts a latent's weak and strong activations alike, and all latents alike. *Explanation reconstruction* (section 4.4 of the paper) asks what
+# explanations are worth to the language model. Each activation $a$ is replaced by the prediction $s$ of the latent's trie, times a factor of the latent's own:
 #
 # $$ \hat a = \frac{\mathbb E[s a]}{\mathbb E[s^2]}\, s. $$
 #
@@ -857,18 +857,18 @@ page.save_figure(
     "explanation_reconstruction",
     {"losses": ladder, "without a model": without_model, "latents explained": counted},
     "How much of the way from predictions of other latents (grey squares) to the SAE's own activations "
-    "(blue discs) do explanations go (orange diamonds)? Crosses: without the factor; plus signs: every latent "
-    "at its mean; triangles: no activations at all; strokes: nothing replaced. Dotted: losses without a "
-    "network. Mean over a quarter of the held-out texts, a mark per seed; "
+    "(blue discs) do explanations go (orange diamonds)? Crosses: without the factor; plus signs: every "
+    "latent at its mean; triangles: no activations at all; strokes: nothing replaced. Dotted: losses without "
+    "a network. Mean over a quarter of the held-out texts, a mark per seed; "
     f"latents explained per dictionary, in the order of the rows: {', '.join(map(str, counted.values()))}. "
     "The paper's figure 9 is about the same quantity.",
 )
 
 # %% [markdown]
-# Three claims about the first row of this figure. The first is that *explained* lies between *swapped* and *own*, measured as a share of the way. The second
-# is that the factor helps: with it the share is larger than without. Its control is the swapped predictions with their factors. The third asks whether the loss
-# is a good one: as we remember the paper, its explanations beat a baseline of bigrams. The positive example is the SAE's own reconstruction, the control
-# its bias alone.
+# Three claims about the first row of this figure. The first is that *explained* lies between *swapped* and *own*, measured as a share of the way. The
+# second is that the factor helps: with it the share is larger than without. Its control is the swapped predictions with their factors. The third asks
+# whether the loss is a good one: as we remember the paper, its explanations beat a baseline of bigrams. The positive example is the SAE's own
+# reconstruction, the control its bias alone.
 
 
 # %%
