@@ -8,7 +8,8 @@
 # People explain a latent of a sparse autoencoder by looking at the texts on which it is active and saying what these have in common. On this
 # page a program does it: it edits the texts, finds which tokens the latent needs, and writes them down as patterns. The patterns then have to
 # predict, on texts that they were not made from, where the latent is active. That gives each explanation a score. A score needs something to be compared
-# with, so channels, random directions and a random SAE are explained in the same way.
+# with, so three other things are explained in the same way: *channels* (single entries of the residual stream), random directions of the residual
+# stream, and the latents of a *random SAE* (the same SAE before its training).
 #
 # **You will** take one latent apart by hand · store its patterns in a tree and predict with it · score hundreds of latents beside channels,
 # random directions and a random SAE · compare patterns with the true labels of the text · put explanations in the place of the latents and
@@ -53,7 +54,7 @@ from companion.sae.recipe import TrainConfig
 claims.opening("12_explainability_n2g")
 
 # %% [markdown]
-# The parameters, one line per profile. A dictionary is one SAE; the dictionaries of a group differ in their random seed.
+# The parameters, one entry per profile. A dictionary is one SAE; the dictionaries of a group differ in their random seed.
 
 
 # %%
@@ -78,7 +79,8 @@ def seeds(base, count, **train):
 
 # %% [markdown]
 # At `laptop` the language model is a GPT-2 with four layers, trained on the Python standard library, that ships with this package; its SAEs are
-# trained here. At `published` it is GPT-2 small, with three SAEs that others have trained.
+# trained here, for a few hundred steps. At `published` it is GPT-2 small, with three SAEs that others have trained. `KEEP` names the two states of each SAE
+# that are kept: the running mean of its weights, which is the trained SAE of this page, and its weights before the first step.
 
 # %% tags=["parameters"]
 KEEP = ("averaged", "untrained")
@@ -117,9 +119,9 @@ print(f"{len(cfg.main)} dictionaries, {cfg.sampled} latents of each, {cfg.contex
 # %% [markdown]
 # <a id="what"></a>
 # ## 1 What an explanation is
-# Below are the texts in which one latent is most active. A reader guesses quickly what it stands for. But a guess can be wrong in two ways, and the
-# picture shows neither: the latent may be active at many other places, and the thing named may occur at many places where the latent is
-# not active.
+# The usual way is to look at the texts in which a latent is most active, as in the picture at the end of this section. A reader guesses quickly what
+# the latent stands for. But a guess can be wrong in two ways, and such a picture shows neither: the latent may be active at many other places, and
+# the thing named may occur at many places where the latent is not active.
 #
 # So an **explanation** here is a rule that predicts *from the tokens alone* where the latent is active. It is scored on held-out text. Of the
 # tokens that it predicts active, the share that is active is its *precision*. Of the tokens that are active, the share that it predicts is its
@@ -146,8 +148,7 @@ print(f"{train.numel():,} tokens to make rules from, {heldout.numel():,} to scor
 
 # %% [markdown]
 # Which latents do we ask about? Rules are made from 16 examples, so a latent must be active on at least 16 tokens of the training texts. Of
-# those that are, some are drawn at random. It matters that they are drawn: latents that somebody has picked because they look good say
-# little about the others.
+# those that are, some are drawn at random. The draw matters: latents that somebody has picked because they look good say little about the others.
 #
 # `latent_activations` gives the activations of these latents on any text, (contexts, tokens, latents); `firings` lists where they are above zero.
 
@@ -170,10 +171,11 @@ fired, held = n2g.firings(activations, train), n2g.firings(activations, heldout)
 print(f"{len(often)} latents are active often enough, {len(latents)} are drawn")
 
 # %% [markdown]
-# N2G makes its rules in the same way for each of them; the next two sections say how. We ask the package for the rules now, only to choose a
+# N2G makes rules in the same way for each of these latents; sections 2 and 3 say how. We ask the package for the rules now, only to choose a
 # latent that is worth looking at: of those that need more than one token, the one whose rules predict best.
 #
-# N2G replaces tokens by one that means little, the *padding token*; the paper takes ` _`.
+# N2G replaces tokens by one that means little, the *padding token*; the paper takes ` _`. In the picture the texts are those with the latent's largest
+# activations; the deeper a token's colour, the more active the latent is on it.
 
 # %%
 PADDING = next(token for name in ("Ġ_", "_") if (token := tokenizer.token_to_id(name)) is not None)
@@ -212,8 +214,8 @@ display(coloured.bundle(f"latent {latents[latent].item()}", strongest(6), below)
 # ## 2 One latent taken apart
 # Take one of the places where this latent is active. The *example* is the text up to and including the token there. N2G asks three questions about it.
 #
-# **1. How much of the text before does the latent need?** Truncate: keep only the last $r$ tokens and look at the activation on the last of them. The
-# shortest run that keeps at least half of the activation is what we go on with.
+# **1. How much of the text before does the latent need?** Truncate: keep only the last $r$ tokens, a *run*, and look at the activation on the last of
+# them. The shortest run that keeps at least half of the activation in the text is used in questions 2 and 3.
 
 
 # %%
@@ -236,11 +238,11 @@ print("example: ", "".join(words(example[-30:].tolist())))
 print("shortest:", words(shortest.tolist()))
 
 # %% [markdown]
-# **2. Does it need the start of the text?** A latent may be active because a run *begins* a text. Put the padding token in front; if the activation falls
-# below half, the pattern is *anchored*: it holds at the start of a text only.
+# **2. Does the latent need the start of the text?** It may be active because the run *begins* a text. Put the padding token in front; if the activation
+# falls below half of that in the text, the pattern is *anchored*: it holds at the start of a text only.
 #
-# **3. Which tokens of the run matter?** Replace each in turn by the padding token. The *saliency* of a token is the share of the activation that is lost,
-# $1 - a_\text{replaced} / a_\text{run}$. Tokens below one half become a *wildcard*, which stands for any token.
+# **3. Which tokens of the run matter?** Replace each token in turn by the padding token. The *saliency* of a token is the share of the run's activation that
+# is lost, $1 - a_\text{replaced} / a_\text{run}$. A token with a saliency below one half becomes a *wildcard*, which stands for any token.
 
 # %%
 padding = torch.tensor([PADDING])
@@ -264,7 +266,7 @@ page.save_figure(
 )
 
 # %% [markdown]
-# The package makes all examples of all latents at once. On this example it must find the same.
+# The package answers the three questions for all examples of all latents at once. On this example it must find the same.
 
 # %%
 this = fired.chosen(place[None])
@@ -278,9 +280,9 @@ assert n2g.needs_start(activations, shortest[None], this, settings).item() == an
 # %% [markdown]
 # <a id="trie"></a>
 # ## 3 Sixteen patterns in a tree
-# The latent's 16 examples give 16 patterns. To predict whether the latent is active on a token, one reads backwards from it: first the token itself,
-# then the one before, and so on, until a pattern is complete. A *trie* stores the patterns for that: a tree whose first branches are last tokens.
-# A node of the tree is a Python dictionary.
+# The latent's 16 examples give up to 16 patterns. To predict whether the latent is active on a token, one reads backwards from it: first the token itself,
+# then the one before, and so on, until a pattern is complete. A *trie* stores the patterns for that: a tree whose first branches are the patterns' last
+# tokens. A node of the tree is a Python `dict`: its keys are the tokens that may come next, backwards, and `"end"` or `"start"` where a pattern is complete.
 
 
 # %%
@@ -303,9 +305,11 @@ def predict(root, text, t):
 
 
 # %% [markdown]
-# A leaf holds the activation that the pattern was made from, so the trie also predicts *how* active the latent is (section 9 uses that). At each step the
-# token itself is followed if it is in the tree, and the wildcard only otherwise; a step is never taken back. So a pattern can be missed, as in
-# the paper's code. The package's form walks from all tokens of a text at once, and must predict the same.
+# Where a pattern is complete, the tree holds the activation on the run that the pattern was made from, or the mean of several. So the trie also predicts
+# *how* active the latent is (section 9 uses that). At each step the token itself is followed if it is in the tree, and the wildcard only otherwise; a
+# step is never taken back, and a shorter pattern ends the walk before a longer one. So a pattern can be missed, as in the paper's code.
+#
+# The package's `predict` walks from all tokens of a text at once, and must predict the same. The cell prints the latent's shortest patterns.
 
 # %%
 root = {}
@@ -320,7 +324,8 @@ for tokens in sorted({each.tokens for each in tries[latent].patterns}, key=len)[
 # %% [markdown]
 # <a id="scores"></a>
 # ## 4 Scores on held-out text
-# Precision, recall and $F_1$ of this latent's trie, counted on the page and by the package:
+# Precision, recall and $F_1$ of this latent's trie, counted on the page and by the package. (The latent was chosen in section 1 because these numbers are
+# high, so they say nothing about other latents.)
 
 # %%
 predicted = tries[latent].predict(heldout) > 0  # (M, T)
@@ -332,8 +337,9 @@ assert np.isclose(f1, scores.f1[latent].item(), rtol=1e-3)
 print(f"precision {precision:.2f}, recall {recall:.2f}, F1 {f1:.2f}")
 
 # %% [markdown]
-# Is the method able to score 1? It must be, for a detector whose rule is a pattern. Here are two *planted* detectors. The first is active on one token.
-# The second is active on it after another, the pair being the commonest pair of the training texts.
+# Is the method able to score 1? It must be, for a detector whose rule is a pattern. Here are two *planted* detectors, made from the commonest pair of
+# tokens in the training texts. The first is active on the second token of the pair, wherever it occurs. The second is active on this token only where
+# the first token of the pair stands before it.
 
 # %%
 pairs, counts = train.unfold(1, 2, 1).reshape(-1, 2).unique(dim=0, return_counts=True)
@@ -356,18 +362,20 @@ print([words(trie.patterns[0].tokens) for trie in planted_tries], "both score 1"
 # ## 5 Many latents, and what they are compared with
 # A mean $F_1$ of latents says little alone. A latent that is active on every second token is easy to predict, whatever it means: predicting *active*
 # everywhere scores $2p/(1+p)$ at density $p$ (the share of tokens on which the latent is active). And the residual stream is the sum of a token's
-# embedding and what the blocks have added, so any direction in it may depend on the last token above all. So we explain three other things
+# embedding and what the blocks have added, so any direction in it may depend on the current token above all. So we explain three other things
 # by the same method:
 #
 # | kind | what it is |
 # |---|---|
 # | latents | latents of the trained SAE |
-# | channels | single entries of the normalised residual stream, with a random sign |
-# | random directions | inner products of the stream with random vectors |
+# | channels | single entries of the residual stream, normalised as the SAE reads it, with a random sign |
+# | random directions | inner products of this stream with random vectors |
 # | random SAE | latents of the SAE before its training |
 #
-# Channels and random directions are made active above a threshold, chosen so that each is active as often as one of the latents. Latents of the random SAE
-# are drawn by the same rule as those of the trained one, and have the densities they have.
+# Channels and random directions are made active above a threshold, chosen so that each is active as often as one of the latents on the training texts; the
+# activation is what exceeds the threshold. Latents of the random SAE are drawn by the same rule as those of the trained SAE. So each comparison leaves one
+# thing unequal. A latent of either SAE is active where it is among the $k$ largest, and not above a fixed threshold. And the densities of the random
+# SAE's latents are not matched: section 6 draws them.
 
 # %%
 LATENTS, CHANNELS, DIRECTIONS, RANDOM = KINDS = ("latents", "channels", "random directions", "random SAE")
@@ -399,9 +407,9 @@ def rows_of(study, count, d):
 
 
 # %% [markdown]
-# Each set of explanations is scored four times: on held-out text; on the training text; with its tries given to the wrong latents (*swapped*); and with its
-# patterns cut to their last token. The last two are controls. If swapped tries score as well, the scores say nothing about the latents. If last
-# tokens score as well, the patterns' other tokens are worth nothing.
+# Each set of explanations is scored four times: on held-out text; on the training text; on held-out text with its tries given to the wrong latents
+# (*swapped*); and on held-out text with its patterns cut to their last token. If swapped tries score as well, the scores say nothing about the latents.
+# If last tokens score as well, the patterns' other tokens are worth nothing (section 6 asks that).
 
 
 # %%
@@ -456,7 +464,8 @@ def study_of_kinds(study: Study) -> dict:
 
 # %% [markdown]
 # All of this is computed once and then read back. We expect the order latents, random SAE, random directions, channels, with the random ones not far
-# behind: other work has found that explanations of latents of models with random weights score nearly as well as those of trained ones.
+# behind. [Other work](https://arxiv.org/abs/2501.17727) has found that SAEs trained on language models with random weights have latents whose explanations
+# score much like those of a trained language model. (Here it is the SAE that is random; the language model is trained.)
 
 
 # %%
@@ -488,18 +497,19 @@ page.save_figure(
     plots.by_kind(found),
     "f1_by_kind",
     {"mean F1": {kind: means(made) for kind, made in by_kind.items()}},
-    "Left: the share of latents (blue) whose patterns score more than the F1 below, and of what they are "
-    f"compared with (grey); a line per seed. Right: the means. {len(cfg.main)} dictionaries, {cfg.sampled} "
-    "latents of each drawn at random, 16 examples each; channels and random directions are active as often "
-    "as the latents. The paper's figures have no such comparison.",
+    "Look first at how far the blue lines lie from the grey ones. Left: the share of latents (blue) whose "
+    "patterns score more than the F1 on the axis below, and of the three other kinds (grey); a line per "
+    f"seed. Right: the means, a dot per seed. {len(cfg.main)} dictionaries, {cfg.sampled} latents of each "
+    "drawn at random, 16 examples each; channels and random directions are active as often as the latents, "
+    "on training text. The paper's figures have no such comparison.",
 )
 
 # %% [markdown]
-# Explanations are far from perfect: the typical latent's $F_1$ is well below a half. But latents of the trained SAE stand clearly apart, and the three
-# other kinds are alike.
+# Read two things off the picture: how far a typical latent is from a perfect explanation ($F_1 = 1$), and whether the three other kinds differ among
+# themselves as much as the latents differ from them.
 #
 # The first claim: latents of the trained SAE are easier to explain than channels that are active as often. The control gives the tries of the
-# latents to other latents.
+# latents to other latents: if the tries were good only at predicting frequent tokens, they would beat the channels there too.
 
 # %%
 trained = means(by_kind[LATENTS])
@@ -510,9 +520,9 @@ page.check(
 )
 
 # %% [markdown]
-# The second: they are easier to explain than latents of a random SAE. If not, a good score is no sign that training has found anything. The positive example
-# is the planted detectors of section 4, which score 1. The third is about how near the random SAE comes: at least half of the trained one's mean $F_1$. Its
-# control predicts activity everywhere.
+# The second claim: latents of the trained SAE are easier to explain than those of a random SAE. If not, a good score is no sign that training has found
+# anything. The positive example is the planted detectors of section 4, which score 1. The third claim is about how near the random SAE comes: its mean $F_1$
+# is at least half of the trained SAE's. The control predicts activity everywhere.
 
 # %%
 page.check(
@@ -530,13 +540,13 @@ page.check(
 )
 
 # %% [markdown]
-# Latents of the trained SAE win in every seed: where channels and random directions are active as often, and where the latents of a random SAE compete as
-# they do, what was not trained is harder to predict. So on this language model the score does tell a trained SAE from a random one. But the random one
-# has about half of its score. An $F_1$ of a latent says little before it is set beside such a number.
+# The first two cards belong together. Channels have the latents' densities, and the random SAE selects its $k$ largest as the trained one does: if both
+# cards are confirmed, neither the density nor the selection is the whole reason. The third card says how much of the score needs no training of the
+# SAE. Whatever it is, the $F_1$ of a latent says little before it is set beside that of a random one.
 #
 # <a id="easy"></a>
 # ## 6 What makes a latent easy to explain
-# Two dull reasons could be behind a high $F_1$: that a latent is active often, and that it looks at one token only. The first is seen by drawing $F_1$
+# Two simple reasons could be behind a high $F_1$: that a latent is active often, and that it depends on one token only. To see the first, we draw $F_1$
 # against density. The dark line is what predicting activity everywhere scores.
 
 
@@ -557,12 +567,14 @@ page.save_figure(
 )
 
 # %% [markdown]
-# The second reason is tested by cutting every pattern to its last token. A latent that is a detector of single tokens loses nothing by it. If the tokens
-# before carry anything that holds on other texts, $F_1$ must fall. The control is the planted detector of one token, for which both are equal; the
-# positive example is the planted pair.
+# The second reason is tested by cutting every pattern to its last token. A latent that is a detector of single tokens loses nothing by the cut. If the
+# tokens before carry anything that holds on other texts, $F_1$ must fall. The control is the planted detector of one token, for which both are equal if
+# N2G finds its rule; the positive example is the planted pair. One thing helps the patterns: where a pattern's last token is a wildcard, the cut leaves
+# nothing of it, and the latent is then predicted active everywhere.
 #
-# How do they fail, by precision or by recall? And do they hold on other texts as well as on those they were made from? Sixteen examples are few, so we expect
-# patterns that fit the training texts better. The control is again the planted detectors, which hold everywhere.
+# How do patterns fail, by precision or by recall? And do they hold on other texts as well as on those they were made from? Sixteen examples are few, so we
+# expect patterns to fit the training texts better. (The sixteen examples are among the tokens counted there, which alone makes the training score
+# higher for a latent that is rarely active.) The control is again the planted detectors, which hold everywhere.
 
 # %%
 planted_held, shortened = n2g.firings(planted, heldout), [last_tokens(trie) for trie in planted_tries]
@@ -589,14 +601,17 @@ page.check(
 )
 
 # %% [markdown]
-# For latents of the trained SAE the tokens before the last one add something in most seeds, and the card above says in how many. For the three other kinds they
-# take away: a pattern that asks for more tokens than the direction needs is met less often. And most of what is missing is recall: sixteen examples show only a part of the places where a latent is active, and what they show holds less well
-# on other texts. (Exercise 1 gives N2G fewer examples.)
+# The first card says in how many seeds the tokens before the last one add something to the latents' scores. Compare the printed lines of the three other
+# kinds: if last tokens alone score *more* there, the patterns ask for more tokens than the direction needs, and are met less often. Then compare
+# precision with recall, in sample and held out. A low recall means that sixteen examples show only a part of the places where a latent is active.
+# (Exercise 1 gives N2G fewer examples.)
 #
 # <a id="sizes"></a>
 # ## 7 More latents, fewer active
-# The paper finds that latents are easier to explain the more of them there are ($n$) and the fewer may be active at once ($k$). Here are dictionaries of two
-# sizes with the same $k$, and of two values of $k$ with the same $n$. In the smaller ones all latents are explained; section 9 needs that.
+# The paper finds that latents are easier to explain the more of them there are ($n$) and the fewer may be active at once ($k$), as we remember it. Here are
+# dictionaries of two sizes with the same $k$, and of two values of $k$ with the same $n$. In the smaller ones all latents are explained that are active on
+# the training texts at all, since section 9 needs that; those of the larger ones are the latents of section 5, drawn from the latents that are active on
+# at least 16 tokens. The same cell measures the losses of section 9.
 
 
 # %%
@@ -637,8 +652,9 @@ fewer_latents, fewer_active = whole(cfg.fewer_latents), whole(cfg.fewer_active)
 more_active = whole(cfg.more_active)
 
 # %% [markdown]
-# A larger $n$ first, then a smaller $k$. With a smaller $k$ latents are rarer, and rarer latents have the lower $F_1$ by chance, so density cannot make the difference. The
-# control is the same difference with swapped tries.
+# A larger $n$ first, then a smaller $k$. Both make latents rarer (the printed densities), and a rarer latent has a lower $F_1$ by chance. So if $F_1$
+# rises, the density is not the reason. The control is the same difference with swapped tries; it shows what the density alone does, and lies in the band
+# only if rarer latents were easier to predict by chance.
 
 # %%
 control = means(by_kind[LATENTS], "swapped") - means(fewer_latents, "swapped")
@@ -662,15 +678,17 @@ for group, made in explained_in.items():
     print(f"{named(group)}: F1 {means(made).mean():.2f}, median density {density:.2%}")
 
 # %% [markdown]
-# The cards say how far this small model follows the paper. Its dictionaries are small: the paper's smallest has as many latents as our larger one.
+# The cards say how far this small model follows the paper. Its dictionaries are small: the paper's smallest has as many latents as our larger one. And
+# each comparison has two points: a trend needs more.
 #
 # <a id="labels"></a>
 # ## 8 Patterns beside true labels
-# A pattern of tokens cannot say *inside a string* or *after the opening bracket of a call*. Python source is a text for which such things are known: Python's own
-# parser gives each token its labels, such as *comment*, *docstring* or *called name*. So there is a second kind of rule: the latent is active where a label is true,
-# or where two labels are both true. The best of all labels and pairs is found by counting.
+# A pattern of tokens cannot say *inside a string* or *after the opening bracket of a call*. Python source is a text for which such things are known:
+# Python's own parser gives each token its labels, such as *comment*, *docstring* or *called name*. So there is a second kind of rule: the latent is
+# active where a label is true, or where two labels are both true. The best of all labels and pairs is found by counting.
 #
-# Labels are chosen on one half of the held-out files and scored on the other, where the patterns of sections 5 and 6 are scored too.
+# Labels are chosen on one half of the held-out files and scored on the other, where the patterns are scored too. The comparison is not even: patterns are
+# made from sixteen examples, while labels are chosen by counting all tokens of their half. That favours the labels.
 
 
 # %%
@@ -706,7 +724,7 @@ labelled = [{name: tensor.numpy() for name, tensor in one.items()} for one in la
 
 
 # %% [markdown]
-# The latents whose labels score best, with the pattern that N2G found most often:
+# The latents of the first dictionary whose labels score best, with the pattern that N2G found most often (`…` is a wildcard):
 
 # %%
 NAMES = list(labels.LABELS)
@@ -732,15 +750,17 @@ page.save_figure(
     plots.beside(both["patterns"], both["labels"], "F1 of patterns", "F1 of one or two labels", named_ones),
     "labels_beside_patterns",
     both,
-    "Each dot is a latent; above the diagonal a label, or two labels at once, predicts it better than its "
-    f"patterns do. The best labels of the first dictionary are named. {len(cfg.main)} dictionaries, "
-    f"{cfg.sampled} latents of each; labels chosen on other files than those they are scored on. Not in the "
-    "paper, whose texts have no true labels.",
+    "Look at which side of the diagonal most dots lie. Each dot is a latent; above the diagonal a label, or "
+    "two labels at once, predicts it better than its patterns do. The latents with the best labels of the "
+    f"first dictionary are circled and named. {len(cfg.main)} dictionaries, {cfg.sampled} latents of each; "
+    "labels chosen on other files than those they are scored on. Not in the paper, whose texts have no true "
+    "labels.",
 )
 
 # %% [markdown]
-# The best labels make good names. But do labels explain latents better than patterns, in the mean? The control deals the labels to other latents. The positive
-# example is a detector of a label, which that label predicts perfectly.
+# Some labels would make good names for their latents. But do labels explain latents better than patterns, in the mean? We expected so, because a label may
+# be about things that no pattern can say. The control deals the labels to other latents. The positive example is a detector of a label, which that label
+# predicts perfectly.
 
 
 # %%
@@ -757,21 +777,23 @@ page.check(
 print(f"mean F1: labels {mean_of('labels').mean():.2f}, patterns {mean_of('patterns').mean():.2f}")
 
 # %% [markdown]
-# In the mean patterns do better than labels, although a label may be about things that no pattern can say. Most latents follow certain tokens in certain
-# contexts, such as one word within brackets. Two labels are too coarse for that, and the best ones are those that name tokens: a colon, a comma,
-# the whitespace at the beginning of a line.
+# If the verdict is NOT HERE, one reading is that two labels are too coarse: a latent may follow one word within brackets, and no two labels say which word.
+# The table above lets you test this reading: are the labels that score best those that name a token (a colon, a comma, the whitespace at the beginning
+# of a line), or those that name a stretch of text, such as a string? The card alone does not decide it.
 #
 # <a id="reconstruction"></a>
 # ## 9 Explanations in the place of the latents
-# $F_1$ counts a latent's weak and strong activations alike, and all latents alike. *Explanation reconstruction* (section 4.4 of the paper) asks what explanations are
-# worth to the language model. Each activation $a$ is replaced by the prediction $s$ of the latent's trie, times a factor of the latent's own:
+# $F_1$ counts a latent's weak and strong activations alike, and all latents alike. *Explanation reconstruction* (section 4.4 of the paper) asks what
+# explanations are worth to the language model. Each activation $a$ is replaced by the prediction $s$ of the latent's trie, times a factor of the latent's own:
 #
 # $$ \hat a = \frac{\mathbb E[s a]}{\mathbb E[s^2]}\, s. $$
 #
-# Of all factors this one brings $s$ nearest to $a$ (least squares), and it is small for a trie that often predicts in vain. It is found on the training texts.
-# The SAE decodes the predicted activations, the result takes the place of the residual stream at every token, and the loss is measured.
+# Of all factors this one brings $s$ nearest to $a$ (least squares), and it is small for a trie that often predicts activity where there is none. The factor
+# is found on the training texts. The SAE decodes the predicted activations, the result takes the place of the residual stream at every token, and the
+# language model's loss is measured.
 #
-# Two identities first. If $s = a$, the loss is that of the SAE's own reconstruction. If $s = 0$, it is that of the SAE's bias alone. And a perfect trie has factor 1.
+# Three identities first. If the activations are predicted exactly, the loss is that of the SAE's own reconstruction. If the prediction is 0 everywhere, the
+# loss is that of the SAE's bias alone. And a perfect trie has factor 1; the planted detectors of section 4 have perfect tries.
 
 # %%
 dictionary = dictionaries.dictionary(cfg.fewer_latents[0])
@@ -789,8 +811,8 @@ assert torch.allclose(explanations.scales(planted_tries, train, planted_fired), 
 
 # %% [markdown]
 # To know whether a loss is good it is set beside two models without a network. One knows how frequent each token is (*unigram*). The other knows
-# how often each token follows each other token (*bigram*); where a pair was never seen it falls back on the frequencies, the more so the more different followers the
-# first token has had.
+# how often each token follows each other token (*bigram*). The bigram model mixes the counts of pairs with the frequencies of single tokens; the more
+# different followers the first token has had, the more the frequencies weigh (nearly Witten-Bell smoothing). Both are counted on all training texts.
 
 
 # %%
@@ -814,14 +836,14 @@ without_model = {
 assert without_model["bigram"] < without_model["unigram"]
 
 # %% [markdown]
-# Now all latents are replaced, in the smaller dictionaries of section 7. Latents that are never active on the training texts have no patterns and keep
-# their own activations; there are few.
+# Now the latents are replaced, in the smaller dictionaries of section 7. Latents that are never active on the training texts have no patterns and keep
+# their own activations; the caption says how many are explained.
 #
 # What should the loss of the explanations (*explained*) lie between? On one side there is that of the SAE's own activations (*own*). On the other side one
-# thinks first of no activations at all (*silent*). But this is a weak anchor: the SAE's bias alone is like no vector that the model has ever seen,
-# and its loss is far above that of a unigram model. Predictions of other latents (*swapped*) are a
-# stronger anchor: as many activations, as large, at the wrong places. So the claim is that explanations lie between swapped and own.
-# Its controls are silent, and every latent at its mean activation on every token (*constant*).
+# thinks first of no activations at all (*silent*). But that comparison is too easy: the SAE's bias alone is like no vector that the model has ever
+# seen, and in a first trial its loss was far above that of the unigram model. Predictions dealt to other latents (*swapped*) are harder to beat: the
+# same predicted activations, for the wrong latents. So the claim is that explanations lie between swapped and own. Its controls are *silent*, and every
+# latent at its mean activation on every token (*constant*).
 
 # %%
 LADDER = ("clean", "own", "explained", "without scale", "constant", "swapped", "silent")
@@ -835,11 +857,18 @@ page.save_figure(
     "explanation_reconstruction",
     {"losses": ladder, "without a model": without_model, "latents explained": counted},
     "How much of the way from predictions of other latents (grey squares) to the SAE's own activations "
-    "(blue) do explanations go (orange)? Crosses: without the factor; plus: every latent at its mean; "
-    "triangles: no activations at all; stroke: nothing replaced. Dotted: losses without any model. Mean over "
-    "a quarter of the held-out texts, a mark per seed; "
-    f"latents explained per dictionary, in the order of the rows: {', '.join(map(str, counted.values()))}.",
+    "(blue discs) do explanations go (orange diamonds)? Crosses: without the factor; plus signs: every "
+    "latent at its mean; triangles: no activations at all; strokes: nothing replaced. Dotted: losses without "
+    "a network. Mean over a quarter of the held-out texts, a mark per seed; "
+    f"latents explained per dictionary, in the order of the rows: {', '.join(map(str, counted.values()))}. "
+    "The paper's figure 9 is about the same quantity.",
 )
+
+# %% [markdown]
+# Three claims about the first row of this figure. The first is that *explained* lies between *swapped* and *own*, measured as a share of the way. The
+# second is that the factor helps: with it the share is larger than without. Its control is the swapped predictions with their factors. The third asks
+# whether the loss is a good one: as we remember the paper, its explanations beat a baseline of bigrams. The positive example is the SAE's own
+# reconstruction, the control its bias alone.
 
 
 # %%
@@ -873,10 +902,11 @@ page.check(
 )
 
 # %% [markdown]
-# The last claim asks whether that is a good loss. The paper's explanations beat a baseline of bigrams; the positive example is the SAE's own reconstruction, the
-# control its bias alone. Here explanations go a good part of the way from swapped predictions, and the factor matters, but the loss stays far above
-# that of bigrams. An $F_1$ of a quarter means that most activations are missing at every token, and the stream is a sum of all of them. So
-# patterns that are good enough to recognise a latent are not good enough to stand in for it.
+# What do the cards allow one to say? A share above 0 says that a latent's own explanation is worth more to the language model than another latent's. It does
+# not say that the explanation is good: for that, compare *explained* with the dotted lines. If it lies above the bigram line, a table of pairs of
+# tokens predicts the text better than the language model does on explained latents. A low recall would be reason enough: many activations are then missing at
+# every token, and the stream is a sum of all of them. Nor does the second card say that each latent needs a factor of its own. A factor
+# below 1 shrinks a prediction, and one common factor for all latents might help as much; that was not tried.
 #
 # <a id="your-turn"></a>
 # ## 10 Your turn
@@ -895,10 +925,10 @@ page.check(
 #    assert few.recall.nanmean() < scores.recall.nanmean()
 #    ```
 #
-#    Recall: with each further example the trie covers more of the places where the latent is active. Precision is a property of the single
-#    pattern.
+#    Recall: with each further example the trie covers more of the places where the latent is active. Precision changes less: it depends on how good the
+#    single patterns are, and not on how many there are.
 #    </details>
-# 2. *(5 minutes)* Write a trie that predicts activity everywhere. Which $F_1$ does it have for each latent?
+# 2. *(5 minutes)* Write a trie that predicts activity everywhere. Derive its $F_1$ from a latent's density on paper, then compare.
 #    <details><summary>Hint</summary>One pattern, of one wildcard: `n2g.Pattern((n2g.ANY,), False, 1.0)`. Compare with `scores.chance`.</details>
 #    <details><summary>Answer</summary>
 #
@@ -913,8 +943,8 @@ page.check(
 #
 #    $2p/(1+p)$, the dark line of section 6.
 #    </details>
-# 3. *(10 minutes)* Plant a detector that is active on `token` if `before` is among the four tokens before it. Can patterns express that? What are its precision
-#    and recall?
+# 3. *(10 minutes)* Plant a detector that is active on `token` if `before` is among the four tokens before it. Can patterns express that rule? What are the
+#    precision and the recall of the patterns?
 #    <details><summary>Hint</summary>As `planted` in section 4, with `any` over four shifts. One pattern says one distance.</details>
 #    <details><summary>Answer</summary>
 #
@@ -930,7 +960,7 @@ page.check(
 #    assert found.precision.item() == 1 and 0 < found.recall.item() <= 1
 #    ```
 #
-#    One pattern per distance, so up to four are needed, and all of them must be among the examples. What is predicted is always right.
+#    One pattern holds one distance, so up to four are needed, and each must be among the examples. What is predicted is always right.
 #    </details>
 # 4. *(10 minutes)* The padding token should mean little. Take the end of a text in its place (token number 0). Do latents become harder to explain?
 #    <details><summary>Hint</summary>`n2g.Settings(0, longest=cfg.longest)`; compare the mean $F_1$.</details>
@@ -948,8 +978,13 @@ page.check(
 #
 # <a id="limits"></a>
 # ## 11 Limits
-# - One small language model of one kind of text, one layer. Its residual stream depends on the current token more than that of a large model does.
-# - An explanation here is a set of token patterns or one or two labels. A latent with a low score may have a meaning that neither can express.
+# - One small language model of one kind of text, one layer, and SAEs that were trained for a few hundred steps. Latents of longer trained SAEs may
+#   score otherwise, and so may the ratio to the random SAE. The residual stream of a small model may depend on the current token more than that of a large one.
+# - No claim says that explanations are good, or that latents mean one thing. The claims compare mean scores: latents with other directions, patterns with
+#   labels, losses with losses. A latent with a low score may have a meaning that neither token patterns nor one or two labels can express.
+# - Channels and random directions are active above a threshold, latents where they are among the $k$ largest; no baseline has both the densities and the
+#   selection of the latents.
+# - The claims on $n$ and $k$ compare two values each. That the paper finds the same, and that its explanations beat bigrams, is from memory.
 # - Patterns longer than `longest` tokens are not tried; an example that needs more makes none. In a trial on one dictionary limits of 8, 16 and 32 tokens
 #   gave the same mean $F_1$.
 # - The paper also compares TopK with ReLU autoencoders by this method. That comparison is not made here, and explanation reconstruction is measured in

@@ -7,11 +7,11 @@
 #
 # [Page 13](13_ablation_sparsity.ipynb) removed one latent of a sparse autoencoder (SAE) at a time and scored how sparse the change of the
 # logits is. The paper reports 10 to 14 % for latents and 60 % for channels of the residual stream. A public attempt to reproduce it found 19 to 25 %
-# and 25 %. On this page you find out which of these numbers can be had, and by what: most of the score is set by one number that has nothing to
-# do with the vocabulary, namely how large the effect at later tokens is.
+# and 25 %. On this page you find out which of these numbers can be had, and by what. You test an explanation: most of the score is set by one number that
+# has nothing to do with the vocabulary, namely how large the effect at later tokens is, relative to that at the token itself.
 #
 # **You will** remove the same latent in three ways · derive the score from that one number, and place layers and directions on the curve ·
-# see what the number of latents and of active latents change · make the mistakes of the public attempt, and mend them one at a time.
+# see what changes with the number of latents and of active latents · make the mistakes of the public attempt, and mend them one at a time.
 #
 # **Needs** [page 13](13_ablation_sparsity.ipynb): the score and its two factors. **Takes** three to six minutes at `laptop` on two cores, seconds
 # once it has run ([start here](00_start_here.ipynb#profiles) has the other profiles).
@@ -51,7 +51,7 @@ from companion.sae.recipe import TrainConfig
 claims.opening("13b_score_taken_apart")
 
 # %% [markdown]
-# The parameters, one line per profile. Every setting has several SAEs, which differ in their random seed. They are smaller and trained for a shorter
+# The parameters, one entry per profile. Every setting has several SAEs, which differ in their random seed. They are smaller and trained for a shorter
 # time than those of page 13, because there are many of them.
 
 
@@ -136,10 +136,13 @@ page = claims.Page("13b_score_taken_apart", cfg)
 #
 # - **A**: at position $t$ alone.
 # - **B1**: the same vector $c_t$ at every position from $t$ on.
-# - **B2**: at every position from $t$ on what the latent contributes there, which is nothing where it is not active.
+# - **B2**: at every position from $t$ on, what the latent contributes at that position, which is nothing where it is not active.
 #
-# For a channel, one of the $d$ entries of the stream, B1 subtracts the entry's value at $t$ from this entry everywhere; B2 sets the entry to zero
-# everywhere.
+# For a channel, one of the $d$ entries of the stream, B1 subtracts the entry's value at $t$ from this entry at every position from $t$ on; B2 sets the
+# entry to zero there.
+#
+# We begin with one text. `contributions` holds a table for each latent that is active at $t$: what the latent adds to the stream, at every position from
+# $t$ on. (In this first look $t$ and the number of positions $T$ are the same number.)
 
 # %%
 site = cfg.layers[-1][0]
@@ -187,7 +190,7 @@ for name, removed in variants.items():
 # ## 2 What has to be computed again
 # A removal at $t$ changes nothing below its layer and nothing before $t$: no position reads a later one. So most of a forward pass would only repeat
 # what is known. New are the blocks above, at positions $t$ to $t+T-1$. Their queries need the keys and values of earlier positions, which are
-# those of the untouched text. In one attention head:
+# those of the untouched text. In one attention head, with random queries, keys and values:
 
 
 # %%
@@ -215,14 +218,15 @@ assert torch.allclose(window, whole[:, t : t + T], atol=1e-3)
 # %% [markdown]
 # <a id="closed-form"></a>
 # ## 3 The score from one number
-# Suppose an effect has the score $s_1$ at position $t$ alone, and at each of the $T - 1$ later positions the same density over the vocabulary and $r$ times the
-# size. Then the two factors of [page 13](13_ablation_sparsity.ipynb#score) can be written down. The vocabulary factor is $s_1$. The position factor
-# is the effective share of the sizes $1, r, \dots, r$:
+# Suppose an effect has the score $s_1$ at position $t$ alone, and at each of the $T - 1$ later positions the same density over the vocabulary and $r$
+# times the size. (This $r$ is another than the $r_t$ of page 13, whose square is a density.) Then the two factors of
+# [page 13](13_ablation_sparsity.ipynb#score) can be written down. The vocabulary factor is $s_1$. The position factor is the effective share of
+# positions, for effects of the sizes $1, r, \dots, r$:
 #
 # $$ s_T = s_1 \cdot \frac{\left(1 + (T-1)\,r\right)^2}{T \left(1 + (T-1)\,r^2\right)}. $$
 #
 # With $r = 0$ it is $s_1/T$, the smallest value; with $r = 1$ it is $s_1$. If later effects differ in size and $r$ is their mean, the score is lower,
-# since the sum of squares is larger. Gaussian effects, which have $s_1 = 2/\pi$, give:
+# since the sum of squares in the denominator is larger. Gaussian effects, which have $s_1 = 2/\pi$, give:
 
 
 # %%
@@ -234,8 +238,9 @@ for r in (0.0, 0.05, 0.115, 0.2, 0.5, 1.0):
     print(f"r = {r:<5}: score on 16 positions {closed_form(2 / np.pi, r, 16):5.1%}")
 
 # %% [markdown]
-# The whole range of the numbers in question lies on this line, although nothing in it is sparse over the vocabulary: the paper's latents (10 to
-# 14 %) at $r$ around $0.05$, the attempt's channels (25 %) at $0.115$, and the paper's channels (60 %) at $0.5$. We test the formula on drawn effects.
+# Gaussian effects, which are not sparse over the vocabulary, can have all the scores in question: the paper's for latents (10 to 14 %) at $r$ around
+# $0.05$, the attempt's for channels (25 %) at $0.115$, and the paper's for channels (60 %) at $0.5$. So the scores alone do not tell whether effects
+# are sparse over the vocabulary. We test the formula on drawn effects.
 
 # %%
 drawn = torch.randn(16, 4096, generator=run.generator(0, "planted"))
@@ -250,8 +255,8 @@ assert closed_form(0.6, 0.1, T) == ablation.expected_score(0.6, 0.1, T)
 # ## 4 Layers and directions on the curve
 # Now the measurement: in every text one position $t$, drawn between 1 and the last that leaves room for $T$ positions, and four sorts of things to
 # remove. **Latents**: all that are active at $t$. **Random**: a random direction for each of them, at its length. **Channels**: some entries of the
-# stream. **PCA**: principal components of the stream, evenly spaced from the one with most variance to the one with least; removed is how far the
-# stream lies from its mean along the component.
+# stream. **PCA**: principal components of the stream on held-out texts without position 0, evenly spaced by rank from the one with most variance to the
+# one with least. Along a component, what is removed is how far the stream lies from its mean.
 
 
 # %%
@@ -326,7 +331,8 @@ dropped, made = measured["dropped"].sum(axis=0)
 print(f"{made:,} ablations, of which {dropped / made:.1%} are dropped")
 
 # %% [markdown]
-# A few helpers choose rows of these arrays. $r$ is the mean size at later positions over the size at $t$, per ablation.
+# A few helpers choose rows of these arrays. $r$ is the mean size at later positions over the size at $t$, per ablation. So $r$ and the score are computed
+# from the same effects: $r$ takes the score apart and does not predict it from the model.
 
 # %%
 sizes = measured["sizes"]  # (ablations, T)
@@ -347,10 +353,10 @@ def by_seed(name, group, kind, variant="A"):
 
 
 # %% [markdown]
-# Each point of the next figure is a median over ablations of one sort, in one variant, at one layer. (A few ablations
-# have a tiny effect at $t$ and so a huge $r$, which would spoil means.) If the closed form is right and effects are dense over the vocabulary,
-# points lie near the line, and somewhat below it, since later effects are not all of one size, nor all ablations of a point alike. If latents had
-# effects on few tokens, they would lie far below it, and below random directions of the same $r$.
+# Each point of the next figure is a median over ablations of one sort, in one variant, at one layer. (A few ablations have a tiny effect at $t$ and so a
+# huge $r$, which would spoil means over all variants. The cards below use means, of the score in any variant and of $r$ in variant A.) If the closed form
+# is right and effects are dense over the vocabulary, points lie near the line, and somewhat below it, since later effects are not all of one size, nor
+# all ablations of a point alike. If latents had effects on few tokens, they would lie far below the line, and below random directions of the same $r$.
 
 # %%
 layers = [f"after block {saes[0].layer}" for saes in cfg.layers]
@@ -369,20 +375,21 @@ page.save_figure(
     figure,
     "against_reach",
     {f"{p.removed} {p.variant} {layers[p.site]}": [p.r, p.score] for p in points},
-    "Look at how near the points lie to the line, which knows of nothing but r: how large the effect "
-    "is at later positions, relative to that at t. Removed at t only (A, circles), everything scores low, "
-    "and lower the later the layer (larger markers). With the same vector at all later positions (B1, "
-    "squares) everything scores near 60 %. Where it comes and goes (B2, triangles) points lie below the "
-    f"line. Red lines: the paper's means, of which it does not say the variant. T = {T}; medians over the "
-    f"ablations of {len(SEEDS)} SAEs with {cfg.texts.contexts} texts each. Not in the paper.",
+    "Look at how near the points lie to the black line, which depends on r alone: how large the effect is at "
+    "later positions, relative to that at t. Colour: what is removed. Circles: at t only (A); squares: the "
+    "same vector at all later positions too (B1); triangles: what is there at each later position (B2). The "
+    "later the layer, the larger the marker. Orange-red lines: the paper's means, of which it does not say "
+    f"the variant. T = {T}; medians over the ablations of {len(SEEDS)} SAEs with {cfg.texts.contexts} texts "
+    "each. Not in the paper.",
 )
 
 # %% [markdown]
-# The picture has an answer to the open question of page 13. Channels reach the paper's 60 % in variant B1, and in no other; but so does everything else.
-# In variant A everything lies around its 10 to 14 % for latents, random directions too. We check the parts one by one.
+# Page 13 left a question open: in which variant do channels reach the paper's 60 %? Look for the upper orange-red line, and whether channels are the only
+# kind near it. Then look for the kinds and layers near the lower line, the paper's latents. We check what the picture suggests one part at a time.
 #
-# First the closed form, for latents in variant A: the mean score over the mean of the formula with each ablation's own $s_1$ and $r$. Equal sizes at
-# later positions would give 1, and unequal ones less. The control is variant B2, in which effects come and go with the latent.
+# First the closed form, for latents in variant A: the mean score over the mean of the formula with each ablation's own $s_1$ and $r$. Later effects of equal
+# sizes and of the density at $t$ would give 1, and unequal sizes less. The control is variant B2, in which effects come and go with the latent, so that
+# one number cannot describe them.
 
 
 # %%
@@ -401,8 +408,9 @@ page.check(
 )
 
 # %% [markdown]
-# So two numbers nearly make the score: the density at position $t$, and $r$. Which of them decides who scores higher? If it is $r$, then ranking everything
-# removed in variant A, at all layers, by $r$ ranks it by score. The control is the ranking by the score of position $t$ alone.
+# Where this ratio is near 1, two numbers make most of the score: the density at position $t$, and $r$. Which of them decides what scores higher? If it is
+# $r$, then ranking all kinds at all layers by $r$ (variant A) gives the ranking by score. Since the closed form rises with $r$, this must come out if
+# densities are alike; it fails if they differ as much as $r$ does. The control is the ranking by the score of position $t$ alone.
 
 
 # %%
@@ -424,7 +432,8 @@ page.check(
 )
 
 # %% [markdown]
-# It is $r$. Then the paper's 60 % for channels. A change that is made again at every position has $r$ near 1, so we expect B1 to score nearly $2/\pi$.
+# Next the paper's 60 % for channels. A change that is made again at every position should have $r$ near 1, so we expect B1 to score nearly $2/\pi$, for
+# any vector with dense effects.
 
 # %%
 page.check(
@@ -438,8 +447,8 @@ page.check(
 print(f"random directions in variant B1: {by_seed('score', SITE, 'random', 'B1').mean():.1%}")
 
 # %% [markdown]
-# With the same vector subtracted everywhere, channels give the paper's number. The line below the card says what this is worth: random directions give it
-# too. The number describes the variant, and not the channels. Whether the paper did so we do not know.
+# Compare the card with the line below it, the score of random directions in the same variant. If both are alike, the number describes the variant,
+# and not the channels. Whether the paper used this variant we do not know: that a variant gives its number is no evidence that it did.
 #
 # In the next picture you can look at any of the points: the median size of its effects at each position. Everything shown was computed above.
 
@@ -457,8 +466,8 @@ widgets.live(one_point, removed=KINDS, variant=VARIANTS, layer=tuple(layers[::-1
 # %% [markdown]
 # <a id="one-and-many"></a>
 # ## 5 One position and sixteen
-# The score of position $t$ alone, $T = 1$, is free of all this: it asks about the vocabulary and nothing else. Here it stands beside the score on
-# $T$ positions, for variant A, with 95 % intervals from a bootstrap over texts.
+# The score of position $t$ alone ($T = 1$) does not depend on later positions: it measures density over the vocabulary and nothing else. Here it stands
+# beside the score on $T$ positions, for variant A, with 95 % intervals from a bootstrap over texts.
 
 
 # %%
@@ -480,15 +489,16 @@ page.save_figure(
     plots.rows(by_layer, {ONE: 2 / np.pi}),
     "one_and_many",
     by_layer,
-    "Compare the columns: on one position (left) all removals are alike in every layer, and nearly "
-    f"Gaussian (dotted, 2/π). On {T} positions (middle) they differ by layer and sort, as r does "
-    f"(right). Variant A; means and 95 % intervals over {len(SEEDS) * cfg.texts.contexts} texts. The paper "
-    "has one number for latents and one for channels.",
+    "Compare the columns: do rows that differ in the middle (score on "
+    f"{T} positions) also differ on the left (one position; dotted: 2/π, the score of Gaussian effects), "
+    "or on the right (r)? A row per layer and kind of removal, colours as above. Variant A; means and 95 % "
+    f"intervals over {len(SEEDS) * cfg.texts.contexts} texts. The paper has one number for latents and one "
+    "for channels.",
 )
 
 # %% [markdown]
-# Latents score higher than random directions on $T$ positions, which a reader of the paper would take for less sparse. The next card asks whether the vocabulary
-# has a part in it: the control is the same ratio on position $t$ alone.
+# The next card asks whether latents score *higher* than random directions on $T$ positions, which a reader of the paper would take for less sparse,
+# and whether the vocabulary has a part in it: the control is the same ratio on position $t$ alone.
 
 
 # %%
@@ -503,9 +513,13 @@ page.check(
 )
 
 # %% [markdown]
-# It has none: latents only reach further. The layer acts through the same door. After the last block nothing could carry an effect to a later
-# token (exercise 3), so we expect the score to fall from layer to layer, but neither on position $t$ alone nor in variant B1, where the effect does
-# not depend on being carried.
+# If the control is near 1, the difference is not one of the vocabulary: effects of latents are larger at later tokens. That need not be special to
+# latents, since random directions may lie mostly where the stream varies little. The figure has principal components beside them, and page 13
+# compares latents with [directions of the stream](13_ablation_sparsity.ipynb#directions).
+#
+# The layer may matter in the same way. After the last block nothing could carry an effect to a later token (exercise 3). So we expect the score to fall
+# from the first layer to the last, but neither on position $t$ alone nor in variant B1, where the vector is subtracted at every later position and need
+# not be carried there.
 
 
 # %%
@@ -523,12 +537,14 @@ page.check(
 )
 
 # %% [markdown]
-# A score from one layer of one model can therefore not be compared with a score from another layer or model, unless $r$ is given with it.
+# If the score depends on the layer so, a score from one layer or model cannot be compared with that from another, unless $r$ is given with it.
+# (Each layer has its own SAEs. That the number of blocks above is the cause is our reading; three layers of one model do not prove it.)
 #
 # <a id="sizes"></a>
 # ## 6 More latents, and more of them active
 # The paper says that effects get sparser with larger $k$, the number of active latents, until $k$ comes close to $d$. We train SAEs of other $k$ and
-# $n$ at the same site, and remove their latents and random directions of the same lengths, in variant A.
+# $n$ at the same layer, and remove their latents and random directions of the same lengths, in variant A. At `laptop` the largest $k$ is half of $d$, which may
+# already be close to it.
 
 # %%
 groups = {name: len(layers) + at for at, (name, _) in enumerate(cfg.sizes)}
@@ -539,14 +555,15 @@ page.save_figure(
     plots.rows(by_size, {ONE: 2 / np.pi}),
     "sizes",
     by_size,
-    "Compare rows of one colour: blue, latents; grey, random directions at their lengths. "
+    "Compare rows of one colour: blue, latents; grey, random directions at their lengths. Dotted: 2/π. "
     f"Variant A, {layers[-1]}, {min(counts)} to {max(counts)} SAEs of each size, {cfg.texts.contexts} texts "
     "each; means and 95 % intervals over texts. The paper says that larger k is sparser.",
 )
 
 # %% [markdown]
-# The card compares the most and the fewest active latents. As a positive example stands a comparison that does come out lower, that of layers. The control
-# is random directions at the lengths of the same latents: if they give the same ratio, it would be the length that matters.
+# The card compares the SAEs with the most and with the fewest active latents. The positive example is a comparison in which the score falls, that of
+# layers in section 5. The control is random directions at the lengths of the same latents: if they give the same ratio, it is the length that
+# matters.
 
 
 # %%
@@ -567,24 +584,25 @@ page.check(
 )
 
 # %% [markdown]
-# In every seed the latents of large $k$ score lower, as the paper says, but in most by less than the tenth that the claim asks for. On one position (left)
-# they are not sparser: they reach less far. The number of latents $n$ hardly matters here.
+# A ratio below 1 has the paper's sign; the claim asks for a tenth. Then look at the figure's left column. If the latents of large $k$ do not score
+# lower on one position, they are not sparser over the vocabulary, and a lower score on $T$ positions comes from smaller effects at later tokens. The
+# rows of other $n$ at one $k$ show whether the number of latents matters.
 #
 # <a id="attempt"></a>
 # ## 7 A public attempt, mistake by mistake
 # The attempt in lukaemon/mission-sae measured 19.3 % for a published SAE of GPT-2 on 64 texts in float32, and later 25.3 % for the same SAE on eight texts,
-# with the GPU multiplying in TF32. Its code, read line by line, has four mistakes:
+# with the GPU multiplying in TF32. Its code, read line by line, and its last run have four mistakes:
 #
 # 1. **Position 0.** The latent is removed at the first token of every text. In GPT-2 this token's stream is some thirty times as long as any other, and
 #    all later tokens attend to it.
 # 2. **No standard deviation.** The SAE sees the stream divided by its standard deviation $\sigma_t$. The attempt subtracts $z_i d_i$ instead of $\sigma_t z_i
 #    d_i$, at position 0 about a hundredth of the latent: a nudge.
 # 3. **TF32.** Inputs of matrix products are rounded to 10 bits behind the binary point, instead of float32's 23.
-# 4. **Eight texts.** Without an interval.
+# 4. **Eight texts**, and no interval.
 #
 # Our small model has no such first token: at position 0 its $\sigma$ is like that anywhere else. So this one thing we **plant**: where a row below says
-# *planted*, the stream at position 0 was multiplied so that its $\sigma$ is 108, about that of GPT-2. TF32 is emulated by rounding the inputs, which
-# needs no GPU. This is rounding to 10 bits:
+# *planted*, the stream at position 0 was multiplied so that its $\sigma$ is 108, about that of GPT-2. TF32 is emulated by rounding the inputs of matrix
+# products, which needs no GPU. Rounding to 10 bits behind the binary point, for a number that begins with a 1 before it, keeps 11 binary digits:
 
 
 # %%
@@ -598,8 +616,9 @@ assert torch.equal(to_ten_bits(some), precision.rounded(some))
 assert ((to_ten_bits(some) / some - 1).abs() <= 2**-11).all()
 
 # %% [markdown]
-# `precision.tensor_float_32` does this to the inputs of every matrix product. Each row below is a place, whether $\sigma$ is there, and a precision. They begin
-# with the attempt, mend one mistake after the other, and then make each single mistake where all else is right.
+# `precision.tensor_float_32` does this to the inputs of every matrix product. Each row below is a place, whether the removed vector is multiplied by
+# $\sigma$, and whether products are in TF32. The rows begin with the attempt and mend one mistake after the other; then each single mistake is made
+# where all else is right; the last two rows are the controls of the check on rounding.
 
 # %%
 STEPS = {  # name: (place, sigma is there, TF32)
@@ -628,7 +647,8 @@ def ablated_with(sub, sae, resid, t, layer, span, step):
 
 
 # %% [markdown]
-# Every row is measured on the same texts, with the same latents of the middle of the text or of position 0.
+# Every row is measured on the same texts. Rows of the same place remove the same latents: those active at position 0, or at a drawn position $t$. No ablation
+# is dropped here for being as small as rounding, since this is what we want to see.
 
 
 # %%
@@ -652,9 +672,10 @@ def attempt(group: Group) -> dict:
 tried = {name: tensor.numpy() for name, tensor in memo.memo(attempt, cfg.groups()[SITE]).items()}
 
 # %% [markdown]
-# What do we expect? Without $\sigma$ alone the score should stay, since it does not depend on the size of the effect; with TF32 alone too, since the effect of a
-# whole latent is far above the rounding. Together, at a position where $\sigma$ is large, the nudge is as small as the rounding, and the score becomes that of
-# rounding. The first row has the attempt's eight texts as well; all others have all texts.
+# What do we expect? If only $\sigma$ is missing, the score should stay, since it does not depend on the size of a small effect. If only TF32 is on,
+# the score should stay too, since the effect of a whole latent is far above the rounding. With both, at a position where $\sigma$ is large, the nudge
+# may be as small as the rounding, and the score would be that of rounding. The first and the last row have eight texts, as the attempt had; all
+# others have all texts.
 
 # %%
 COLUMNS = (*FACTORS, "size")
@@ -682,11 +703,11 @@ page.save_figure(
     plots.rows(by_step, marked=[EIGHT, worst]),
     "attempt",
     by_step,
-    "Left, from the top: the attempt's mistakes together (the first row with its eight texts), then "
-    "mended one at a time, down to mid-text, which has none left. Below, each mistake alone. "
-    "Rounding matters only where σ is forgotten at the planted position 0: there the nudge is small "
-    "(right column), and the score rises without a change on one position (middle). Latents, "
-    f"{layers[-1]}, {len(SEEDS)} SAEs; means and 95 % intervals over texts. σ = {MASSIVE:.0f} at "
+    "Left, from the top: the attempt's mistakes together (purple; the first row with eight texts), then "
+    "mended one at a time, down to mid-text, which has none left. Below, each mistake alone, and two "
+    "controls. Look at the rows with TF32: where does the score on the left rise against the same row in "
+    "float32, is the effect at t small there (right), and is the score of one position the same (middle)? "
+    f"Latents, {layers[-1]}, {len(SEEDS)} SAEs; means and 95 % intervals over texts. σ = {MASSIVE:.0f} at "
     "position 0 is planted.",
 )
 difference = by_seed("score", SITE, "latents").mean() - by_seed("score", SITE, "channels").mean()
@@ -696,11 +717,12 @@ for name in (RIGHT_8, right):
 print(f"latents score higher than channels by {difference:.1%}")
 
 # %% [markdown]
-# How far do eight texts go? The last row has no mistake but that. Its interval, printed above, is several times as wide as the difference between latents and
-# channels in section 5, so that eight texts cannot tell them apart. More texts make it narrower. Comparing both in the same texts, as page 13 does, helps more.
+# How far do eight texts go? The last row has no mistake but that. Compare the width of its interval, printed above, with the difference between latents and
+# channels: where the interval is wider, eight texts cannot tell the two apart. More texts make it narrower. Comparing both in the same texts, as page
+# 13 does, helps more.
 #
 # ### Position 0
-# Does position 0 matter without a massive activation? The latent is removed with its $\sigma$, in float32, at position 0 of our model as it is. The
+# Does position 0 matter without such an extreme stream? The latent is removed with its $\sigma$, in float32, at position 0 of our model as it is. The
 # control is the score on one position, which should be the same in both places.
 
 
@@ -716,11 +738,14 @@ page.check(
 )
 
 # %% [markdown]
-# The effect reaches further from position 0, and the score is higher, while on one position it is the same. A score from there stands for no other position.
+# If the ratio is above 1 and the control is near 1, effects at position 0 are larger at later tokens, and a score from there stands for no other position. A
+# plain reason may be enough: the window begins at the first token, so later tokens divide their attention among few others. This page does not test it.
 #
 # ### Rounding
-# In the attempt the score rose by a third when TF32 was switched on. Here the planted position is ablated without $\sigma$, in emulated TF32 and in float32. The
-# controls leave out one condition each: with $\sigma$, or in the middle of the text, rounding should change nothing.
+# In the attempt the score rose by a third between the run in float32 and the one in TF32; the number of texts fell from 64 to eight at the same time.
+# Here only the rounding is changed: the planted position is ablated without $\sigma$, in emulated TF32 and in float32. The controls leave out one
+# condition each: with
+# $\sigma$, or in the middle of the text, rounding should change nothing.
 
 # %%
 page.check(
@@ -735,15 +760,16 @@ for name in (worst, "mended: float32 (planted)"):
     print(f"{name:28} position factor {texts_of(name, 'position').mean():.1%}")
 
 # %% [markdown]
-# The rounding of a nudge is felt at every position alike, and so it looks like an effect that reaches far: the position factor rises. In the middle of the
-# text the forgotten $\sigma$ changes nothing but the size, which the score does not show (the row *only: no σ*). That is what makes this mistake hard to see:
-# look at the size of an effect, and at what removing nothing gives, before believing its score.
+# Compare the two position factors. If the first is larger, rounding has effects at later positions that do not shrink with the nudge, and they look like an
+# effect of the latent that reaches far. In the middle of the text, look at the row *only: no σ*: if its score is that of the row with all mistakes mended,
+# forgetting $\sigma$ there changes the size of the effect (right column) and not the score, so the score cannot show the mistake. Before believing a score,
+# look at the size of the effect, and at the effect of a change as small as the last bits of the stream.
 #
 # <a id="your-turn"></a>
 # ## 8 Your turn
 # Write each answer in a new cell below the last one, after the page has run. Say what you expect before you run it.
 #
-# 1. *(5 minutes)* Which $r$ does a Gaussian effect need for a score of 60 % on $T$ positions? And on four times as many?
+# 1. *(5 minutes)* Which $r$ does a Gaussian effect need for a score of 60 % on $T$ positions? And on four times as many? Use the closed form.
 #    <details><summary>Hint</summary>Evaluate `closed_form` on a grid of r between 0 and 1 and take the first that reaches 0.6.</details>
 #    <details><summary>Answer</summary>
 #
@@ -767,7 +793,7 @@ for name in (worst, "mended: float32 (planted)"):
 #    assert windows[0] > windows[1] > windows[2] > windows[3]
 #    ```
 #
-#    It falls with every added position, towards the share of the window that the effect occupies. Scores with different windows cannot be compared.
+#    The score falls as the window grows: each added position has smaller effects than position $t$. Scores with different windows cannot be compared.
 #    </details>
 # 3. *(5 minutes)* Remove something after the **last** block. What are $r$ and the score, before you run it?
 #    <details><summary>Hint</summary>No block is left that could carry the change to a later token. `len(subject.blocks) - 1` is that layer; any vectors at
@@ -784,7 +810,8 @@ for name in (worst, "mended: float32 (planted)"):
 #    assert torch.allclose(found.score, found.first / T, rtol=1e-3)
 #    ```
 #
-#    $r = 0$ and the score is that of position $t$ over $T$: at 16 positions about 4 %, the sparsest score of all, of random directions.
+#    $r = 0$ and the score is that of position $t$ over $T$: at 16 positions about 4 %. This is below the paper's score for latents, and what was removed
+#    is random.
 #    </details>
 # 4. *(5 minutes)* Remove random directions instead of latents in variant B1. Do they score like channels?
 #    <details><summary>Hint</summary>`ablation.random_removals(variants["A"], generator)`, then `ablation.repeated`.</details>
@@ -800,16 +827,21 @@ for name in (worst, "mended: float32 (planted)"):
 #    assert everywhere > 1.5 * once
 #    ```
 #
-#    Yes. The score of variant B1 says where something was subtracted, and nothing of what.
+#    Compare with the channels in variant B1 (section 4). In this variant the score depends on where something is subtracted, and hardly on what.
 #    </details>
 #
 # <a id="limits"></a>
 # ## 9 Limits
-# - One small language model of Python code, with SAEs that were trained for a short time (five seeds, three where only $n$ is another). The closed form holds for any model; the values of $r$ do not.
+# - One small language model of Python code, with SAEs that were trained for a short time (five seeds, three where only $n$ is another). The closed form
+#   is arithmetic and holds for any model, as far as later effects are alike in size and density; the values of $r$ do not.
 # - Which variant the paper used is not known. Nothing here shows that it used B1; this page shows which pairs of numbers the variants give.
-# - $r$ was measured with the same effects as the score, so it explains the score only as its parts explain a whole: it was not predicted from the model.
-# - The massive activation of position 0 was planted by a factor, and TF32 emulated: sums stay in float32 and in another order than on a GPU, and attention's
-#   product of weights and values is not rounded.
+# - $r$ was measured with the same effects as the score. So the claims on the closed form and on the order say how the score is made up. They do not say why
+#   a latent has the $r$ that it has, nor was $r$ predicted from the model.
+# - That latents score above random directions on $T$ positions does not show that a trained SAE is the reason. The claim does not compare latents with
+#   principal components, which the figures show beside them. That the score falls with the layer was seen on three layers of one model.
+# - The claims on the attempt show that its mistakes can raise a score. They do not show that they did: the attempt was not repeated, nor GPT-2 used. The
+#   extreme stream of position 0 was planted by a factor, and TF32 emulated: sums stay in float32 and in another order than on a GPU, and attention's product
+#   of weights and values is not rounded.
 #
 # <a id="checked"></a>
 # ## 10 What was checked
