@@ -15,6 +15,7 @@ LADDER = {
     "clean": (THEORY, "|"),
     "own": (OURS, "o"),
     "explained": (SECOND, "D"),
+    "one factor": (SECOND, "d"),
     "without scale": (MARKED, "X"),
     "constant": (QUIET, "P"),
     "swapped": (CONTROL, "s"),
@@ -107,5 +108,5 @@ def loss_ladder(groups: Mapping[str, Mapping[str, Row]], anchors: Mapping[str, f
     axes.set_yticks(range(len(groups)), list(groups))
     axes.yaxis.set_inverted(True)
     frame(axes, "cross-entropy, nats per token", ylim=(len(groups) - 0.5, -0.5))
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=7, fontsize=8, handletextpad=0.2)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=8, fontsize=8, handletextpad=0.2)
     return figure
