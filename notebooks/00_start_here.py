@@ -145,12 +145,18 @@ about = {"latent": "latent", "share of active tokens": "density", "tokens it mak
 # | [5. Superposition makes a model easier to attack](05_adversarial_vulnerability.ipynb) | Does superposition make a network easier to attack? | Toy Models of Superposition |
 # | [6. Models can compute in superposition](06_computation_in_superposition.ipynb) | Can a network compute with features that are in superposition? | Toy Models of Superposition |
 # | [6b. How one neuron serves two features](06b_asymmetric_motif.ipynb) | What do neurons that serve several features do, and can one number store two? | Toy Models of Superposition |
+# | [7. The language model that is studied](07_language_model.ipynb) | What is the language model that the pages study: tokens, residual stream, attention, neurons, loss? | Towards Monosemanticity |
 # | [8. Sparse autoencoders](08_sae_training.ipynb) | What is a sparse autoencoder, how is one trained, and what do its latents look like? | Scaling and evaluating sparse autoencoders |
 # | [8a. The recipe, part by part](08a_sae_recipe.ipynb) | What does each part of the recipe do, and why do dead latents first become more? | Scaling and evaluating sparse autoencoders |
 # | [8b. Eight ways to be sparse, compared at equal tokens](08b_activation_functions.ipynb) | TopK, L1, Gated, JumpReLU, ...: which way to be sparse reconstructs best? | Scaling and evaluating sparse autoencoders |
 # | [9. Scaling laws of sparse autoencoders](09_sae_scaling_laws.ipynb) | How does the error fall with compute, latents and tokens? | Scaling and evaluating sparse autoencoders |
 # | [10. What a reconstruction is worth in pre-training compute](10_downstream_loss_to_compute.ipynb) | How much of the language model survives when an SAE takes the place of its vectors? | Scaling and evaluating sparse autoencoders |
+# | [10b. What a splice does, token by token](10b_splice_by_position.ipynb) | Where does a splice hurt a language model, and which finished model would be as bad? | Scaling and evaluating sparse autoencoders |
+# | [10c. The share of the compute, a second time and with twelve checkpoints](10c_finished_runs_and_search.ipynb) | Is the share of the compute too kind, and how few checkpoints does it take? | Scaling and evaluating sparse autoencoders |
+# | [11. Does a known property of the text have a latent?](11_probe_loss.ipynb) | Does a known property of the text have a latent, and would any set of directions have one? | Scaling and evaluating sparse autoencoders |
+# | [12. Explaining a latent with patterns of tokens](12_explainability_n2g.ipynb) | Can patterns of tokens say where a latent is active, and is that a sign that training found something? | Scaling and evaluating sparse autoencoders |
 # | [13. Is the effect of one latent sparse?](13_ablation_sparsity.ipynb) | Does one latent change few tokens, or many? | Scaling and evaluating sparse autoencoders |
+# | [13b. What the ablation score measures](13b_score_taken_apart.ipynb) | What does the ablation score of the paper measure? | Scaling and evaluating sparse autoencoders |
 # | [16. Why a training step is fast: operations, bytes, and what a clock says](16_speed.ipynb) | Where does the time of a training step go, and what makes it fast? | Scaling and evaluating sparse autoencoders |
 # <!-- end of map -->
 #

@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/06b_asymmetric_motif.ipynb)
 #
-# **Pages** [← 6. Models can compute in superposition](06_computation_in_superposition.ipynb) · [Start here](00_start_here.ipynb) · [8. Sparse autoencoders →](08_sae_training.ipynb)
+# **Pages** [← 6. Models can compute in superposition](06_computation_in_superposition.ipynb) · [Start here](00_start_here.ipynb) · [7. The language model that is studied →](07_language_model.ipynb)
 #
 # When a network has more features to compute with than neurons, some neurons must work for several. On this page you look at such neurons one
 # by one. You see which features share a neuron, and how a neuron can serve an important and an unimportant feature at once if a second neuron

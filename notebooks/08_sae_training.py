@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/08_sae_training.ipynb)
 #
-# **Pages** [← 6b. How one neuron serves two features](06b_asymmetric_motif.ipynb) · [Start here](00_start_here.ipynb) · [8a. The recipe, part by part →](08a_sae_recipe.ipynb)
+# **Pages** [← 7. The language model that is studied](07_language_model.ipynb) · [Start here](00_start_here.ipynb) · [8a. The recipe, part by part →](08a_sae_recipe.ipynb)
 #
 # The numbers inside a language model can hardly be read: each of them takes part in many things at once. A sparse autoencoder (SAE)
 # translates them into a longer list of numbers of which only a few are not zero, and many of those stand for something that a person can

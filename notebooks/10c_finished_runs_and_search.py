@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/10c_finished_runs_and_search.ipynb)
 #
-# **Pages** [← 10b. What a splice does, token by token](10b_splice_by_position.ipynb) · [Start here](00_start_here.ipynb) · [13. Is the effect of one latent sparse? →](13_ablation_sparsity.ipynb)
+# **Pages** [← 10b. What a splice does, token by token](10b_splice_by_position.ipynb) · [Start here](00_start_here.ipynb) · [11. Does a known property of the text have a latent? →](11_probe_loss.ipynb)
 #
 # [Page 10](10_downstream_loss_to_compute.ipynb#map) turned the loss of a language model with a sparse autoencoder (SAE) spliced in into a share of
 # the model's own training, by its checkpoints. There are two objections. A checkpoint in mid-training may be worse than a model whose training was

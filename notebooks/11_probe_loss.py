@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/11_probe_loss.ipynb)
 #
-# **Pages** [← 10. What a reconstruction is worth in pre-training compute](10_downstream_loss_to_compute.ipynb) · [Start here](00_start_here.ipynb) · [13. Is the effect of one latent sparse? →](13_ablation_sparsity.ipynb)
+# **Pages** [← 10c. The share of the compute, a second time and with twelve checkpoints](10c_finished_runs_and_search.ipynb) · [Start here](00_start_here.ipynb) · [12. Explaining a latent with patterns of tokens →](12_explainability_n2g.ipynb)
 #
 # We know many properties of a text without asking any model: this token is in a comment, this `=` passes an argument, this quotation mark opens a
 # string. If a sparse autoencoder (SAE) finds the properties that a language model works with, then for some of them there should be one latent that

@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/12_explainability_n2g.ipynb)
 #
-# **Pages** [← 10. What a reconstruction is worth in pre-training compute](10_downstream_loss_to_compute.ipynb) · [Start here](00_start_here.ipynb) · [13. Is the effect of one latent sparse? →](13_ablation_sparsity.ipynb)
+# **Pages** [← 11. Does a known property of the text have a latent?](11_probe_loss.ipynb) · [Start here](00_start_here.ipynb) · [13. Is the effect of one latent sparse? →](13_ablation_sparsity.ipynb)
 #
 # People explain a latent of a sparse autoencoder by looking at the texts on which it is active and saying what these have in common. On this
 # page a program does it: it edits the texts, finds which tokens the latent needs, and writes them down as patterns. The patterns then have to

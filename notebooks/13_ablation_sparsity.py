@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/13_ablation_sparsity.ipynb)
 #
-# **Pages** [← 10. What a reconstruction is worth in pre-training compute](10_downstream_loss_to_compute.ipynb) · [Start here](00_start_here.ipynb) · [13b. What the ablation score measures →](13b_score_taken_apart.ipynb)
+# **Pages** [← 12. Explaining a latent with patterns of tokens](12_explainability_n2g.ipynb) · [Start here](00_start_here.ipynb) · [13b. What the ablation score measures →](13b_score_taken_apart.ipynb)
 #
 # A sparse autoencoder (SAE, also called a dictionary) writes each activation as a sum of a few latents. If a latent means one thing, removing it
 # should change the model's guesses for few tokens and leave the rest alone. The paper measures this with one number per removal, its *score*.
@@ -19,7 +19,7 @@
 #
 # **Paper** Gao et al. 2024, *Scaling and evaluating sparse autoencoders*, [section 4.5](https://arxiv.org/abs/2406.04093).
 #
-# **On this page** [1 Remove one latent by hand](#one) · [2 The score](#score) · [3 What else is removed](#removed) · [4 The score and its factors](#factors) · [5 Latents against other directions](#directions) · [6 The paper's sentence](#paper) · [7 Your turn](#your-turn) · [8 Limits](#limits) · [9 What was checked](#checked)
+# **On this page** [1 Remove one latent by hand](#one) · [2 The score](#score) · [3 What else is removed](#removed) · [4 The score and its factors](#factors) · [5 Latents against other directions](#directions) · [6 The paper's sentence](#paper) · [7 All evaluations side by side](#report) · [8 Your turn](#your-turn) · [9 Limits](#limits) · [10 What was checked](#checked)
 
 # %% tags=["skip-execution"]
 import importlib.metadata
