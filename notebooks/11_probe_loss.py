@@ -490,8 +490,8 @@ page.save_figure(
     "label. Then compare them in the left panel with the pale-blue squares (shuffled model) and the dark "
     "purple triangles that point down (single tokens): where these lie as far to the right, the token itself "
     "gives the label away. In the right panel it cannot. Orange diamonds: never trained; dark grey triangles "
-    f"that point up: channels. Means over {len(cfg.saes)} SAEs. The paper's figure 33 has the change of the "
-    "loss of each task during training.",
+    f"that point up: channels. Means over {len(cfg.saes)} SAEs. A gain far below zero stands at the left edge, "
+    "with its value. The paper's figure 33 has the change of the loss of each task during training.",
 )
 
 # %% [markdown]
@@ -796,6 +796,8 @@ page.check(
 # - The claims do not show that latents are the directions of these properties. At `laptop` as many random directions gain at least as much. That a
 #   trained dictionary gains more than one that was never trained says that training makes latents after TopK tell more, and not that it finds better
 #   directions.
+# - A probe can do much worse on the second half than one that says nothing, where the values there go beyond those that it was fitted on. One such
+#   task pulls a mean down: look at the left edge of the figure of section 5 before you compare means of channels.
 # - Latents are probed after TopK, channels and random directions on every token. Section 6 compares both forms of a latent, but for no claim.
 # - The random directions are one draw, compared with every SAE. Of each task only the eight most promising are fitted, so a better one may be missed.
 # - That the latents of the shuffled model gain nothing on token-controlled tasks does not show that nothing about the surroundings is in its vectors:

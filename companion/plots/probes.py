@@ -12,6 +12,8 @@ from companion.plots.style import CONTROL, CONTROLS, MARKED, OURS, PALE, SECOND,
 COLOURS = (OURS, SECOND, PALE, MARKED, *CONTROLS)
 """Of what is probed, in the order in which a page names it: the trained dictionary first."""
 MARKERS = "oDsv^<>"
+LEAST = -0.5
+"""Gains below it are drawn at it: a probe may be badly wrong on other text."""
 GAIN = "gain, ln 2 - L (nats)"
 
 
@@ -53,13 +55,18 @@ def mean_gains(groups: Mapping[str, Mapping[str, Row | float]]) -> Figure:
 
 @styled
 def by_task(groups: Mapping[str, Mapping[str, Row]], names: Mapping[str, Sequence[str]]) -> Figure:
-    """Gain of every task, a marker for each thing that is probed; a panel per group of tasks, those of the largest first gain on top."""
+    """Gain of every task, a marker for each thing that is probed; a panel per group of tasks, those of the largest first gain on top.
+
+    Gains below `LEAST` stand at it, with their value beside them.
+    """
     rows = max(map(len, names.values()))
     figure, axes = panels(1, len(groups), size=(4.7, 0.9 + 0.21 * rows))
     for panel, (title, gains) in zip(axes, groups.items(), strict=True):
         order = np.argsort(next(iter(gains.values())))
         for (kind, values), colour, marker in zip(gains.items(), COLOURS, MARKERS, strict=False):
-            panel.plot(values[order], range(len(order)), marker, color=colour, ms=4.5, alpha=0.85, label=kind)
+            panel.plot(values[order].clip(LEAST), range(len(order)), marker, color=colour, ms=4.5, alpha=0.85, label=kind)
+            for row in np.flatnonzero(values[order] < LEAST):
+                note(panel, f"{values[order][row]:.1f}", (LEAST, row), (4, 3), color=colour)
         panel.axvline(0, color=THEORY, lw=0.8)
         panel.axvline(np.log(2), color=THEORY, lw=0.8, ls=":")
         frame(panel, f"{GAIN}; dotted: ln 2", title=title, yticks=range(len(order)), yticklabels=[names[title][i] for i in order])
