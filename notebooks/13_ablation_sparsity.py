@@ -603,7 +603,8 @@ assert abs(vocabularies[1] / vocabularies[0] - 1) < 0.1
 # The paper judges an SAE by five evaluations, and this was the last of them: loss after a splice ([page 10](10_downstream_loss_to_compute.ipynb)),
 # probes ([page 11](11_probe_loss.ipynb)), explanations ([page 12](12_explainability_n2g.ipynb)) and the sparsity of effects. The package measures
 # all of them for any SAE in one call. We compare the first SAEs of this page with one that was never trained, on fewer texts than the other
-# pages use. We expect training to help everywhere but in the last two rows, in which a smaller number would be a sparser effect.
+# pages use. Read the table by rows: in which of them does the last column stand apart from the others? There the evaluation tells a trained SAE from
+# one that was never trained. In the last two rows a smaller number would be a sparser effect.
 
 
 # %%
