@@ -82,8 +82,9 @@ def before_and_after(before: Row, after: Row, names: Sequence[str]) -> Figure:
     ends = [min(0, before.min(), after.min()), np.log(2)]
     axes.plot(ends, ends, color=THEORY, lw=0.8)
     axes.plot(before, after, "o", color=OURS, ms=5, alpha=0.8)
-    for at in np.argsort(-np.abs(after - before))[:5]:
-        note(axes, names[at], (before[at], after[at]), (5, -3 if after[at] < before[at] else 3))
+    for at in np.argsort(-np.abs(after - before))[:3]:
+        left = before[at] > ends[1] / 2  # no room for a name at the right edge
+        note(axes, names[at], (before[at], after[at]), (-6 if left else 6, -3), ha="right" if left else "left")
     frame(axes, f"pre-activation: {GAIN}", f"after TopK: {GAIN}")
     return figure
 
