@@ -613,6 +613,12 @@ page.check(
 
 
 # %%
+def one_for_all(tries, train, scale):
+    """The factor that brings the predictions of all latents together nearest to their activations."""
+    squares = torch.stack([trie.predict(train).square().sum() for trie in tries])
+    return (scale * squares).sum() / squares.sum()  # scale * squares is the sum of s a
+
+
 def study_of_losses(study: Study) -> dict:
     subject, train, heldout = texts_of(study.dictionary, study.text.contexts, study.text.length)
     latents, acts = latents_of(study, "averaged", subject, train)
@@ -622,7 +628,7 @@ def study_of_losses(study: Study) -> dict:
     mean = torch.stack([own.sum() for own in fired.value.split(fired.counts.tolist())]) / train.numel()
     simulated = {
         "explained": explanations.simulation(tries, scale),
-        "one factor": explanations.simulation(tries, torch.full_like(scale, scale.mean())),
+        "one factor": explanations.simulation(tries, torch.full_like(scale, one_for_all(tries, train, scale))),
         "other factors": explanations.simulation(tries, scale.roll(-1)),
         "without scale": explanations.simulation(tries, torch.ones_like(scale)),
         "swapped": explanations.simulation(swapped(tries), scale.roll(-1)),
