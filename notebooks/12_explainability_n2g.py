@@ -628,7 +628,10 @@ def study_of_losses(study: Study) -> dict:
     mean = torch.stack([own.sum() for own in fired.value.split(fired.counts.tolist())]) / train.numel()
     simulated = {
         "explained": explanations.simulation(tries, scale),
-        "one factor": explanations.simulation(tries, torch.full_like(scale, one_for_all(tries, train, scale))),
+        "one factor": explanations.simulation(
+            tries,
+            torch.full_like(scale, one_for_all(tries, train, scale)),
+        ),
         "other factors": explanations.simulation(tries, scale.roll(-1)),
         "without scale": explanations.simulation(tries, torch.ones_like(scale)),
         "swapped": explanations.simulation(swapped(tries), scale.roll(-1)),
