@@ -490,8 +490,8 @@ page.save_figure(
     "label. Then compare them in the left panel with the pale-blue squares (shuffled model) and the dark "
     "purple triangles that point down (single tokens): where these lie as far to the right, the token itself "
     "gives the label away. In the right panel it cannot. Orange diamonds: never trained; dark grey triangles "
-    f"that point up: channels. Means over {len(cfg.saes)} SAEs. A gain far below zero stands at the left edge, "
-    "with its value. The paper's figure 33 has the change of the loss of each task during training.",
+    f"that point up: channels. Means over {len(cfg.saes)} SAEs. A gain far below zero stands at the left "
+    "edge, with its value. The paper's figure 33 has the change of the loss of each task during training.",
 )
 
 # %% [markdown]
