@@ -563,10 +563,9 @@ page.save_figure(
     plots.ways(contexts, all_but_last, last, small_unigram),
     "three_ways",
     {"contexts": contexts, "all but last": all_but_last, "last": last, "unigram": small_unigram},
-    "Three ways to train the same small model, a line per random seed. First follow the dotted purple lines "
-    "(no mask, scored everywhere) in both panels. Left: positions whose answer is in the context. Right: the "
-    "last position, whose answer no model sees. The paper has no such figure. "
-    f"One layer, d = {cfg.small.d}, C = {cfg.small.context}, V = {cfg.small.vocab}, batch {cfg.small.batch}.",
+    "Three ways to train one small model, a line per seed. Follow the dotted purple lines (no mask, scored "
+    "everywhere). Left: the answer is in the context. Right: the last position, whose answer no model sees. "
+    f"One layer, d = {cfg.small.d}, C = {cfg.small.context}, V = {cfg.small.vocab}. Not in the paper.",
 )
 
 # %% [markdown]
@@ -694,9 +693,8 @@ page.save_figure(
     plots.by_position(positions, bigram),
     "positions",
     positions,
-    "Loss by the number of tokens that stand before (from the number under the point up to twice as many); "
-    f"{cfg.contexts} held-out contexts. Look where each curve becomes flat, and where the deeper model (dark "
-    "blue) leaves the one of one layer (pale blue). The paper has no such figure.",
+    "Loss by the number of tokens before (up to twice the number shown). Look where each curve becomes flat, "
+    f"and where the deeper model (dark blue) leaves the other. {cfg.contexts} contexts. Not in the paper.",
 )
 
 # %% [markdown]

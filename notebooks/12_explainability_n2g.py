@@ -225,8 +225,7 @@ def activation(tokens):  # (T,)
 
 places = (fired.latent == latent).nonzero().flatten()[:100]
 lengths = n2g.shortest(activations, train, fired.chosen(places), settings)[0]  # 0: longer than `longest`
-wanted = (lengths - 4).abs() + 100 * (lengths == 0)  # an example that is good to look at: about four tokens
-place = places[wanted.argmin()]
+place = places[((lengths - 4).abs() + 100 * (lengths == 0)).argmin()]  # about four tokens: good to look at
 context, position = fired.context[place], fired.position[place]
 example = train[context, : position + 1]
 
@@ -234,8 +233,7 @@ full = activation(example)
 runs = [activation(example[-r:]) for r in range(1, min(len(example), cfg.longest) + 1)]
 length = next(r for r, value in enumerate(runs, 1) if value >= full / 2)
 shortest = example[-length:]
-print("example: ", "".join(words(example[-30:].tolist())))
-print("shortest:", words(shortest.tolist()))
+print("example: ", "".join(words(example[-30:].tolist())), "\nshortest:", words(shortest.tolist()))
 
 # %% [markdown]
 # **2. Does the latent need the start of the text?** It may be active because the run *begins* a text. Put the padding token in front; if the activation
