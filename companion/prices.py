@@ -243,8 +243,8 @@ def text(root: Path) -> str:
 
 
 def trained_by(page: str, profile: str, row: Any) -> list[Trained]:
-    """The trainings of a row; none of a published one, and none where there is no subject of the hub."""
-    if profile == "published" or not held(row, HubConfig):
+    """The trainings of a row; none of a published one that has no dictionary to train, and none where there is no subject of the hub."""
+    if not held(row, HubConfig) or (profile == "published" and not held(row, dictionaries.DictionaryConfig)):
         return []
     return list(COUNTED.get(page, _others)(row))
 
