@@ -127,16 +127,23 @@ def explained(at: Setting, sae: InParts) -> Iterator[Row]:
     activations = explanations.latent_activations(at.subject, sae, at.layer, latents)
     padding = at.subject.tokenizer(" _", add_special_tokens=False)["input_ids"][-1]
     tries = n2g.explain(activations, train, n2g.firings(activations, train), n2g.Settings(padding), at.generator())
-    scores = explanations.score(tries, heldout, n2g.firings(activations, heldout))
+    scores = explanations.score(tries, heldout, _fired(activations, heldout))
     chosen = f"{len(latents)} of the {len(often):,} latents that are active on {SEEN} tokens or more of {train.numel():,}"
     yield from _averages(at, "N2G", scores, ("precision", "recall", "f1"), chosen)
     yield from _best_labels(at, activations, chosen)
 
 
+def _fired(activations: n2g.Activations, tokens: Tensor) -> n2g.Firings:
+    try:
+        return n2g.firings(activations, tokens)
+    except ValueError as error:  # none of the chosen latents is active on this little text
+        raise Missing(str(error)) from error
+
+
 def _best_labels(at: Setting, activations: n2g.Activations, chosen: str) -> Iterator[Row]:
     tokens, known = at.labelled
     halves = slice(None, len(tokens) // 2), slice(len(tokens) // 2, None)
-    fired, judged = ((n2g.firings(activations, tokens[half]), ContextLabels(*(part[half] for part in known))) for half in halves)
+    fired, judged = ((_fired(activations, tokens[half]), ContextLabels(*(part[half] for part in known))) for half in halves)
     rules = explanations.best_labels(*fired)
     yield from _averages(at, "labels", explanations.score_labels(rules, *judged), ("f1",), f"best label or two of them; {chosen}")
 
