@@ -256,7 +256,7 @@ def _line(page: str, profile: str, row: Any) -> str:
     layer = max((config.layer for config in held(row, (dictionaries.DictionaryConfig, dictionaries.PublishedConfig))), default=8)
     hours = sum(each.operations(layer) for each in trained) / RATE / 3600
     memory = sum(array.size for array in _one_of_each(arrays(row, trained)))
-    time = f"{hours:.2g} h" if trained else f"{_minutes(row):.2g} min"
+    time = f"{float(f'{hours:.2g}'):g} h" if trained else f"{_minutes(row):.2g} min"
     count = f"{sum(each.count for each in trained):,}" + ("" if page in COUNTED or not trained else " or more")
     cells = (page, f"`{profile}`", count if trained else "nothing", _epochs(row, trained), _bytes(download(row)), _bytes(memory), time, "not yet run")
     return f"| {' | '.join(cells)} |"

@@ -18,14 +18,17 @@ def unigram_losses(train: Int[Tensor, "M T"], tokens: Int[Tensor, "N T"], vocab:
 
 
 @torch.no_grad()
-def anchor_losses(subject: Subject, tokens: Int[Tensor, "N T"], layer: int) -> dict[str, Float[Tensor, "N T-1"]]:
+def anchor_losses(
+    subject: Subject, tokens: Int[Tensor, "N T"], layer: int, train: Int[Tensor, "M T"] | None = None
+) -> dict[str, Float[Tensor, "N T-1"]]:
     """Losses of each token, on the CPU, with the residual stream after block `layer` replaced.
 
     clean: as it is. mean, zero: the mean over these tokens, or 0, everywhere. unigram: no model at all, only the frequencies of
-    the subject's training tokens (`unigram_losses`).
+    the `train` tokens (`unigram_losses`), the subject's own unless given.
     """
     resid = subject.residual(tokens, layer)
-    losses = {"clean": subject.losses(tokens), "mean": subject.losses_from(resid.mean(dim=(0, 1)).expand_as(resid), tokens, layer)}
+    mean = resid.mean(dim=(0, 1), dtype=torch.promote_types(resid.dtype, torch.float32)).to(resid)  # a sum in half precision overflows
+    losses = {"clean": subject.losses(tokens), "mean": subject.losses_from(mean.expand_as(resid), tokens, layer)}
     losses["zero"] = subject.losses_from(torch.zeros_like(resid), tokens, layer)
-    losses["unigram"] = unigram_losses(subject.tokens("train"), tokens, len(subject.unembedding()))
+    losses["unigram"] = unigram_losses(subject.tokens("train") if train is None else train, tokens, len(subject.unembedding()))
     return {name: values.cpu() for name, values in losses.items()}

@@ -136,7 +136,7 @@ def explained(at: Setting, sae: InParts) -> Iterator[Row]:
 def _fired(activations: n2g.Activations, tokens: Tensor) -> n2g.Firings:
     try:
         return n2g.firings(activations, tokens)
-    except ValueError as error:  # none of the chosen latents is active on this little text
+    except n2g.SilentError as error:
         raise Missing(str(error)) from error
 
 

@@ -50,6 +50,10 @@ class Settings:
 # --- where latents are active ---
 
 
+class SilentError(ValueError):
+    """No latent is active anywhere in the contexts."""
+
+
 class Firings(NamedTuple):
     """Every (token, latent) with an activation above 0, latent by latent, and in the order of the text within one."""
 
@@ -75,7 +79,8 @@ def firings(activations: Activations, tokens: Int[Tensor, "N T"]) -> Firings:
     """Where each latent is active in these contexts, on the CPU.
 
     Raises:
-        ValueError: no contexts; activations of another shape than (N, T, L), or not finite, or of which none is above 0.
+        ValueError: no contexts; activations of another shape than (N, T, L), or not finite.
+        SilentError: none of them is above 0.
     """
     if tokens.ndim != 2 or not tokens.numel():
         raise ValueError(f"contexts must be tokens (N, T), at least one of at least one token, not {tuple(tokens.shape)}")
@@ -89,7 +94,7 @@ def firings(activations: Activations, tokens: Int[Tensor, "N T"]) -> Firings:
         first += len(chunk)
     context, position, value, latent = map(torch.cat, zip(*found, strict=True))
     if not len(latent):
-        raise ValueError(f"none of the {acts.shape[2]} latents is active anywhere in these {len(tokens)} contexts of {tokens.shape[1]} tokens")
+        raise SilentError(f"none of the {acts.shape[2]} latents is active anywhere in these {len(tokens)} contexts of {tokens.shape[1]} tokens")
     order = latent.argsort(stable=True)
     return Firings(context[order], position[order], value[order], torch.bincount(latent, minlength=acts.shape[2]))
 

@@ -122,13 +122,7 @@ class Setting:
     @cached_property
     def anchors(self) -> dict[str, Float[Tensor, " N"]]:
         """Mean loss of each context with the stream replaced: clean (by nothing), zero, mean; unigram is frequencies alone."""
-        streams = {
-            "clean": self.resid,
-            "zero": torch.zeros_like(self.resid),
-            "mean": self.resid.mean(dim=(0, 1), dtype=torch.float32).to(self.resid).expand_as(self.resid),
-        }
-        found = {name: self.subject.losses_from(stream, self.tokens, self.layer).cpu() for name, stream in streams.items()}
-        found["unigram"] = anchors.unigram_losses(self.train, self.tokens, len(self.subject.unembedding()))
+        found = anchors.anchor_losses(self.subject, self.tokens, self.layer, self.train)
         return {name: losses.double().mean(1) for name, losses in found.items()}
 
     @cached_property

@@ -106,7 +106,7 @@ def look(
     """
     site = default_site(subject) if site is None else site
     tokens, known = _own_text(subject) if tokens is None else (tokens, known)
-    known = ContextLabels(tokens.new_zeros(*tokens.shape, len(NAMES)).bool(), torch.zeros_like(tokens, dtype=torch.bool)) if known is None else known
+    known = known or _unlabelled(tokens)
     every = features.fired(subject, sae, site, tokens)
     latents = _chosen(every.counts, latents, most)
     fired = features.only(every, latents)
@@ -117,7 +117,7 @@ def look(
         sae,
         site,
         tokens,
-        [visible(word) for word in subject.tokenizer.batch_decode([[i] for i in range(len(subject.unembedding()))])],
+        _words(subject),
         latents,
         len(every.counts),
         fired,
@@ -130,6 +130,15 @@ def look(
         some[some.norm(dim=1).argsort()[len(some) // 2]],
         normalised_mse(some, sae.decode(sae.encode(some), some)),
     )
+
+
+def _unlabelled(tokens: Tensor) -> ContextLabels:
+    return ContextLabels(*(torch.zeros(*shape, dtype=torch.bool, device=tokens.device) for shape in ((*tokens.shape, len(NAMES)), tokens.shape)))
+
+
+def _words(subject: Subject) -> list[str]:
+    """Every token of the vocabulary, on one line."""
+    return [visible(word) for word in subject.tokenizer.batch_decode([[i] for i in range(len(subject.unembedding()))])]
 
 
 def _own_text(subject: Subject, contexts: int = 192) -> tuple[Tensor, ContextLabels | None]:

@@ -38,29 +38,15 @@ def live(draw: Callable[..., str], **controls: Slider | Text | Number | Choice |
     Two outputs, as in `widgets.live`: without a kernel the first is what is left. Values that `draw` refuses leave what was drawn and
     show why; whatever else goes wrong is shown in the same place.
     """
-    import ipywidgets
-    from IPython.display import HTML, display
+    from IPython.display import HTML
 
     inputs = {name: _input(name, control) for name, control in controls.items()}
-    message = ipywidgets.Label()
 
     def drawn() -> str:
         return draw(**{name: box.value for name, box in inputs.items()})
 
-    shown = display(HTML(_or_why(drawn)), display_id=True)  # the one that is kept
-
-    def refresh(_=None) -> None:
-        try:
-            shown.update(HTML(drawn()))
-            message.value = ""
-        except Exception as error:  # in a callback it would be lost, or shown as a traceback
-            message.value = _why(error)
-
-    for box in inputs.values():
-        box.observe(refresh, names="value")
-    below = ipywidgets.VBox([ipywidgets.Box(list(inputs.values()), layout=widgets.WRAPPED), message])
-    view = {"version_major": 2, "version_minor": 0, "model_id": below.model_id}
-    display({"application/vnd.jupyter.widget-view+json": view, "text/plain": widgets.WITHOUT_KERNEL}, raw=True)
+    # of any error: in a callback it would be lost, or shown as a traceback
+    widgets.controlled(inputs, HTML(_or_why(drawn)), lambda: HTML(drawn()), Exception, _why)
 
 
 def _or_why(drawn: Callable[[], str]) -> str:
@@ -85,4 +71,4 @@ def _input(name: str, control: Any) -> Any:
         return ipywidgets.IntText(control.start, layout={"width": "330px"}, **common)
     if isinstance(control, Choice):
         return ipywidgets.Combobox(value=control.start, options=control.names, ensure_option=False, layout={"width": "330px"}, **common)
-    return widgets._input(name, control)
+    return widgets.control_for(name, control)

@@ -42,23 +42,32 @@ def live(draw: Callable[..., Figure], **controls: Slider | tuple[str, ...] | str
     Picture and controls are two outputs: a reopened notebook, whose sliders have no kernel, still shows the first. Whole numbers as
     limits make a slider of whole numbers. A value for which `draw` raises ValueError leaves the picture and shows the message.
     """
-    import ipywidgets
-    from IPython.display import display
-
-    inputs = {name: _input(name, control) for name, control in controls.items()}
-    message = ipywidgets.Label()
+    inputs = {name: control_for(name, control) for name, control in controls.items()}
 
     def drawn() -> Figure:
         return draw(**{name: box.value for name, box in inputs.items()})
 
-    shown = display(picture.image(picture.as_png(drawn())), display_id=True)  # the one that is kept
+    controlled(inputs, picture.image(picture.as_png(drawn())), lambda: picture.image(picture.at_once(drawn())))
+
+
+def controlled(
+    inputs: dict[str, Any], first: Any, again: Callable[[], Any], refused: type[Exception] = ValueError, why: Callable[[Exception], str] = str
+) -> None:
+    """Display `first`, which is kept, and the controls under it as a second output; at every change `again()` takes its place.
+
+    If that raises `refused`, what was there stays and `why` of the error is shown under the controls.
+    """
+    import ipywidgets
+    from IPython.display import display
+
+    message, shown = ipywidgets.Label(), display(first, display_id=True)
 
     def refresh(_=None) -> None:
         try:
-            shown.update(picture.image(picture.at_once(drawn())))
+            shown.update(again())
             message.value = ""
-        except ValueError as error:
-            message.value = str(error)
+        except refused as error:
+            message.value = why(error)
 
     for box in inputs.values():
         box.observe(refresh, names="value")
@@ -67,7 +76,8 @@ def live(draw: Callable[..., Figure], **controls: Slider | tuple[str, ...] | str
     display({"application/vnd.jupyter.widget-view+json": view, "text/plain": WITHOUT_KERNEL}, raw=True)
 
 
-def _input(name: str, control: Slider | tuple[str, ...] | str) -> Any:
+def control_for(name: str, control: Slider | tuple[str, ...] | str) -> Any:
+    """The ipywidgets control of an argument: a slider, a menu of names, or a line of text."""
     import ipywidgets
 
     common = {"description": name.replace("_", " "), "layout": {"width": "330px"}, "style": {"description_width": "110px"}}

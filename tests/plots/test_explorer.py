@@ -1,26 +1,9 @@
 """Controls beside HTML without a front end: what is displayed, and what a change does."""
 
-from types import SimpleNamespace
-
 import ipywidgets
-import pytest
 
 from companion.plots import explorer, widgets
 from companion.plots.explorer import Choice, Number, Text
-
-
-@pytest.fixture
-def shown(monkeypatch):
-    """What was displayed, in turn; an update replaces it."""
-    outputs = []
-
-    def display(data, display_id=None, **_):
-        outputs.append(data)
-        at = len(outputs) - 1
-        return SimpleNamespace(update=lambda new: outputs.__setitem__(at, new))
-
-    monkeypatch.setattr("IPython.display.display", display)
-    return outputs
 
 
 def controls(shown) -> tuple[dict[str, ipywidgets.Widget], ipywidgets.Label]:

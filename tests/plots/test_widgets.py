@@ -2,7 +2,6 @@
 
 import base64
 import io
-from types import SimpleNamespace
 
 import ipywidgets
 import numpy as np
@@ -12,20 +11,6 @@ from PIL import Image
 from companion.plots import dynamics, style, widgets
 
 PNG = b"\x89PNG"
-
-
-@pytest.fixture
-def shown(monkeypatch):
-    """What was displayed, in turn: bundles, widgets, and pictures, which an update replaces."""
-    outputs = []
-
-    def display(data, display_id=None, **_):
-        outputs.append(data)
-        at = len(outputs) - 1
-        return SimpleNamespace(update=lambda new: outputs.__setitem__(at, new))
-
-    monkeypatch.setattr("IPython.display.display", display)
-    return outputs
 
 
 @pytest.fixture
