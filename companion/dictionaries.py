@@ -9,7 +9,7 @@ works as before. The only module that joins `lm` and `sae`. Pages import it; of 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,13 +21,15 @@ from torch import Tensor
 from companion import memo, released, run
 from companion.evals.reconstruction import normalised_mse
 from companion.lm import hub, sources, subject, training
+from companion.lm.shuffled import shuffle_weights
 from companion.lm.subject import Subject
 from companion.released import PublishedConfig
 from companion.sae import recipe
-from companion.sae.models import SAE, Autoencoder, normalise
-from companion.sae.recipe import TrainConfig
+from companion.sae.models import SAE, normalise
+from companion.sae.recipe import ADDED, TrainConfig
 from companion.sae.stream import Stream, shuffled
 from companion.sae.train import fit
+from companion.sae.weights import Raw
 
 BLOCK = 32
 """Contexts that a stream takes from the subject at once."""
@@ -40,7 +42,7 @@ CHUNK = 4096
 
 @dataclass(frozen=True)
 class DictionaryConfig:
-    """Which residual stream, how much of it, how the autoencoder is trained on it, and what of it is kept.
+    """Which activations, how many of them, how the autoencoder is trained on it, and what of it is kept.
 
     Raises:
         ValueError: weights to keep that there are not.
@@ -49,7 +51,7 @@ class DictionaryConfig:
     subject: sources.Config
     train: TrainConfig
     layer: int = 2
-    """Block after which the residual stream is taken, from 0; the paper takes three quarters of the depth."""
+    """Block, from 0, of which `hook` is taken: unless it is set the residual stream after the block; Gao et al. take three quarters of the depth."""
     contexts: int = 6000
     """Training contexts whose activations are trained on, all positions."""
     seed: int = 0
@@ -57,17 +59,19 @@ class DictionaryConfig:
     """Held-out contexts for every measurement."""
     keep: tuple[str, ...] = ("averaged",)
     """Of `WEIGHTS`: the running mean, the weights after the last step, those before the first. The history is kept in any case."""
+    hook: str = field(default="hook_resid_post", metadata=ADDED)
+    """What of the block is taken, by TransformerLens' name: "mlp.hook_post" for its neurons after the activation function."""
+    shuffled: bool = field(default=False, metadata=ADDED)
+    """The dictionary is of the subject with the entries of its weight matrices shuffled, by the configuration's seed (`shuffle_weights`)."""
 
     def __post_init__(self):
         if unknown := set(self.keep) - set(WEIGHTS):
             raise ValueError(f"no weights called {', '.join(sorted(unknown))} can be kept; there are {', '.join(WEIGHTS)}")
-        if self.train.space != "layer_norm":
-            raise ValueError(f"space={self.train.space!r}: these dictionaries are of layer-normed activations; train.fit trains on any others")
 
     @property
     def site(self) -> str:
         """TransformerLens name of the site."""
-        return f"blocks.{self.layer}.hook_resid_post"
+        return f"blocks.{self.layer}.{self.hook}"
 
 
 def variant(config: DictionaryConfig, *, seed: int | None = None, keep: tuple[str, ...] | None = None, **train: Any) -> DictionaryConfig:
@@ -95,6 +99,12 @@ def open_subject(config: sources.Config, step: int | None = None) -> Subject:
     return subject.open_subject(_prepared(config), step, run.device())
 
 
+def subject_of(config: DictionaryConfig | PublishedConfig) -> Subject:
+    """The model that a dictionary is of: the subject, or the subject with its weights shuffled."""
+    sub = open_subject(config.subject)
+    return shuffle_weights(sub, run.generator(config.seed, "shuffle")) if getattr(config, "shuffled", False) else sub
+
+
 def kept_steps(config: sources.Config) -> list[int]:
     """Training steps at which `open_subject` can open this subject."""
     return sources.kept_steps(_prepared(config))
@@ -115,9 +125,9 @@ class Heldout(NamedTuple):
     subject: Subject
     tokens: Int[Tensor, "N T"]
     resid: Float[Tensor, "N T D"]
-    """The stream after the dictionary's layer."""
+    """Activations at the dictionary's site: the stream after its layer, unless its configuration names another hook."""
     x: Float[Tensor, "N T D"]
-    """The same, normalised."""
+    """The same, layer-normed: what dictionaries of that space reconstruct."""
 
 
 _held: dict[str, tuple[Any, Any]] = {}
@@ -132,15 +142,19 @@ def _last(name: str, key: Any, make) -> Any:
 
 
 def heldout(config: DictionaryConfig | PublishedConfig) -> Heldout:
-    """Held-out text of the dictionary's subject, the same contexts for all pages, with its stream at the dictionary's layer."""
+    """Held-out text of the dictionary's subject, the same contexts for all pages, with its activations at the dictionary's site."""
 
     def make() -> Heldout:
-        sub = open_subject(config.subject)
+        sub = subject_of(config)
         tokens = spread(sub.tokens("heldout"), config.heldout)
-        resid = sub.residual(tokens, config.layer)
-        return Heldout(sub, tokens, resid, normalise(resid).x)
+        acts = sub.activations(tokens, config.site)
+        return Heldout(sub, tokens, acts, normalise(acts).x)
 
-    return _last("heldout", (config.subject, config.layer, config.heldout, run.device()), make)
+    return _last("heldout", (*_model_and_site(config), config.heldout, run.device()), make)
+
+
+def _model_and_site(config: DictionaryConfig | PublishedConfig) -> tuple[Any, ...]:
+    return config.subject, config.site, config.seed if getattr(config, "shuffled", False) else None
 
 
 def pool(config: DictionaryConfig) -> Float[Tensor, "N D"]:
@@ -148,15 +162,15 @@ def pool(config: DictionaryConfig) -> Float[Tensor, "N D"]:
     order = run.generator(0, "pool")
 
     def make() -> Tensor:
-        sub = open_subject(config.subject)
+        sub = subject_of(config)
         return sub.pool(spread(sub.tokens("train"), config.contexts), config.site, order)
 
-    return _last("pool", (config.subject, config.layer, config.contexts, run.device(), order.initial_seed()), make)
+    return _last("pool", (*_model_and_site(config), config.contexts, run.device(), order.initial_seed()), make)
 
 
 def stream(config: DictionaryConfig, buffer_tokens: int) -> Stream:
     """Shuffled batches of the same activations without a pool: made as they are needed, `BLOCK` contexts at a time."""
-    sub = open_subject(config.subject)
+    sub = subject_of(config)
     tokens = spread(sub.tokens("train"), config.contexts)
 
     def make(block: int) -> Float[Tensor, "M D"]:
@@ -177,16 +191,17 @@ def batches_of(config: DictionaryConfig) -> tuple[Iterable[Float[Tensor, "B D"]]
     """What `sae.train.fit` takes: the batches, and the sample for its start. From a pool, or streamed where that would be too large."""
     sub, wanted = open_subject(config.subject), config.train.median_sample
     vectors = min(config.contexts, len(tokens := sub.tokens("train"))) * tokens.shape[1]
-    if vectors * sub.d_model * 4 > POOL_BYTES:
-        streamed = stream(config, POOL_BYTES // (4 * sub.d_model))
+    width = sub.activations(tokens[:1, :1], config.site).shape[-1]
+    if vectors * width * 4 > POOL_BYTES:
+        streamed = stream(config, POOL_BYTES // (4 * width))
         return streamed, first(streamed, wanted)
     acts = pool(config)
     return shuffled(acts, config.train.batch, config.train.steps, run.generator(config.seed, "order")), acts[:wanted]
 
 
 def train_dictionary(config: DictionaryConfig) -> dict[str, Any]:
-    """Train (for `memo.memo`). Returns <which>/<tensor> of the weights in `keep`, history/<column>, and heldout/mse, the
-    normalised error of the averaged weights on `heldout`."""
+    """Train (for `memo.memo`). Returns <which>/<tensor> of the weights in `keep`, history/<column>, heldout/mse, the normalised error of
+    the averaged weights on `heldout`, and factor, by which activations were multiplied, unless they were layer-normed."""
     batches, sample = batches_of(config)
 
     def start() -> torch.Generator:
@@ -194,19 +209,24 @@ def train_dictionary(config: DictionaryConfig) -> dict[str, Any]:
 
     trained = fit(batches, config.train, sample, start())
     saes = {"averaged": trained.sae, "last": trained.last}
+    raw = isinstance(trained.sae, Raw)
     if "untrained" in config.keep:
-        saes["untrained"] = recipe.start(normalise(sample.float()).x, config.train, start())
-    made = {f"history/{name}": torch.from_numpy(values) for name, values in trained.history.items()}
+        x = sample.float() * trained.sae.factor if raw else normalise(sample.float()).x
+        saes["untrained"] = recipe.start(x, config.train, start())
+    made = {"factor": torch.tensor(trained.sae.factor)} if raw else {}
+    made |= {f"history/{name}": torch.from_numpy(values) for name, values in trained.history.items()}
     for which in config.keep:
-        made |= {f"{which}/{name}": tensor for name, tensor in saes[which].tensors().items()}
-    return made | {"heldout/mse": error(trained.sae, heldout(config).x)}
+        made |= {f"{which}/{name}": tensor for name, tensor in getattr(saes[which], "sae", saes[which]).tensors().items()}
+    text = heldout(config)
+    return made | {"heldout/mse": error(trained.sae, text.resid if raw else text.x)}
 
 
 @torch.no_grad()
-def error(sae: Autoencoder, x: Float[Tensor, "... D"]) -> float:
-    """Normalised MSE of an autoencoder on normalised activations, a chunk at a time."""
+def error(sae: SAE, x: Float[Tensor, "... D"]) -> float:
+    """Normalised MSE of an autoencoder on what it is trained on, a chunk at a time: layer-normed activations, or for a `Raw` raw ones."""
     flat = x.flatten(0, -2)
-    return normalised_mse(flat, torch.cat([sae(part) for part in flat.split(CHUNK)]))
+    through = (lambda part: sae.decode(sae.encode(part), part)) if isinstance(sae, Raw) else sae
+    return normalised_mse(flat, torch.cat([through(part) for part in flat.split(CHUNK)]))
 
 
 def dictionary(config: DictionaryConfig | PublishedConfig, which: str = "averaged") -> SAE:
@@ -226,7 +246,8 @@ def dictionary(config: DictionaryConfig | PublishedConfig, which: str = "average
         return released.autoencoder(config) if which == "averaged" else released.untrained(config, heldout(config).resid)
     made = memo.memo(train_dictionary, config)
     tensors = {name.removeprefix(f"{which}/"): value for name, value in made.items() if name.startswith(f"{which}/")}
-    return recipe.model_class(config.train.kind).from_tensors(tensors, config.train.k).to(run.device()).requires_grad_(False)
+    sae = recipe.model_class(config.train.kind).from_tensors(tensors, config.train.k).to(run.device()).requires_grad_(False)
+    return Raw(sae, factor=made["factor"].item()) if "factor" in made else sae
 
 
 def history(config: DictionaryConfig) -> dict[str, np.ndarray]:

@@ -1,14 +1,15 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
 
-from companion import dictionaries
+from companion import claims, dictionaries
 from companion.evals.reconstruction import normalised_mse
 from companion.lm import sources, training
 from companion.sae import recipe
 from companion.sae.models import TopK, normalise
 from companion.sae.recipe import TrainConfig
+from companion.sae.weights import Raw
 
 CONFIG = dictionaries.DictionaryConfig(
     training.TINY, TrainConfig(n=64, k=4, steps=20, batch=128), layer=0, contexts=200, heldout=20, keep=dictionaries.WEIGHTS
@@ -52,14 +53,45 @@ def test_weights_that_were_not_kept_are_asked_for_in_vain():
     assert dictionaries.heldout_error(small) == dictionaries.heldout_error(CONFIG)
     with pytest.raises(ValueError, match="averaged weights were not kept"):
         dictionaries.dictionary(small)
-    with pytest.raises(ValueError, match="space='none': these dictionaries are of layer-normed activations"):
-        dictionaries.variant(CONFIG, space="none")
     with pytest.raises(ValueError, match="no weights called best"):
         dictionaries.variant(CONFIG, keep=("best",))
 
 
 def test_another_seed_is_another_dictionary():
     assert not torch.equal(dictionaries.dictionary(CONFIG).W_dec, dictionaries.dictionary(dictionaries.variant(CONFIG, seed=1)).W_dec)
+
+
+NEURONS = replace(dictionaries.variant(CONFIG, space="scalar"), hook="mlp.hook_post")
+
+
+def test_a_dictionary_of_neurons_reads_and_writes_activations_in_their_own_units(tiny):
+    sae, text = dictionaries.dictionary(NEURONS), dictionaries.heldout(NEURONS)
+    assert NEURONS.site == "blocks.0.mlp.hook_post"
+    assert torch.equal(text.resid, tiny.activations(text.tokens, NEURONS.site))
+    assert text.resid.shape[-1] == 4 * tiny.d_model
+    assert isinstance(sae, Raw)
+    sample = dictionaries.pool(NEURONS)[: NEURONS.train.median_sample]
+    assert sae.factor == pytest.approx((sample.shape[1] / sample.square().sum(1).mean()).sqrt().item())
+    assert dictionaries.heldout_error(NEURONS) == pytest.approx(normalised_mse(text.resid, sae.decode(sae.encode(text.resid), text.resid)))
+    untrained = dictionaries.dictionary(NEURONS, "untrained")
+    assert untrained.factor == sae.factor
+    assert dictionaries.error(untrained, text.resid) > 2 * dictionaries.heldout_error(NEURONS)
+
+
+def test_a_dictionary_of_the_shuffled_model_is_of_one_model_per_seed():
+    shuffled = replace(CONFIG, shuffled=True)
+    own, same, other = (dictionaries.subject_of(config) for config in (CONFIG, shuffled, dictionaries.variant(shuffled, seed=1)))
+    rows = [sorted(model.model.get_input_embeddings().weight.flatten().tolist()) for model in (own, same, other)]
+    assert rows[0] == rows[1] == rows[2]
+    assert not torch.equal(same.unembedding(), own.unembedding())
+    assert not torch.equal(same.unembedding(), other.unembedding())
+    assert torch.equal(dictionaries.heldout(shuffled).resid, same.residual(dictionaries.heldout(CONFIG).tokens, 0))
+    assert dictionaries.heldout_error(shuffled) != dictionaries.heldout_error(CONFIG)
+
+
+def test_what_came_later_does_not_count_at_its_default():
+    assert claims.hash_of(CONFIG) != claims.hash_of(NEURONS)
+    assert all(field.metadata.get("added") for field in fields(CONFIG) if field.name in ("hook", "shuffled"))
 
 
 def test_held_out_text_is_spread_over_all_files_and_never_trained_on(tiny):
