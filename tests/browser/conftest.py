@@ -76,9 +76,11 @@ def watched(chromium, name: str):
     context.on("request", lambda request: asked.append(request.url))
     page.on("websocket", lambda socket: asked.append(socket.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    page.screenshot(path=PICTURES / f"{re.sub(r'[^a-z0-9]+', '_', name)}.end.png")
-    context.close()
+    try:
+        yield page
+    finally:
+        page.screenshot(path=PICTURES / f"{re.sub(r'[^a-z0-9]+', '_', name)}.end.png")
+        context.close()
     assert asked
     assert [url for url in asked if not HERE.match(url) and url != BADGE] == []
     assert errors == []
@@ -199,6 +201,9 @@ class Opened:
     def wider_than_its_place(self) -> list[str]:
         return self.page.evaluate(WIDER)
 
+    def above(self, place):
+        return above(place).first
+
     def picture(self, name: str) -> None:
         self.page.screenshot(path=PICTURES / f"{name}.png")
 
@@ -220,16 +225,27 @@ def step(box) -> None:
         field.press("Enter")
 
 
+def above(place):
+    """The output before the one that something stands in."""
+    output = place.locator("xpath=ancestor-or-self::*[contains(@class, 'jp-OutputArea-child')][1]")
+    return output.locator("xpath=preceding-sibling::*[1]").locator(".jp-OutputArea-output")
+
+
 class Live:
     """A drawing and the controls under it."""
 
     def __init__(self, page, controls):
         self.page, self.controls = page, controls
-        self.drawing = controls.locator("xpath=preceding-sibling::*[1]").locator(".jp-OutputArea-output")
+        self.drawing = above(controls)
 
-    def control(self, label: str):
-        """The box of a control by the words before it."""
-        return self.controls.locator(".widget-inline-hbox", has=self.page.locator(f".widget-label >> text='{label}'"))
+    def field(self, label: str):
+        """What is typed into, by the words before it."""
+        return self.controls.locator(f".widget-inline-hbox:has(> .widget-label:text-is('{label}'))").locator("input, textarea")
+
+    def put(self, label: str, text: str) -> None:
+        self.field(label).fill(text)
+        if self.field(label).evaluate("field => field.tagName") == "INPUT":
+            self.field(label).press("Enter")
 
     def message(self) -> str:
         return self.controls.locator(".widget-vbox > .widget-label").inner_text()
@@ -254,20 +270,28 @@ class Live:
         return [(box.locator(".widget-label").inner_text(), self._use(box)) for box in map(boxes.nth, range(boxes.count()))]
 
     def _use(self, box) -> float:
-        self.drawing.first.wait_for()
-        before, said, began = self.drawn(), self.message(), time.monotonic()
-        for _ in range(5):  # one step of a slider may be none of what is drawn
+        """A slider's step may be none of what is drawn, so there are some. What is refused is taken back."""
+        field = box.locator("input")
+        for _ in range(5):
+            self.drawing.first.wait_for()
+            before, value, began = self.drawn(), field.input_value() if field.count() else "", time.monotonic()
             step(box)
-            until = time.monotonic() + 10
-            while time.monotonic() < until:
-                if self.drawn() not in (before, "") or self.message() != said:
+            while time.monotonic() < began + 10:
+                if self.message():
+                    seconds = time.monotonic() - began
+                    field.fill(value)
+                    field.press("Enter")
+                    self.says("")
+                    return seconds
+                if self.drawn() not in (before, ""):
                     return time.monotonic() - began
                 time.sleep(0.01)
         raise AssertionError(f"nothing was drawn anew: {box.inner_text()!r}")
 
-    def shows(self, text: str) -> None:
-        """Wait until the message under the controls holds a text."""
-        self.controls.locator(".widget-vbox > .widget-label", has_text=text).wait_for()
+    def says(self, text: str) -> None:
+        """Wait until the message under the controls begins with a text, or is none."""
+        pattern = re.compile("^" + re.escape(text) if text else "^$")
+        self.controls.locator(".widget-vbox > .widget-label", has_text=pattern).wait_for(state="attached")
 
 
 @pytest.fixture
@@ -280,7 +304,8 @@ def opened(page, lab):
 def small(chromium, lab, request):
     """The notebook that a test module keeps as SMALL, in cells, after a run of all of them."""
     cells = map(nbformat.v4.new_code_cell, request.module.SMALL.split("---\n"))
-    lab.put(nbformat.v4.new_notebook(cells=[*cells]), "small.ipynb")
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}  # else Lab asks which
+    lab.put(nbformat.v4.new_notebook(cells=[*cells], metadata=kernel), "small.ipynb")
     with watched(chromium, "small") as page:
         notebook = Opened(page, lab, "small.ipynb")
         notebook.run_all()

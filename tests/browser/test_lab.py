@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 PAGES = ["01_demonstrating_superposition", "14_anatomy_of_a_feature", "15_steering"]
-MARKUP = "<script>window.bad = 1</script><img src=x onerror='window.bad = 1'><b>bold</b>"
+MARKUP = "<img src=x onerror='window.bad = 1'><b><script>window.bad = 1</script>"
 CODE = 'import os\n\n\ndef walk(path, *, depth=3):\n    """Names below."""\n    return [name for name in os.listdir(path)]\n'
 SMALL = '''\
 import torch
@@ -48,7 +48,6 @@ def test_a_page_runs_and_every_control_answers(name, lab, opened, root):
         pytest.skip(f"there is no notebook {name} yet")
     lab.put(nbformat.read(path, as_version=4), path.name)
     notebook = opened(path.name)
-    assert notebook.texts_of_controls() == ["(controls: they need a running notebook)"] * notebook.count_static()
     notebook.run_all()
     assert notebook.wider_than_its_place() == []
     assert notebook.live()
@@ -66,7 +65,7 @@ def _use(notebook, name):
 
 def test_a_typed_text_is_drawn_and_a_clicked_token_tells_its_latents(small):
     typed = small.live()[TYPED]
-    seconds = typed.changes_on(lambda: typed.control("text").locator("textarea").fill(CODE))
+    seconds = typed.changes_on(lambda: typed.put("text", CODE))
     print(f"typed text: {seconds:.2f} s")
     token = typed.drawing.locator(".w", has_text="def")
     told = token.first.locator("span")
@@ -80,41 +79,43 @@ def test_a_typed_text_is_drawn_and_a_clicked_token_tells_its_latents(small):
 
 def test_typed_markup_becomes_no_element_and_runs_nothing(small):
     typed, threshold = small.live()[TYPED], small.live()[THRESHOLD]
-    typed.changes_on(lambda: typed.control("text").locator("textarea").fill(MARKUP))
-    threshold.control("label").locator("input").fill(MARKUP)
-    threshold.control("label").locator("input").press("Enter")
-    threshold.shows("there is no label")
+    typed.changes_on(lambda: typed.put("text", MARKUP))
+    threshold.put("label", MARKUP)
+    threshold.says("there is no label")
     assert "<script>" in threshold.message()
-    shown = typed.drawing.first
-    assert "onerror" in "".join(shown.locator(".w").evaluate_all("words => words.map(word => word.firstChild.textContent)"))
-    for part in (typed, threshold):
-        assert part.drawing.locator("script, img, b").count() == 0
-        assert part.controls.locator("script, img, b").count() == 0
+    words = typed.drawing.locator(".w").evaluate_all("words => words.map(word => word.firstChild.textContent)")
+    assert MARKUP.startswith("".join(words))
+    assert "<img src=x onerror=" in "".join(words)
+    for place in (part for live in (typed, threshold) for part in (live.drawing, live.controls)):
+        assert place.locator("script, img, b").count() == 0
     assert small.page.evaluate("window.bad") is None
     small.picture("small.markup")
+    threshold.put("label", "comma")
+    threshold.says("")
 
 
 def test_what_makes_no_sense_is_said_in_place_and_what_was_drawn_stays(small):
-    for number, name in ((TYPED, "latent"), (CARD, "latent"), (STEERED, "latent")):
+    for number in (TYPED, CARD, THRESHOLD, STEERED):
         part = small.live()[number]
-        before, field = part.drawn(), part.control(name).locator("input")
-        good = field.input_value()
-        field.fill("99")
-        field.press("Enter")
-        part.shows("there is no latent 99: they are numbered 0 to 63")
+        good, before = part.field("latent").input_value(), part.drawn()
+        part.put("latent", "99")
+        part.says("there is no latent 99: they are numbered 0 to 63")
         assert part.drawn() == before
         part.controls.scroll_into_view_if_needed()
         small.picture(f"small.refused.{number}")
-        field.fill(good)
-        field.press("Enter")
-        part.says_nothing()
+        part.put("latent", good)
+        part.says("")
 
 
 def test_every_control_of_the_parts_of_text_answers(small):
     _use(small, "small")
 
 
-def test_a_trusted_notebook_without_its_kernel_shows_what_was_drawn_and_says_that_controls_need_one(small):
+def test_a_trusted_notebook_without_its_kernel_shows_what_was_drawn_and_a_message_for_the_controls(small):
     drawn = [part.drawing.first.inner_text() for part in small.live()]
     small.open_without_its_kernel()
+    without = small.page.get_by_text("Error displaying widget: model not found")  # Lab's words
+    without.nth(len(drawn) - 1).wait_for()
+    assert [above.inner_text() for above in map(small.above, map(without.nth, range(len(drawn))))] == drawn
     small.picture("small.reopened")
+    assert small.wider_than_its_place() == []
