@@ -10,6 +10,7 @@ from companion import dictionaries
 from companion.evals import browser, live, views
 from companion.sae.models import TopK
 
+
 @pytest.fixture(scope="module")
 def view(chromium, request):
     tiny = request.getfixturevalue("tiny")  # not before it is known that there is a browser

@@ -3,13 +3,22 @@
 A further page is a line of PAGES; it is tried as soon as its notebook exists.
 """
 
+from pathlib import Path
+
 import nbformat
 import pytest
 
-PAGES = ["01_demonstrating_superposition", "14_anatomy_of_a_feature", "15_steering"]
+from companion.plots.widgets import WITHOUT_KERNEL
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+PAGES = [
+    "01_demonstrating_superposition",
+    "14_anatomy_of_a_feature",
+    "15_steering",
+]
 MARKUP = "<img src=x onerror='window.bad = 1'><b><script>window.bad = 1</script>"
 CODE = 'import os\n\n\ndef walk(path, *, depth=3):\n    """Names below."""\n    return [name for name in os.listdir(path)]\n'
-SMALL = '''\
+SMALL = """\
 import torch
 from companion import memo
 from companion.evals import browser, live, views
@@ -36,25 +45,31 @@ def steer(prompt, latent, strength):
 
 
 explorer.live(steer, prompt=Text("import os\\n", 2), latent=Number(some), strength=Slider(0.0, 5.0, 1.0))
-'''
+"""
 """The live parts of text, on a small model and an autoencoder that was not trained."""
 TYPED, CARD, THRESHOLD, STEERED = range(4)
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_runs_and_every_control_answers(name, lab, opened, root):
-    path = root / "notebooks" / f"{name}.ipynb"
-    if not path.is_file():
-        pytest.skip(f"there is no notebook {name} yet")
-    lab.put(nbformat.read(path, as_version=4), path.name)
-    notebook = opened(path.name)
+def _if_it_exists(name: str):
+    there = (NOTEBOOKS / f"{name}.ipynb").is_file()
+    return pytest.param(name, marks=pytest.mark.skipif(not there, reason=f"there is no notebook {name} yet"))
+
+
+@pytest.mark.parametrize("name", [*map(_if_it_exists, PAGES)])
+def test_a_page_runs_and_every_control_answers(name, lab, opened):
+    lab.put(nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4), f"{name}.ipynb")
+    notebook = opened(f"{name}.ipynb")
+    static = notebook.page.get_by_text(WITHOUT_KERNEL, exact=True)
+    pictured = [notebook.above(static.nth(at)).locator("img, .latent").count() for at in range(static.count())]
+    assert pictured == [1] * len(pictured)
+    assert pictured
     notebook.run_all()
+    assert len(notebook.live()) == len(pictured)
     assert notebook.wider_than_its_place() == []
-    assert notebook.live()
     _use(notebook, name)
 
 
-def _use(notebook, name):
+def _use(notebook, name: str) -> None:
     for number, part in enumerate(notebook.live()):
         for label, seconds in part.use_all():
             print(f"{name}, {label}: {seconds:.2f} s")
@@ -65,21 +80,23 @@ def _use(notebook, name):
 
 def test_a_typed_text_is_drawn_and_a_clicked_token_tells_its_latents(small):
     typed = small.live()[TYPED]
-    seconds = typed.changes_on(lambda: typed.put("text", CODE))
+    seconds = typed.answers(lambda: typed.put("text", CODE))
+    assert typed.message() == ""
     print(f"typed text: {seconds:.2f} s")
     token = typed.drawing.locator(".w", has_text="def")
     told = token.first.locator("span")
     assert not told.is_visible()
     token.first.click()
     assert told.is_visible()
-    assert "·" in told.inner_text()
+    assert "·" in told.text_content()
+    assert not small.is_cut(told)
     small.picture("small.clicked")
     assert small.wider_than_its_place() == []
 
 
 def test_typed_markup_becomes_no_element_and_runs_nothing(small):
     typed, threshold = small.live()[TYPED], small.live()[THRESHOLD]
-    typed.changes_on(lambda: typed.put("text", MARKUP))
+    typed.answers(lambda: typed.put("text", MARKUP))
     threshold.put("label", MARKUP)
     threshold.says("there is no label")
     assert "<script>" in threshold.message()
@@ -112,10 +129,10 @@ def test_every_control_of_the_parts_of_text_answers(small):
 
 
 def test_a_trusted_notebook_without_its_kernel_shows_what_was_drawn_and_a_message_for_the_controls(small):
-    drawn = [part.drawing.first.inner_text() for part in small.live()]
+    drawn = [part.drawing.first.text_content() for part in small.live()]
     small.open_without_its_kernel()
     without = small.page.get_by_text("Error displaying widget: model not found")  # Lab's words
     without.nth(len(drawn) - 1).wait_for()
-    assert [above.inner_text() for above in map(small.above, map(without.nth, range(len(drawn))))] == drawn
+    assert [above.text_content() for above in map(small.above, map(without.nth, range(len(drawn))))] == drawn
     small.picture("small.reopened")
     assert small.wider_than_its_place() == []
