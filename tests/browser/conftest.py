@@ -76,7 +76,7 @@ def watched(chromium, name: str):
     """A page of 1280 pixels' width, which must ask for nothing from outside and raise no error; its last look is kept."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     page, asked, errors = context.new_page(), [], []
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(120_000)
     context.on("request", lambda request: asked.append(request.url))
     page.on("websocket", lambda socket: asked.append(socket.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -136,9 +136,9 @@ class Lab:
             yield self
         finally:
             process.terminate()  # which ends its kernels
-            process.wait(30)
+            process.wait(60)
 
-    def _wait(self, process: subprocess.Popen, seconds: int = 60) -> None:
+    def _wait(self, process: subprocess.Popen, seconds: int = 120) -> None:
         until = time.monotonic() + seconds
         while process.poll() is None and time.monotonic() < until:
             try:
@@ -190,7 +190,7 @@ class Opened:
         self.page.goto("about:blank")
         self.open()
 
-    def run_all(self, seconds: int = 240) -> None:
+    def run_all(self, seconds: int = 600) -> None:
         """Run all cells and wait for the last; no cell may end in an error."""
         self.page.evaluate("() => { window.done = 0; jupyterapp.commands.execute('notebook:run-all-cells').finally(() => { window.done = 1; }); }")
         self.page.wait_for_function("() => window.done", timeout=1000 * seconds)
