@@ -287,7 +287,7 @@ class Live:
         """A slider's step may be none of what is drawn, so there are some. What is refused is taken back."""
         undo = []
         for _ in range(5):
-            if seconds := self.answers(lambda: undo.append(step(box)), 10):
+            if seconds := self.answers(lambda: undo.append(step(box))):
                 if self.message():
                     undo[-1]()
                     self.says("")
