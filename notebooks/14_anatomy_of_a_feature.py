@@ -675,14 +675,15 @@ follows, elsewhere = next_tokens(where), next_tokens(reporting.known & ~values[.
 print(f"AUROC {auroc(w, follows, elsewhere):.2f}")
 
 # %%
-frequent = follows.topk(5).indices.tolist()
-named = {words[token].strip() or "↵": w[token].item() for token in frequent}
+frequent = (follows > 0.05 * follows.sum()).nonzero().flatten().tolist()
+named = {words[token].strip() or "␣": w[token].item() for token in frequent}
 page.save_figure(
     plots.raised(w.numpy(), follows.numpy(), elsewhere.numpy(), named),
     "raised",
     {"named": named, "auroc": auroc(w, follows, elsewhere)},
     f"Logit weights of latent {latent}, for the tokens that come next where “{cfg.label}” holds (blue) and everywhere else (grey). "
-    "The five most frequent of the blue ones are named. In the paper's figure, for Arabic script, the tokens of the script form a second hump.",
+    "Named are tokens that make up a twentieth of the blue ones or more. In the paper's figure, for Arabic script, the tokens of the script form a "
+    "second hump at the right.",
 )
 
 # %% [markdown]

@@ -19,7 +19,7 @@ def specificity(edges: Row, yes: Row, no: Row, shares: Rows, controls: Mapping[s
     edges: of the histogram's bins; yes, no: tokens in each. shares, controls: seeds x bins of equal width from 0 to the largest activation,
     NaN where a bin is empty.
     """
-    figure, (tokens, sure) = panels(1, 2, size=(4.1, 3.1))
+    figure, (tokens, sure) = panels(1, 2, size=(3.1, 2.9))
     for heights, shift, colour, said in ((yes, 0.0, OURS, name), (no, 0.5, CONTROL, "not")):
         step = np.diff(edges) / 2
         tokens.bar(edges[:-1] + shift * np.diff(edges), np.maximum(heights, 0.5), step, 0, align="edge", color=colour, label=said)
