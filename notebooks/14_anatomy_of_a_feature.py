@@ -58,7 +58,7 @@ claims.opening("14_anatomy_of_a_feature")
 # dictionaries of its neurons are trained from five random seeds; the page reads the first one and judges all five.
 
 
-# %%
+# %% tags=["parameters"]
 @dataclass(frozen=True)
 class Config:
     saes: tuple[dictionaries.DictionaryConfig, ...]  # the first is read, all are judged
@@ -71,7 +71,6 @@ class Config:
     shown: int = 400  # contexts for the live views
 
 
-# %% tags=["parameters"]
 KEEP = ("averaged", "untrained")
 NEURONS = dict(layer=0, hook="mlp.hook_post", keep=KEEP)
 HEADLINE = (
@@ -109,6 +108,10 @@ page = claims.Page("14_anatomy_of_a_feature", cfg)
 # case. With $m$ classes that switch it on, the best read-out leaves the cross-entropy
 #
 # $$ L(m) = \tfrac{m}{4} \ln m + \tfrac{4-m}{4} \ln (4-m). $$
+#
+# That is $\tfrac34 \ln 3$ for one class and $\ln 2$ for two, which is less: the neuron that lumps two classes together is the better one. Does training
+# find that? Let the neuron be on for class $c$ with probability $p_c$, which is learned, and take the mean loss over on and off. (A neuron that may
+# take any value could tell all four classes apart: exercise 1.)
 
 
 # %%
@@ -117,17 +120,6 @@ def left(m, classes=4):
     return sum(part * math.log(part) for part in (m, classes - m) if part) / classes
 
 
-assert math.isclose(left(1), 3 / 4 * math.log(3))
-assert math.isclose(left(2), math.log(2))
-print(f"one class: {left(1):.4f} nats, two classes: {left(2):.4f} nats")
-
-# %% [markdown]
-# So a neuron that lumps two classes together has the lower loss, although it is as sparse in the second sense: it is one neuron that is on or off. Does
-# training find that? Let the neuron be on for class $c$ with probability $p_c$, which is learned, and take the mean loss over on and off. (A neuron
-# that may take any value could tell all four classes apart: exercise 1.)
-
-
-# %%
 def train_neuron(seed, held=None, steps=600):
     generator = run.generator(seed, "neuron")
     w = torch.randn(4, generator=generator).requires_grad_()
@@ -144,11 +136,14 @@ def train_neuron(seed, held=None, steps=600):
 
 
 def best_neuron(seed, starts=4, **given):
-    return min((train_neuron(4 * seed + start, **given) for start in range(starts)), key=lambda found: found[0])
+    trained = [train_neuron(starts * seed + start, **given) for start in range(starts)]
+    return min(trained, key=lambda found: found[0])
 
 
+assert np.allclose([left(1), left(2)], [3 / 4 * math.log(3), math.log(2)])
 trained = [best_neuron(seed) for seed in range(5)]
-print("on for each class:", trained[0][1].numpy().round(2))
+print(f"one class leaves {left(1):.3f} nats, two leave {left(2):.3f}")
+print("trained: on for each class with p =", trained[0][1].numpy().round(2))
 
 # %% [markdown]
 # We expect a loss within a hundredth of $\ln 2$. The control is a neuron that is held to the first class, with a read-out that is trained as before.
@@ -174,6 +169,9 @@ page.check(
 # The number $f_i(a) \ge 0$ is how active latent $i$ is on this token, and $d_i$ is what one unit of it adds to the neurons. Page 8
 # [writes the model](08_sae_training.ipynb#model) and [trains it](08_sae_training.ipynb#training); here it is only used. Everything is measured on
 # files that neither the language model nor the dictionary was trained on.
+#
+# After the text the cell takes one token, in the open. Its code holds the few latents that are active, and how much. Their contributions and the constant
+# part $b$ must add up to the dictionary's reconstruction.
 
 # %%
 first = cfg.saes[0]
@@ -181,21 +179,14 @@ site, subject, sae = first.site, dictionaries.subject_of(first), dictionaries.di
 every = subject.tokens("heldout")
 labelled = labels.of_contexts(every, subject.tokenizer.backend_tokenizer)
 tokens, values, known = (dictionaries.spread(part, cfg.contexts) for part in (every, *labelled))
-print(f"{tokens.numel():,} tokens in {len(tokens)} contexts; each has {values.shape[-1]} labels, true or false")
 
-# %% [markdown]
-# One token, in the open. Its code holds the few latents that are active, and how much. Their contributions and the constant part $b$ must add up to the
-# dictionary's reconstruction.
-
-# %%
 a = subject.activations(tokens[:1], site)[0, 20]  # the neurons of one token
 code = sae.encode(a[None])
 nothing = sae.decode(code._replace(values=0 * code.values), a[None])[0]  # b
 d = features.directions(sae, code.indices[0], a)  # (k, neurons)
 a_hat = nothing + code.values[0] @ d
 assert torch.allclose(a_hat, sae.decode(code, a[None])[0], atol=1e-4)
-error = (a - a_hat).square().sum() / (a - nothing).square().sum()
-print(f"{int((code.values > 0).sum())} latents, {int((a > 0).sum())} neurons active; squared error {error:.2f} of |a - b|²")
+print(f"{tokens.numel():,} tokens; on one {len(d)} latents of {sae.n:,}, {int((a > 0).sum())} neurons of {len(a)}")
 
 # %% [markdown]
 # `features.fired` notes every activation above zero of every latent on the whole text. It must agree with the code of a few contexts, computed as above.
@@ -233,13 +224,17 @@ own = features.own(fired, latent)  # the activations of this one latent
 f = torch.zeros(tokens.shape).index_put((own.context, own.position), own.value)
 by_hand = pearson(f[choosing.known], values[..., y][choosing.known].float())
 assert torch.isclose(by_hand, by_label[latent, y], atol=1e-3)
-print(f"latent {latent}: correlation {by_hand:.2f}; active on {len(own.value) / tokens.numel():.2%} of the tokens")
+density = len(own.value) / tokens.numel()
+print(f"latent {latent}: correlation {by_hand:.2f}; active on {density:.2%} of the tokens")
 
 # %% [markdown]
 # Never judge a latent by its largest activations alone: they show what it is when it is surest. So the paper reads *interval* examples too: the range
 # from 0 to the largest activation is cut into eleven equal parts, and some tokens are drawn from each. (A public reproduction cuts into parts with equal
 # numbers of tokens instead. Most tokens have small activations, so nearly all such parts lie near zero: exercise 2.) Let us read the largest, two from
 # the middle and two from the lowest part. The colour is the activation, and so is the number at the left, which is that of the token in the frame.
+#
+# The cell ends with three checks of the examples themselves: the largest are in order, each of the others lies in its interval, and every value is what
+# the model gives when it reads that context again.
 
 # %%
 texts = [subject.tokenizer.decode([token]) for token in range(len(subject.unembedding()))]
@@ -248,24 +243,17 @@ some = features.examples(fired, latent, run.generator(0, "examples"), top=20, in
 
 
 def shown(interval, said, count, before=12, after=4):
-    lines = [f"<h3>{said}</h3>"]
+    lines, most = [f"<h3>{said}</h3>"], own.value.max().item()
     for at in (some.interval == interval).nonzero().flatten()[:count].tolist():
         context, position = some.context[at].item(), some.position[at].item()
         around = slice(max(0, position - before), position + after)
         read = [words[token] for token in tokens[context, around].tolist()]
-        lines.append(browser.line(read, f[context, around].tolist(), own.value.max().item(), position - around.start))
+        lines.append(browser.line(read, f[context, around].tolist(), most, position - around.start))
     return "".join(lines)
 
 
-parts = shown(-1, "The largest, one per context", 6), shown(5, "The middle interval", 2), shown(0, "The lowest interval", 2)
-HTML(f"<style>{browser.style()}</style><div class='latent'>{''.join(parts)}</div>")
-
-# %% [markdown]
-# The largest are `is` before `None`, `not` and the like. Low down the latent is weakly active on other things. Before going on, three checks of the
-# examples themselves: the largest are in order, each of the others lies in its interval, and every value shown is what the model gives when it reads
-# that context again.
-
-# %%
+parts = shown(-1, "The largest, one per context", 6) + shown(5, "The middle interval", 2)
+parts += shown(0, "The lowest interval", 2)
 top = some.interval == -1
 assert (some.value[top].diff() <= 0).all()
 place = some.value / some.value.max() * 11
@@ -274,10 +262,17 @@ again = sae.encode(subject.activations(tokens[some.context], site))
 rows = torch.arange(len(some.context))
 own_again = (again.values * (again.indices == latent)).sum(-1).cpu()[rows, some.position]
 assert torch.allclose(own_again, some.value, rtol=1e-4, atol=1e-4)
+HTML(f"<style>{browser.style()}</style><div class='latent'>{parts}</div>")
 
 # %% [markdown]
+# The largest are `is` before `None`, `not` and the like. Low down the latent is weakly active on other things. Two numbers say how good it is.
+#
 # **Specificity** asks: when the latent is active, how sure is the label? It is asked by level. Cut the activations into five equal parts and take the
 # share of tokens with the label in each. If the latent stands for the label, the share rises and ends near 1.
+#
+# **Sensitivity** asks the opposite: where the label holds, is the latent active? The correlation answers both at once. It needs something to compare with,
+# because many labels are nearly a matter of the token: for the label "comma", a table that knows nothing but the token is perfect. The baseline is the
+# correlation of the label with its mean among all places that have the same token. Always look at it before believing a correlation.
 
 # %%
 late = own.chosen((second[:, None] & known)[own.context, own.position])  # in the second half
@@ -288,12 +283,6 @@ assert torch.isclose(bins.share[-1, y], has_label[upper].float().mean(), atol=1e
 print("share with the label, by fifth of the largest activation:", bins.share[:, y].numpy().round(2))
 print("tokens:", bins.known.tolist())
 
-# %% [markdown]
-# **Sensitivity** asks the opposite: where the label holds, is the latent active? The correlation answers both at once. It needs something to compare with,
-# because many labels are nearly a matter of the token: for the label "comma", a table that knows nothing but the token is perfect. The baseline is the
-# correlation of the label with its mean among all places that have the same token. Always look at it before believing a correlation.
-
-# %%
 scored = features.correlation(own, values[..., y : y + 1], tokens.shape, reporting.known)[0, 0]
 ids, true = tokens[reporting.known], values[..., y][reporting.known].double()
 mean_of = torch.bincount(ids, weights=true) / torch.bincount(ids).clamp_min(1)
@@ -318,6 +307,11 @@ print(f"at its best threshold: precision {curve.precision[best]:.2f}, recall {cu
 #
 # Our kind is the ALL_CAPS name of a constant: capitals and the underscore, 27 characters. As $\log 10^{-10} \approx -23$, one foreign
 # character is enough to rule a token out.
+#
+# Where does the piece begin? The proxy takes the best beginning: the ratio at a token is the largest over all runs of tokens that end there. A run may
+# only be prolonged or begun anew, so one pass over the text finds it: $r_t = \max(\text{begin}_t,\; r_{t-1} + \text{go on}_t)$. We let a run begin with a
+# letter, and with the space before it, since our tokens carry their spaces. One letter may begin a run but is not yet one: it says too little. (The
+# paper asks for two tokens, for DNA.)
 
 # %%
 CAPITALS, SMALL = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_", "abcdefghijklmnopqrstuvwxyz_"
@@ -332,14 +326,7 @@ def inside(text, alphabet):
 assert math.isclose(inside("MAX_", CAPITALS), 4 * math.log(1 / 27))
 assert math.isclose(inside("MAX1", CAPITALS) - inside("MAX_", CAPITALS), math.log(1e-10) - math.log(1 / 27))
 
-# %% [markdown]
-# Where does the piece begin? The proxy takes the best beginning: the ratio at a token is the largest over all runs of tokens that end there. A run may
-# only be prolonged or begun anew, so one pass over the text finds it: $r_t = \max(\text{begin}_t,\; r_{t-1} + \text{go on}_t)$. We let a run begin with a
-# letter, and with the space before it, since our tokens carry their spaces. One letter may begin a run but is not yet one: it says too little. (The
-# paper asks for two tokens, for DNA.)
 
-
-# %%
 def proxy(tokens, alphabet):
     """The largest log-ratio over the runs of tokens that end at each token."""
     go_on = torch.tensor([inside(text, alphabet) for text in texts]).double() - log_p
@@ -360,28 +347,24 @@ assert (ratio >= single).all()  # the best run is no worse than the token alone
 
 # %% [markdown]
 # Like the paper we say "yes" where the ratio is above 0. How good is that, judged by the true labels? We expect it to find most constants, and some text
-# that is in capitals for another reason.
+# that is in capitals for another reason: a proxy sees characters and no syntax.
+#
+# And is it good enough to choose a latent with? We choose one by the proxy and one by the label, both on the first half, and look at what the label says of
+# them on the second half.
 
 # %%
 caps = labels.COLUMN[cfg.capitals]
 proxies = torch.stack([proxy(tokens, alphabet) > 0 for alphabet in (CAPITALS, SMALL)], dim=-1)
 said, is_caps = proxies[..., 0][reporting.known], values[..., caps][reporting.known]
 print(f"the proxy: precision {is_caps[said].float().mean():.2f}, recall {said[is_caps].float().mean():.2f}")
-wrong = tokens[reporting.known & proxies[..., 0] & ~values[..., caps]].bincount(minlength=len(words))
-print("most frequent where it errs:", [words[token] for token in wrong.topk(8).indices.tolist()])
 
-# %% [markdown]
-# A proxy sees characters and no syntax, so capitals in a comment or at the beginning of a word count too. Is it good enough to choose a latent with? We choose
-# one by the proxy and one by the label, both on the first half, and look at what the label says of them on the second half.
-
-# %%
 by_proxy = features.correlation(fired, proxies, tokens.shape, choosing.known)[:, 0]
 chosen = {"by the proxy": by_proxy, "by the label": by_label[:, caps]}
-for said, scores in chosen.items():
-    best_one = scores.nan_to_num(-1).argmax().item()
-    both = torch.cat([values[..., caps, None], proxies[..., :1]], dim=-1)
-    mine = features.correlation(features.own(fired, best_one), both, tokens.shape, reporting.known)[0]
-    print(f"chosen {said}: latent {best_one}, correlation with the label {mine[0]:.2f}, with the proxy {mine[1]:.2f}")
+for how, scores in chosen.items():
+    one = scores.nan_to_num(-1).argmax().item()
+    columns = values[..., caps : caps + 1]
+    mine = features.correlation(features.own(fired, one), columns, tokens.shape, reporting.known)
+    print(f"chosen {how}: latent {one}, correlation with the label {mine.item():.2f}")
 print(f"the token alone: {token_alone[caps]:.2f}")
 
 # %% [markdown]
@@ -398,7 +381,8 @@ def measured(config):
     columns = torch.cat([values, proxies], dim=-1)
     for which in KEEP:
         fired = features.fired(subject, dictionaries.dictionary(config, which), config.site, tokens)
-        found = [features.correlation(fired, columns, tokens.shape, half.known) for half in (choosing, reporting)]
+        halves = choosing.known, reporting.known
+        found = [features.correlation(fired, columns, tokens.shape, half) for half in halves]
         best = found[0][:, y].nan_to_num(-1).argmax().item()
         alive = torch.bincount(fired.latent[second[fired.context]], minlength=len(fired.counts)) > 9
         distance = (fired.counts - fired.counts[best]).abs() + 10**9 * ~alive
@@ -457,17 +441,17 @@ untrained = np.stack([by_level(result, which="untrained") for result in results]
 # %%
 edges = np.linspace(0, late.value.max().item(), 25)
 yes, no = (np.histogram(late.value[has_label == wanted], edges)[0] for wanted in (True, False))
+controls = {"shuffled within the token": by_chance, "untrained": untrained}
 page.save_figure(
-    plots.specificity(edges, yes, no, by_seed, {"shuffled within the token": by_chance, "untrained": untrained}, cfg.label),
+    plots.specificity(edges, yes, no, by_seed, controls, cfg.label),
     "specificity",
-    {"edges": edges, "yes": yes, "no": no, "shares": by_seed, "shuffled": by_chance, "untrained": untrained},
-    f"Left: how active latent {latent} is on tokens with the label “{cfg.label}” and on others. Right: the share of the label "
-    f"among the active tokens, by level of activation, for the best latent of {len(cfg.saes)} dictionaries (seeds), with the label shuffled "
-    f"among places of the same token, and for dictionaries before their training. n = {sae.n:,}, k = {first.train.k}, second half "
-    f"of {tokens.numel():,} held-out tokens. The paper's figure is of Arabic script, coloured by a proxy.",
+    {"edges": edges, "yes": yes, "no": no, "shares": by_seed, **controls},
+    f"Left: how active latent {latent} is on tokens with the label “{cfg.label}” and on others. Right: the "
+    f"share of the label among the active tokens, by level of activation, in {len(cfg.saes)} dictionaries "
+    "(seeds); with the label shuffled among places of the same token; and before training. "
+    f"n = {sae.n:,}, k = {first.train.k}, second half of {tokens.numel():,} held-out tokens. The paper's "
+    "figure is of Arabic script, coloured by a proxy.",
 )
-
-# %%
 page.check(
     "anatomy.specificity",
     by_seed[:, -1],
@@ -496,7 +480,7 @@ def of_neurons(config):
         return subject.activations(tokens[part], config.site)
 
     halves = {"first": choosing.known, "second": reporting.known}
-    return {name: features.correlation(marked, neurons, tokens.shape, where).T for name, where in halves.items()}
+    return {name: features.correlation(marked, neurons, tokens.shape, of).T for name, of in halves.items()}
 
 
 neurons = memo.memo(of_neurons, first)
@@ -512,16 +496,16 @@ latents_by = np.stack([best_by_label(r["averaged first"], r["averaged second"]) 
 untrained_by = np.stack([best_by_label(r["untrained first"], r["untrained second"]) for r in results])
 neurons_by, token_by = best_by_label(neurons["first"], neurons["second"]), token_alone.nan_to_num(1).numpy()
 
-# %%
 one_column = shuffled.values[..., y : y + 1]
-on_shuffled = [features.correlation(activity(r), one_column, tokens.shape, reporting.known)[0, 0] for r in results]
+where = reporting.known
+on_shuffled = [features.correlation(activity(r), one_column, tokens.shape, where)[0] for r in results]
 page.check(
     "anatomy.beyond-the-token",
     latents_by[:, y] - token_by[y],
     control={
         "the best neuron": neurons_by[y] - token_by[y],
         "a dictionary that was never trained": untrained_by[:, y] - token_by[y],
-        "the label shuffled within each token": np.array(on_shuffled) - token_by[y],
+        "the label shuffled within each token": np.stack(on_shuffled)[:, 0] - token_by[y],
     },
 )
 
@@ -550,34 +534,33 @@ page.check("anatomy.proxy-finds-it-too", by_capitals, control={"the proxy of the
 # If the latent were one neuron, no dictionary would be needed. The paper gives three reasons why it is not, and each can be computed. First, the
 # *coefficients*: $d_i$ scaled to length 1 is spread over many neurons. A random direction is spread still wider, so a wide spread says by itself
 # nothing about meaning.
+#
+# Second, *the neurons' own largest activations*: of each neuron take the 20 contexts in which it is largest, one token in each, and count the tokens that
+# have the label. A neuron that stood for the label would have 20.
 
 # %%
 d = features.directions(sae, torch.tensor([latent]), a)[0].cpu()
 unit = d / d.norm()
 random = torch.randn(len(unit), generator=run.generator(0, "direction"))
 random = random / random.norm()
+large = [int((row.abs() >= 0.1).sum()) for row in (unit, random)]
 page.save_figure(
     plots.coefficients(unit.numpy(), random.numpy(), 0.1),
     "coefficients",
     {"latent": unit.numpy(), "random": random.numpy()},
-    f"The 80 largest coefficients of latent {latent}'s direction (left) and of a random direction (right); dark: positive. "
-    f"{int((unit.abs() >= 0.1).sum())} of the latent's are 0.1 or more in size (the paper counts 27 for Arabic script), "
-    f"{int((random.abs() >= 0.1).sum())} of the random one's.",
+    f"The 80 largest coefficients of latent {latent}'s direction (left) and of a random direction (right); "
+    f"dark: positive. {large[0]} of the latent's are 0.1 or more in size (the paper counts 27 for Arabic "
+    f"script), {large[1]} of the random one's.",
 )
 
-# %% [markdown]
-# Second, *the neurons' own largest activations*: of each neuron take the 20 contexts in which it is largest, one token in each, and count the tokens that
-# have the label. A neuron that stood for the label would have 20.
-
-# %%
 neuron_acts = subject.activations(tokens[second], site).cpu()  # (contexts, T, neurons)
 most, at = neuron_acts.max(dim=1)  # (contexts, neurons): the largest of each context, and where
 best_contexts = most.topk(min(20, len(most)), dim=0).indices  # (20, neurons)
 marked = (values & known[..., None])[second][..., y]
 counted = marked[best_contexts, at.gather(0, best_contexts)].sum(dim=0)
 own_top = values[some.context[top], some.position[top], y].sum()
-print(f"largest activations with the label: latent {int(own_top)} of {int(top.sum())}; neurons: best {int(counted.max())}, "
-      f"with none {int((counted == 0).sum())} of {len(counted)}")  # fmt: skip
+print(f"largest activations with the label: of the latent {int(own_top)} of {int(top.sum())}")
+print(f"of the best neuron {int(counted.max())}; of {int((counted == 0).sum())} neurons none")
 
 # %% [markdown]
 # Third, *correlations*. We compare over eleven labels, not only the one that we have been looking at. They were listed before any of these dictionaries
@@ -592,20 +575,17 @@ page.save_figure(
     plots.by_label(names, kinds),
     "by_label",
     {"labels": names, **kinds},
-    f"Correlation with a label of the best latent of each of {len(cfg.saes)} dictionaries, of the best latent before training, of the best "
-    f"neuron, and of what the token alone says. On top the label of this page; the next {len(cfg.headline)} are those of the claim. "
-    "Look at the distance between blue and orange, then at the black lines.",
+    f"Correlation with a label: the best latent of each of {len(cfg.saes)} dictionaries, the best latent "
+    "before training, the best neuron, and what the token alone says. On top the label of this page; the "
+    f"next {len(cfg.headline)} are those of the claim. Look at the distance between blue and orange, then at "
+    "the black lines.",
 )
 
-# %%
 head = [labels.COLUMN[name] for name in cfg.headline]
-page.check(
-    "anatomy.not-a-neuron",
-    np.median(latents_by[:, head] - neurons_by[head], axis=1),
-    control={"a dictionary that was never trained": np.median(untrained_by[:, head] - neurons_by[head], axis=1)},
-)
+ahead, before = (np.median(rows[:, head] - neurons_by[head], axis=1) for rows in (latents_by, untrained_by))
+page.check("anatomy.not-a-neuron", ahead, control={"a dictionary that was never trained": before})
 more = (latents_by[:, head] > token_by[head]).sum(axis=1)
-print(f"labels, of {len(head)}, on which the best latent says more than the token alone, by seed: {more.tolist()}")
+print(f"on so many of {len(head)} labels the best latent says more than the token alone: {more.tolist()}")
 
 # %% [markdown]
 # Latents are ahead of neurons on most labels. But see the black lines: on many of these labels the token alone says as much as the best latent or more. A
@@ -669,21 +649,20 @@ def auroc(w, follows, elsewhere):
     return (follows[order] @ below / (follows.sum() * elsewhere.sum())).item()
 
 
-assert auroc(torch.tensor([0.0, 1.0, 2.0]), torch.tensor([0.0, 1.0, 1.0]), torch.tensor([2.0, 2.0, 0.0])) == 0.875
+assert auroc(*map(torch.tensor, ([0.0, 1.0, 2.0], [0.0, 1.0, 1.0], [2.0, 2.0, 0.0]))) == 0.875
 where = values[..., y] & reporting.known
 follows, elsewhere = next_tokens(where), next_tokens(reporting.known & ~values[..., y])
-print(f"AUROC {auroc(w, follows, elsewhere):.2f}")
 
-# %%
 frequent = (follows > 0.05 * follows.sum()).nonzero().flatten().tolist()
 named = {words[token].strip() or "␣": w[token].item() for token in frequent}
 page.save_figure(
     plots.raised(w.numpy(), follows.numpy(), elsewhere.numpy(), named),
     "raised",
     {"named": named, "auroc": auroc(w, follows, elsewhere)},
-    f"Logit weights of latent {latent}, for the tokens that come next where “{cfg.label}” holds (blue) and everywhere else (grey). "
-    "Named are tokens that make up a twentieth of the blue ones or more. In the paper's figure, for Arabic script, the tokens of the script form a "
-    "second hump at the right.",
+    f"AUROC {auroc(w, follows, elsewhere):.2f}. Logit weights of latent {latent}, for the tokens that come "
+    f"next where “{cfg.label}” holds (blue) and everywhere else (grey). Named are tokens that make up a "
+    "twentieth of the blue ones or more. In the paper's figure, for Arabic script, the tokens of the script "
+    "form a second hump at the right.",
 )
 
 # %% [markdown]
@@ -721,7 +700,8 @@ context = own.context[own.value.argmax()].item()
 
 @torch.no_grad()
 def next_log_p(stream):
-    return subject.unembed(stream)[:-1].float().log_softmax(-1).cpu().gather(-1, tokens[context, 1:, None])[:, 0]
+    log_p = subject.unembed(stream)[:-1].float().log_softmax(-1).cpu()
+    return log_p.gather(-1, tokens[context, 1:, None])[:, 0]
 
 
 stream = subject.residual(tokens[context : context + 1], 0)[0]  # after the MLP has written
@@ -758,7 +738,8 @@ def removals(config):
         holds = values[own.context, own.position, y]
         if row == 0:
             count = int(holds.sum())
-            made |= {"label": changes(config, own, number, holds), "not": changes(config, own, number, ~holds)}
+            made["label"] = changes(config, own, number, holds)
+            made["not"] = changes(config, own, number, ~holds)
         else:
             largest = own.value.topk(min(count, len(own.value))).indices
             made["others"].append(changes(config, own, number, largest))
@@ -778,12 +759,11 @@ page.save_figure(
     plots.removed(places),
     "removed",
     places,
-    f"Mean change of the log-probability of the next token when a latent is removed, a dot per dictionary: the best latent for “{cfg.label}” where "
-    f"the label holds and it is active; the same latent where it is active and the label does not hold; and {cfg.others} latents of the same density in "
-    "each dictionary, at as many places, where they are largest. The error of the dictionary is kept.",
+    "Mean change of the log-probability of the next token when a latent is removed, a dot per dictionary: "
+    f"the best latent for “{cfg.label}” where the label holds and it is active; the same latent where it is "
+    f"active and the label does not hold; and {cfg.others} latents of the same density per dictionary, at as "
+    "many places, where they are largest. The error of the dictionary is kept.",
 )
-
-# %%
 page.check(
     "anatomy.removal-by-label",
     places["the label holds"],
@@ -800,16 +780,13 @@ page.check(
 # ## 9 Explore
 # Now any latent and any text. `views.look` measures all latents on some of the contexts once; what follows only draws. (The controls need a running
 # notebook; elsewhere you see each view as it was first drawn.)
-
-# %%
-few = (second & known.all(dim=1)).nonzero().flatten()[: cfg.shown]
-view = views.look(subject, sae, site, tokens=tokens[few], known=ContextLabels(values[few], known[few]))
-
-# %% [markdown]
+#
 # **Type Python.** The colour is the latent's activation on each token; point at a token for the latents that are most active there. Change `is` to `==`,
 # put the line in quotes, or take another latent's number.
 
 # %%
+few = (second & known.all(dim=1)).nonzero().flatten()[: cfg.shown]
+view = views.look(subject, sae, site, tokens=tokens[few], known=ContextLabels(values[few], known[few]))
 START = '''def area(shape):
     """This is the area, if there is one."""
     if shape is None or shape.side is not None:
@@ -818,13 +795,8 @@ START = '''def area(shape):
 explorer.live(partial(live.typed, view), text=explorer.Text(START), latent=explorer.Number(latent))
 
 # %% [markdown]
-# **A latent's card**, by its number: where it is active, how sure its best label is at which activation, what it raises and lowers, which neurons go with it.
-
-# %%
-explorer.live(partial(browser.card, view), latent=explorer.Number(latent))
-
-# %% [markdown]
-# **Search by label**: the card of the latent that goes best with a label, or the second best, the third, ...
+# **A latent's card**, by its number: where it is active, how sure its best label is at which activation, what it raises and lowers, which neurons go with
+# it. Below it the same, **searched by label**: the card of the latent that goes best with a label, or the second best, the third, ...
 
 
 # %%
@@ -835,6 +807,7 @@ def best_for(label, rank):
     return browser.card(view, int(view.latents[order[rank - 1]]))
 
 
+explorer.live(partial(browser.card, view), latent=explorer.Number(latent))
 choice = explorer.Choice("keyword def", views.NAMES)
 explorer.live(best_for, label=choice, rank=explorer.Slider(1, 10, 1))
 
