@@ -341,6 +341,9 @@ def proxy(tokens, alphabet):
     return ratio
 
 
+small = next(token for token, text in enumerate(texts) if len(text) > 1 and set(text) <= set(SMALL[:26]))
+by_hand = len(texts[small]) * math.log(1 / 27) - log_p[small]  # a run of one token
+assert torch.isclose(proxy(torch.tensor([[small]]), SMALL)[0, 0], by_hand)
 ratio = proxy(tokens, CAPITALS)
 single = proxy(tokens.reshape(-1, 1), CAPITALS).reshape(tokens.shape)
 assert (ratio >= single).all()  # the best run is no worse than the token alone
@@ -526,8 +529,8 @@ by_capitals, by_small = (by_alphabet(which) for which in (0, 1))
 page.check("anatomy.proxy-finds-it-too", by_capitals, control={"the proxy of the small letters": by_small})
 
 # %% [markdown]
-# The cards say what came out for each. A proxy chooses well or badly with the text that it is used on: the first half of our files holds tables of character
-# names in capitals, which are comments and no constants.
+# The paper could not ask this question, because it had nothing but the proxy. How well a proxy chooses depends on the text that it is used on: every word in
+# capitals that is no constant, such as a heading in a comment, counts for it all the same.
 #
 # <a id="not-a-neuron"></a>
 # ## 6 Is it a neuron?
@@ -634,7 +637,8 @@ print(f"largest logit weight {w.max():.2f}; with the mistake {through_norm.max()
 #
 # Are the raised tokens those that come next where the label holds? Draw a place where it holds and a place where it does not, and compare the logit weights
 # of the two tokens that actually come next. The share of pairs in which the first is larger is called AUROC: 1 is perfect, a half is a coin. Frequent
-# tokens cannot help, since they come next elsewhere just as often.
+# tokens cannot help, since they come next elsewhere just as often. The last line prints a harder comparison: the other places are those of the same token,
+# so that what differs is its role alone.
 
 
 # %%
@@ -664,6 +668,8 @@ page.save_figure(
     "twentieth of the blue ones or more. In the paper's figure, for Arabic script, the tokens of the script "
     "form a second hump at the right.",
 )
+same = torch.isin(tokens, tokens[where].unique()) & reporting.known & ~values[..., y]
+print(f"AUROC against places of the same token without the label: {auroc(w, follows, next_tokens(same)):.2f}")
 
 # %% [markdown]
 # In all dictionaries we expect an AUROC well above a half. The controls are five trained latents that are active as often, and the best latent before
