@@ -28,7 +28,8 @@ def specificity(edges: Row, yes: Row, no: Row, shares: Rows, controls: Mapping[s
     for (said, rows), colour, dash in zip({name: shares, **controls}.items(), (OURS, *CONTROLS), ("-", "--", ":", "-."), strict=False):
         for seed, row in enumerate(rows):
             sure.plot(bins, row, "o" + dash, ms=3.5, color=colour, lw=1.1, label=None if seed else said)
-    frame(sure, "activation / the largest", Share("share of the active tokens"), "upper left", xlim=(0, 1), ylim=(-0.02, 1.05))
+    frame(sure, "activation / the largest", Share("share of the active tokens"), xlim=(0, 1), ylim=(-0.02, 1.05))
+    figure.legend(*sure.get_legend_handles_labels(), loc="outside lower center", ncols=3, title="right")
     return figure
 
 
