@@ -767,7 +767,8 @@ def removals(config):
     random = mean_change(holds, f[0][holds][:, None] * written[-1].cpu())
     others, largest = [], []
     for row in range(1, len(d)):
-        strongest = (f[row] * usable).flatten().topk(len(holds[0])).indices
+        count = min(len(holds[0]), int(active[row].sum()))
+        strongest = (f[row] * active[row]).flatten().topk(count).indices
         for places, at in ((others, holds), (largest, torch.unravel_index(strongest, tokens.shape))):
             places.append(mean_change(at, f[row][at][:, None] * written[row].cpu()))
     return own, random, others, largest
