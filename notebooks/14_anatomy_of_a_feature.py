@@ -948,7 +948,7 @@ with tempfile.TemporaryDirectory() as folder:  # give a folder of your own to ke
 # - One label, chosen on another random seed because its latent was good there. What holds of it need not hold of a latent drawn at random; most labels have no
 #   latent that says more than the token does.
 # - The labels are Python's. A latent may stand for something that no label of ours says, and would then look bad here.
-# - Our stand-in for the paper's analysis is small: a model of half a million parameters, dictionaries trained on 0.8 million tokens. The paper's has the same
+# - Our stand-in for the paper's analysis is small: a model of less than a million parameters, dictionaries trained on 0.8 million tokens. The paper's has the same
 #   neurons, a hundred billion tokens of text, and eight billion vectors for the dictionary.
 # - One dictionary of each seed, on one language model. Whether another model has the same latents is not asked here.
 #
