@@ -13,6 +13,7 @@ from matplotlib.colors import is_color_like
 from companion import plots
 from companion.plots import (
     ablation,
+    anatomy,
     bars,
     compute,
     concepts,
@@ -58,6 +59,11 @@ FIGURES = {
     ablation.against_reach: lambda f: f((LEVELS, UP), AT_A, ["after block 0", "after block 1"], {"the paper's channels": 0.6}, 16),
     ablation.rows: lambda f: f({"score": MEANS, "r": MEANS}, {"score": 0.64}, ["the attempt"]),
     ablation.sizes: lambda f: f(np.array([2.0, 0.5, 0.3]), 0.2, 0.25, "channels"),
+    anatomy.specificity: lambda f: f(LEVELS, UP[:2], UP[1:], SEEDS, {"shuffled": SEEDS / 2}, "label"),
+    anatomy.by_label: lambda f: f(["a", "b", "c"], {"latent": SEEDS, "untrained": SEEDS / 3, "neuron": SEEDS[:1] / 2, "token": SEEDS[:1]}),
+    anatomy.coefficients: lambda f: f(UP, -UP, 0.1),
+    anatomy.raised: lambda f: f(UP - 0.2, LEVELS, UP, {"None": 0.1, "not": 0.0}),
+    anatomy.removed: lambda f: f({"the label holds": -UP, "it does not": UP}),
     bars.loss_when_replaced: lambda f: f({"trained": [3.1, 3.3], "zero": [9.0]}, 3.0),
     bars.times_worse: lambda f: f({"mild": [1.0, 1.2], "bad": [20.0, 24.0]}),
     bars.sparsity_factors: lambda f: f({"A": {"latents": FACTORS}, "B": {"latents": FACTORS}}, {"Gaussian": 0.64}, {"latents": 0.6}),
