@@ -120,7 +120,7 @@ cfg
 
 # %%
 subject, tokens, acts, _ = dictionaries.heldout(cfg.topk)  # tokens (N, T), acts (N, T, 512)
-some, a = tokens[:: cfg.every], acts[:: cfg.every]
+some, a = tokens[:: cfg.every], acts[:: cfg.every].contiguous()
 before_mlp = subject.activations(some, "blocks.0.hook_resid_mid")  # (N, T, 128)
 write = subject.blocks[0].get_submodule("mlp.c_proj")  # x -> x W_down + b
 
