@@ -233,8 +233,9 @@ assert np.isclose(found(cfg.topk)["loss"], rebuilt.double().mean(), atol=1e-3)
 assert np.isclose(found(cfg.topk)["l0"], reconstruction.l0(sae.encode(acts)), rtol=1e-6)
 
 # %% [markdown]
-# The claim asks for the paper's lower number, in all random seeds. Two things must fail: the same dictionary before training (random directions, of
-# which the best $k$ are taken for each token), and the mean.
+# May we ask for the paper's 79 %? Not against zero ablation: in the table above the dictionary *before training* (random directions, of which the best $k$
+# are taken for each token) passes too. That is a finding, and the first claim. The second asks for the paper's number against token frequencies, which
+# is harder than what the paper states. Its controls are the untrained dictionary and the mean.
 
 
 # %%
@@ -244,25 +245,33 @@ def topk(n, seed):
 
 SEEDS = range(cfg.seeds)
 narrow, middle, wide = cfg.widths
-L_base, L_zero, L_mean = (losses.double().mean().item() for losses in (clean, bad["zero"], bad["mean"]))
+L_base = clean.double().mean().item()
 
 
-def share(loss):
-    return (L_zero - loss) / (L_zero - L_base)
+def shares(which, anchor):
+    """Share recovered by each seed's dictionary."""
+    worst = bad[anchor].double().mean().item()
+    return [(worst - found(topk(middle, seed), which)["loss"]) / (worst - L_base) for seed in SEEDS]
 
 
 page.check(
+    "recipes.zero-is-easy",
+    shares("untrained", "zero"),
+    control={"the same dictionary against token frequencies": shares("untrained", "unigram")},
+)
+page.check(
     "recipes.loss-recovered",
-    [share(found(topk(middle, seed))["loss"]) for seed in SEEDS],
+    shares("averaged", "unigram"),
     control={
-        "before training": [share(found(topk(middle, seed), "untrained")["loss"]) for seed in SEEDS],
-        "the mean of every neuron": share(L_mean),
+        "before training": shares("untrained", "unigram"),
+        "the mean of every neuron": recovered(bad["mean"], bad["unigram"]),
     },
 )
 
 # %% [markdown]
-# The dictionaries recover more than the paper's. That is no merit of theirs: this language model is far smaller, and its zero ablation does more harm
-# for its size. What the number is good for is to compare dictionaries of one model.
+# So a share of 79 % against zero ablation can be had without any training, in this model. In another model zero ablation may do less harm, and the share mean
+# more: a number of this kind should come with that of an untrained dictionary. Against token frequencies the trained dictionaries still pass, and the
+# untrained ones are far off.
 #
 # <a id="trade"></a>
 # ## 2 Width and sparsity
@@ -899,9 +908,9 @@ page.save_figure(
 #
 #    ```python
 #    for width in (512, 2048):
-#        right = dense.convert_l1(0.004, dense.BRICKEN_2023, dense.APRIL_2024, width, batch=8192)
-#        print(f"D = {width}: {right:.2f} and not 0.004, a factor of {right / 0.004:.0f}")
-#        assert np.isclose(right / 0.004, width)
+#        right = dense.convert_l1(4e-3, dense.BRICKEN_2023, dense.APRIL_2024, width, batch=8192)
+#        print(f"D = {width}: {right:.2f} and not 4e-3, a factor of {right / 4e-3:.0f}")
+#        assert np.isclose(right / 4e-3, width)
 #    ```
 #
 #    The factor is the width itself, so that the right coefficient in one form depends on the model.
