@@ -77,7 +77,7 @@ class Config:
     longer: tuple[int, ...]  # steps of further runs of the recipe of 2023
     resample_at: tuple[int, ...]  # steps at which its dead latents are restarted
     dead_after: int  # steps of silence after which a latent is dead
-    every: int = 4  # of the held-out contexts, every so manieth for losses; densities take all
+    every: int = 4  # one in so many held-out contexts is used for losses; densities take all
     penalties: tuple[float, ...] = (1.5, 3.0, 5.0, 10.0)  # lambda, in the form of April 2024
     lr: float = 1e-3
     seeds: int = 5
@@ -167,8 +167,8 @@ untrained = loss_with(through(dictionaries.dictionary(cfg.topk, "untrained"), a)
 assert np.isclose(recovered(rebuilt, bad["zero"]), reconstruction.loss_recovered(clean, rebuilt, bad["zero"]))
 print("anchor    loss    recovered: trained   never trained")
 for name, ablated in bad.items():
-    shares = [recovered(loss, ablated) for loss in (rebuilt, untrained)]
-    print(f"{name:8} {ablated.mean():5.2f} {shares[0]:19.1%} {shares[1]:15.1%}")
+    both = [recovered(loss, ablated) for loss in (rebuilt, untrained)]
+    print(f"{name:8} {ablated.mean():5.2f} {both[0]:19.1%} {both[1]:15.1%}")
 
 # %% [markdown]
 # Look at the first column of numbers. Without its neurons this model is far worse than a guess from token frequencies, and with their mean it is so too
@@ -204,7 +204,7 @@ print(f"tokens that the model guesses no worse without its neurons: {(zero <= cl
 
 # %%
 def measured_with(sae, text, every, layer):
-    """Densities and L0 on all tokens of a held-out text; error and loss on every so manieth context."""
+    """Densities and L0 on all tokens of a held-out text; error and loss on one in `every` contexts."""
     counts = 0
     for part in text.resid.split(16):
         counts = counts + reconstruction.firing_counts(sae.encode(part), sae.n)
@@ -230,7 +230,8 @@ def found(config, which="averaged"):
 
 
 assert np.isclose(found(cfg.topk)["loss"], rebuilt.double().mean(), atol=1e-3)
-assert np.isclose(found(cfg.topk)["l0"], reconstruction.l0(sae.encode(acts)), rtol=1e-6)
+active = [reconstruction.l0(sae.encode(part)) for part in acts.split(16)]
+assert np.isclose(found(cfg.topk)["l0"], np.mean(active))
 
 # %% [markdown]
 # May we ask for the paper's 79 %? Not against zero ablation: in the table above the dictionary *before training* (random directions, of which the best $k$
@@ -248,22 +249,22 @@ narrow, middle, wide = cfg.widths
 L_base = clean.double().mean().item()
 
 
-def shares(which, anchor):
-    """Share recovered by each seed's dictionary."""
+def of_seeds(which, anchor):
+    """Share recovered by the dictionary of each seed."""
     worst = bad[anchor].double().mean().item()
     return [(worst - found(topk(middle, seed), which)["loss"]) / (worst - L_base) for seed in SEEDS]
 
 
 page.check(
     "recipes.zero-is-easy",
-    shares("untrained", "zero"),
-    control={"the same dictionary against token frequencies": shares("untrained", "unigram")},
+    of_seeds("untrained", "zero"),
+    control={"the same dictionary against token frequencies": of_seeds("untrained", "unigram")},
 )
 page.check(
     "recipes.loss-recovered",
-    shares("averaged", "unigram"),
+    of_seeds("averaged", "unigram"),
     control={
-        "before training": shares("untrained", "unigram"),
+        "before training": of_seeds("untrained", "unigram"),
         "the mean of every neuron": recovered(bad["mean"], bad["unigram"]),
     },
 )
@@ -483,8 +484,8 @@ for name, each in compared.items():
     print(f"{name:22} L0 {each['l0']:5.1f}  loss {each['loss']:.2f}  {text}")
 
 # %% [markdown]
-# The numbers say it already; the histogram shows it. The horizontal axis is logarithmic: one unit is a factor of ten. The dashed line of the first panel
-# is put into the deepest valley between two groups, by the rule that follows.
+# The numbers say it already; the histogram shows it. The horizontal axis is logarithmic: one unit is a factor of ten. A dashed line stands
+# in the deepest valley between two groups, where the rule that follows finds one.
 
 
 # %%
@@ -541,17 +542,16 @@ page.check(
     control={"2023, no restarts": [far_below(*pair) for pair in zip(two_groups, typical, strict=True)]},
 )
 for n in (narrow, middle):
-    shares = [far_below(d := found(topk(n, seed))["density"], d.median()) for seed in SEEDS]
-    print(f"TopK, n = {n}: {np.mean(shares):.1%} below a tenth of its own median")
+    rarer = [far_below(d := found(topk(n, seed))["density"], d.median()) for seed in SEEDS]
+    print(f"TopK, n = {n}: {np.mean(rarer):.1%} below a tenth of its own median")
 
 # %% [markdown]
 # ### What are the rare latents?
 # The update of February 2024 offers an explanation. A latent is useful if its encoder row (what makes it active) and its decoder row (what it then adds)
 # have to do with each other. In the recipe of 2023 the two start independent. A latent that never finds a direction worth adding gets no reward for being
 # active, only the penalty, and becomes rarer and rarer. If that is so, then encoder and decoder rows of rare latents should still be as good as
-# independent, and those of common ones not. We compare the cosine of the two rows in each group. The picture has a
-# point per latent. In the paper's, which is three-dimensional, encoder and decoder rows of the ordinary latents have a dot product near 1, and those of
-# the rare group are spread around 0.
+# independent, and those of common ones not. We compare the cosine of the two rows in each group. The picture has a point per latent. In the paper's,
+# which is three-dimensional, encoder and decoder rows of the ordinary latents have a dot product near 1, and those of the rare group are spread around 0.
 
 
 # %%
