@@ -73,11 +73,12 @@ class Config:
     steps: int  # of the recipe of April 2024
     old_steps: int  # of that of 2023
     batch: int  # of both
-    april: tuple[int, int, int]  # widths of the recipe of April 2024; the middle one has all seeds
+    april: tuple[int, ...]  # widths of the recipe of April 2024; the last one has all seeds
     longer: tuple[int, ...]  # steps of further runs of the recipe of 2023
     resample_at: tuple[int, ...]  # steps at which its dead latents are restarted
     dead_after: int  # steps of silence after which a latent is dead
-    every: int = 4  # one in so many held-out contexts is used for losses; densities take all
+    contexts: int  # training contexts of the recipes with a penalty
+    every: int = 4  # one in so many held-out contexts is used
     penalties: tuple[float, ...] = (1.5, 3.0, 5.0, 10.0)  # lambda, in the form of April 2024
     lr: float = 1e-3
     seeds: int = 5
@@ -97,20 +98,20 @@ longer_subject = replace(training.OFFLINE["python-stdlib-1l"], seed=run.seed_shi
 large = dictionaries.DictionaryConfig(longer_subject, long, contexts=48_000, heldout=4096, **site)
 cfg = run.choose(
     quick=Config(
-        tiny, (64, 128, 256), steps=120, old_steps=120, batch=128, april=(64, 128, 192), longer=(60,),
-        resample_at=(40, 70), dead_after=5, lr=3e-3, seeds=2,
+        tiny, (64, 128, 256), steps=120, old_steps=120, batch=128, april=(64, 128), longer=(60,),
+        resample_at=(40, 70), dead_after=5, contexts=1000, lr=3e-3, seeds=2,
     ),
     laptop=Config(
-        neurons, (512, 2048, 8192), steps=600, old_steps=1200, batch=256, april=(256, 512, 1024),
-        longer=(400, 2400), resample_at=(600, 700, 800, 900), dead_after=8,
+        neurons, (512, 2048, 8192), steps=600, old_steps=1200, batch=128, april=(128, 256, 512),
+        longer=(400, 2400), resample_at=(600, 700, 800, 900), dead_after=12, contexts=2000,
     ),
     paper=Config(
         large, (4096, 2**14, 2**16), steps=100_000, old_steps=300_000, batch=4096, april=(512, 4096, 2**14),
-        longer=(10_000,), resample_at=(10_000, 20_000, 30_000, 40_000), dead_after=3750, lr=1e-4,
+        longer=(10_000,), resample_at=(10_000, 20_000, 30_000, 40_000), dead_after=3750, contexts=48_000, lr=1e-4,
     ),
 )  # fmt: skip
 page = claims.Page("14d_density_and_recipes", cfg)
-print(f"n = {cfg.april[1]} for the recipes with a penalty, {cfg.topk.train.n} for TopK; {cfg.seeds} seeds")
+print(f"n = {cfg.april[-1]} for the recipes with a penalty, {cfg.topk.train.n} for TopK; {cfg.seeds} seeds")
 
 # %% [markdown]
 # <a id="recovered"></a>
@@ -204,18 +205,19 @@ print(f"tokens that the model guesses no worse without its neurons: {(zero <= cl
 
 # %%
 def measured_with(sae, text, every, layer):
-    """Densities and L0 on all tokens of a held-out text; error and loss on one in `every` contexts."""
-    counts = 0
-    for part in text.resid.split(16):
-        counts = counts + reconstruction.firing_counts(sae.encode(part), sae.n)
-    density = counts.double() / text.tokens.numel()  # (n,)
-    chosen, values = text.tokens[::every], text.resid[::every]
-    back = torch.cat([sae.decode(sae.encode(part), part) for part in values.split(16)])
+    """Densities, L0, error and loss on one in `every` contexts of a held-out text."""
+    tokens, neurons = text.tokens[::every], text.resid[::every]
+    counts, rebuilt = 0, []
+    for part in neurons.split(16):
+        code = sae.encode(part)
+        counts = counts + reconstruction.firing_counts(code, sae.n)
+        rebuilt.append(sae.decode(code, part))
+    density, rebuilt = counts.double() / tokens.numel(), torch.cat(rebuilt)  # (n,), (N, T, 512)
     write = text.subject.blocks[layer].get_submodule("mlp.c_proj")
-    stream = text.subject.activations(chosen, f"blocks.{layer}.hook_resid_mid")
+    stream = text.subject.activations(tokens, f"blocks.{layer}.hook_resid_mid")
     with torch.no_grad():
-        loss = text.subject.losses_from(stream + write(back), chosen, layer).double().mean().item()
-    mse = reconstruction.normalised_mse(values, back)
+        loss = text.subject.losses_from(stream + write(rebuilt), tokens, layer).double().mean().item()
+    mse = reconstruction.normalised_mse(neurons, rebuilt)
     return {"density": density, "l0": density.sum().item(), "loss": loss, "mse": mse}
 
 
@@ -230,7 +232,7 @@ def found(config, which="averaged"):
 
 
 assert np.isclose(found(cfg.topk)["loss"], rebuilt.double().mean(), atol=1e-3)
-active = [reconstruction.l0(sae.encode(part)) for part in acts.split(16)]
+active = [reconstruction.l0(sae.encode(part)) for part in a.split(16)]
 assert np.isclose(found(cfg.topk)["l0"], np.mean(active))
 
 # %% [markdown]
@@ -289,11 +291,12 @@ page.check(
 
 # %%
 def of_neurons(train, seed=0):
-    """A dictionary with this recipe, on the same activations as the TopK ones."""
-    return replace(cfg.topk, train=replace(train, space="scalar"), seed=seed, keep=("averaged",))
+    """A dictionary of the same neurons with this recipe."""
+    own = dict(contexts=cfg.contexts, seed=seed, keep=("averaged",))
+    return replace(cfg.topk, train=replace(train, space="scalar"), **own)
 
 
-def april(penalty, n=cfg.april[1], seed=0):
+def april(penalty, n=cfg.april[-1], seed=0):
     return of_neurons(recipe.april_2024(n, cfg.steps, cfg.batch, penalty=penalty, lr=cfg.lr), seed)
 
 
@@ -325,7 +328,7 @@ page.save_figure(
     {"widths": cfg.april, "TopK widths": cfg.widths} | {name: held[0] for name, held in drawn.items()},
     f"Follow one colour: a line is one penalty, its points are {', '.join(map(str, cfg.april))} latents. "
     f"Dashed: TopK with {', '.join(map(str, cfg.widths))}, upright because it fixes L0. Grey: more seeds "
-    f"of {cfg.april[1]} latents. {cfg.steps} steps of {cfg.batch} tokens (TopK: {cfg.topk.train.steps} of "
+    f"of {cfg.april[-1]} latents. {cfg.steps} steps of {cfg.batch} tokens (TopK: {cfg.topk.train.steps} of "
     f"{cfg.topk.train.batch}). The paper's lines are of runs of a million steps; there each falls with n.",
 )
 for penalty, runs in by_width.items():
@@ -353,8 +356,8 @@ def removed(fewer, more):
     return 1 - (more["loss"] - L_base) / (fewer["loss"] - L_base)
 
 
-def widened(which):
-    return [removed(found(topk(narrow, seed), which), found(topk(middle, seed), which)) for seed in SEEDS]
+def widened(which, seeds=SEEDS):
+    return [removed(found(topk(narrow, seed), which), found(topk(middle, seed), which)) for seed in seeds]
 
 
 page.check(
@@ -366,7 +369,7 @@ again = [removed(found(topk(narrow, seed)), found(topk(narrow, (seed + 1) % cfg.
 page.check(
     "recipes.wider-loses-less",
     widened("averaged"),
-    control={"another seed of the same width": again, "before training": widened("untrained")},
+    control={"another seed of the same width": again, "before training": widened("untrained", range(cfg.controls))},
 )
 print(f"from {middle} to {wide} latents: {removed(by_k[1], by_k[2]):.0%} (one seed)")
 
@@ -469,7 +472,7 @@ PENALTY = cfg.penalties[2]
 def old(seed=0, steps=cfg.old_steps, **changed):
     """The recipe of 2023 at the same penalty; `changed` are parts of it."""
     changed = dict(resample_at=(), dead_after_tokens=cfg.dead_after * cfg.batch) | changed
-    return of_neurons(recipe.bricken_2023(cfg.april[1], steps, cfg.batch, PENALTY, cfg.lr, **changed), seed)
+    return of_neurons(recipe.bricken_2023(cfg.april[-1], steps, cfg.batch, PENALTY, cfg.lr, **changed), seed)
 
 
 compared = {
@@ -502,7 +505,7 @@ def valley(density):
     return best
 
 
-tokens_seen = tokens.numel()
+tokens_seen = some.numel()
 lows = {name: place for name, each in compared.items() if (place := valley(each["density"])[1])}
 shown = {name: each["density"].numpy() for name, each in compared.items()}
 page.save_figure(
@@ -511,7 +514,7 @@ page.save_figure(
     {name: np.log10(density[density > 0]) for name, density in shown.items()},
     "Compare the first panel with the second. The recipe of 2023 gives two groups of latents, parted by a "
     "valley (dashed): common ones, and rare ones that are active on one token in thousands. That of April "
-    f"2024 gives one group. Full lines: medians. {cfg.april[1]} latents if not said otherwise; "
+    f"2024 gives one group. Full lines: medians. {cfg.april[-1]} latents if not said otherwise; "
     f"{cfg.old_steps} and {cfg.steps} steps of {cfg.batch} tokens, no restarts; {tokens_seen:,} held-out "
     "tokens. The paper's second group is rarer still (below one in a million); this text could not show it.",
 )
@@ -556,7 +559,7 @@ for n in (narrow, middle):
 
 # %%
 def rows(config):
-    sae = dictionaries.dictionary(config).sae
+    sae = dictionaries.dictionary(config).sae.cpu()
     return normalize(sae.W_enc, dim=1), normalize(sae.W_dec, dim=1), sae.b_enc
 
 
@@ -595,7 +598,7 @@ page.save_figure(
     {name: np.stack(points)[:, ::4] for name, (points,) in drawn.items()},
     "A point per latent. Blue, left: the rare group, whose encoder and decoder rows have little to do with "
     "each other. Blue, right: the common group. Grey: the recipe of April 2024, where rows start parallel. "
-    f"Latents that are never active stand at the left edge. {cfg.april[1]} latents each, seed 0.",
+    f"Latents that are never active stand at the left edge. {cfg.april[-1]} latents each, seed 0.",
 )
 
 # %% [markdown]
@@ -677,9 +680,9 @@ widgets.live(one_recipe, which=tuple(stored))
 def resample(sae, adam, x, dead, generator, penalty):
     f = torch.relu((x - sae.b_pre) @ sae.W_enc.T + sae.b_enc)  # (S, n)
     losses = (f @ sae.W_dec + sae.b_pre - x).square().sum(dim=1) + penalty * f.sum(dim=1)  # 2
-    drawn = torch.multinomial(losses.square(), len(dead), generator=generator)  # 3
+    drawn = torch.multinomial(losses.square().cpu(), len(dead), generator=generator).to(dead)  # 3
     directions = normalize(x[drawn], dim=1)
-    length = sae.W_enc[torch.isin(torch.arange(sae.n), dead, invert=True)].norm(dim=1).mean()  # of the living
+    length = sae.W_enc[torch.isin(torch.arange(sae.n).to(dead), dead, invert=True)].norm(dim=1).mean()
     sae.W_dec[dead] = directions  # 4
     sae.W_enc[dead], sae.b_enc[dead] = 0.2 * length * directions, 0.0  # 5
     for parameter in (sae.W_enc, sae.W_dec, sae.b_enc):
@@ -706,13 +709,15 @@ def after_restart(restart):
 
 factor = dictionaries.dictionary(old()).factor  # what activations are multiplied by
 sample = (acts.flatten(0, 1)[: 64 * 64 : 2] * factor).double()  # (S, 512)
-dead = torch.cat([(found(old())["density"] == 0).nonzero().flatten(), torch.arange(8)]).unique()
+never = (found(old())["density"] == 0).nonzero().flatten()
+dead = torch.cat([never, torch.arange(8)]).unique().to(acts.device)
 by_hand, packaged = after_restart(resample), after_restart(recipe.resample)
 assert all(torch.equal(*pair) for pair in zip(by_hand, packaged, strict=True))
 W_enc, W_dec, b_enc, *memory = by_hand
-living = torch.ones(len(W_enc), dtype=torch.bool).index_fill(0, dead, False)
-assert torch.allclose(W_enc[dead].norm(dim=1), 0.2 * W_enc[living].norm(dim=1).mean())
-assert torch.allclose(W_dec[dead].norm(dim=1), torch.tensor(1.0).double())
+lengths = W_enc.norm(dim=1)
+living = torch.ones(len(W_enc), dtype=torch.bool).index_fill(0, dead.cpu(), False)
+assert torch.allclose(lengths[dead], 0.2 * lengths[living].mean())
+assert torch.allclose(W_dec[dead].norm(dim=1), torch.ones_like(lengths[dead]))
 assert not any(part[dead].any() for part in memory)
 print(f"{len(dead)} latents restarted")
 
@@ -749,9 +754,9 @@ def train_old(config, restart):
     factor = (acts.shape[1] / acts.square().sum(dim=1).mean()).sqrt().item()
     x = acts * factor  # the sample: mean |x|² = d
     draws = run.generator(config.seed, "restarts")
-    sae = recipe.start(x, train, run.generator(config.seed, "start"))
+    sae = recipe.start(x, train, run.generator(config.seed, "start", device=run.device()))
     adam = torch.optim.Adam(sae.parameters(), train.lr, eps=6.25e-10)
-    silence = torch.zeros(train.n, dtype=torch.long)
+    silence = torch.zeros(train.n, dtype=torch.long, device=x.device)
     for step, batch in enumerate(islice(batches, train.steps)):
         dead = (silence > train.dead_after_tokens).nonzero()[:, 0]
         if step in train.resample_at and len(dead):
@@ -873,7 +878,7 @@ page.save_figure(
     "restarts",
     {"resampled at": cfg.resample_at} | {name: held["mse"] for name, held in histories.items()},
     "Look at the dotted lines, where dead latents are restarted: does the error jump, and does it then fall "
-    f"below that of the run without restarts (grey)? Recipe of 2023, λ = {PENALTY:g}, n = {cfg.april[1]}, "
+    f"below that of the run without restarts (grey)? Recipe of 2023, λ = {PENALTY:g}, n = {cfg.april[-1]}, "
     f"batches of {cfg.batch} tokens, seed 0.",
 )
 
