@@ -107,7 +107,8 @@ cfg = run.choose(
     ),
     paper=Config(
         large, (4096, 2**14, 2**16), steps=100_000, old_steps=300_000, batch=4096, april=(512, 4096, 2**14),
-        longer=(10_000,), resample_at=(10_000, 20_000, 30_000, 40_000), dead_after=3750, contexts=48_000, lr=1e-4,
+        longer=(10_000,), resample_at=(10_000, 20_000, 30_000, 40_000), dead_after=3750,
+        contexts=48_000, lr=1e-4,
     ),
 )  # fmt: skip
 page = claims.Page("14d_density_and_recipes", cfg)
@@ -369,7 +370,10 @@ again = [removed(found(topk(narrow, seed)), found(topk(narrow, (seed + 1) % cfg.
 page.check(
     "recipes.wider-loses-less",
     widened("averaged"),
-    control={"another seed of the same width": again, "before training": widened("untrained", range(cfg.controls))},
+    control={
+        "another seed of the same width": again,
+        "before training": widened("untrained", range(cfg.controls)),
+    },
 )
 print(f"from {middle} to {wide} latents: {removed(by_k[1], by_k[2]):.0%} (one seed)")
 
