@@ -16,8 +16,8 @@
 #
 # **Needs** what a dictionary is and how one is trained ([page 8](08_sae_training.ipynb#model)), and its losses with a penalty
 # ([page 8b](08b_activation_functions.ipynb#losses)).
-# **Takes** about eight minutes at `laptop` on two cores, once; afterwards what was trained is read back ([start
-# here](00_start_here.ipynb#profiles) has the other profiles).
+# **Takes** about eight minutes at `laptop` on two cores, once (half of it for TopK dictionaries that other pages use too); afterwards what was trained is read
+# back ([start here](00_start_here.ipynb#profiles) has the other profiles).
 # **Paper** Bricken et al. 2023, [*Towards Monosemanticity*](https://transformer-circuits.pub/2023/monosemantic-features/index.html), and its
 # updates of [February](https://transformer-circuits.pub/2024/feb-update/index.html) and [April
 # 2024](https://transformer-circuits.pub/2024/april-update/index.html).
@@ -553,6 +553,9 @@ for n in (narrow, middle):
     print(f"TopK, n = {n}: {np.mean(rarer):.1%} below a tenth of its own median")
 
 # %% [markdown]
+# With the recipe of 2023 there are two groups, and the rare one is the larger; with that of April 2024 there is one, and nothing below it. The last two lines are
+# for orientation: TopK has its own remedy for dead latents (AuxK, [page 8a](08a_sae_recipe.ipynb#dead)), and a tail of rare ones that grows with its width.
+#
 # ### What are the rare latents?
 # The update of February 2024 offers an explanation. A latent is useful if its encoder row (what makes it active) and its decoder row (what it then adds)
 # have to do with each other. In the recipe of 2023 the two start independent. A latent that never finds a direction worth adding gets no reward for being
@@ -642,6 +645,9 @@ page.check(
 )
 
 # %% [markdown]
+# The explanation of February 2024 fits: rows of rare latents are much further apart than those of common ones, and they are not where the two start
+# parallel. That the encoder rows of rare latents are *nearly the same* is not what we see; they are only a little more alike than others.
+#
 # ### Does it need a long run?
 # The paper's runs have a million steps. Here are shorter and longer runs of the recipe of 2023, and the control with the parallel start, all of seed 0.
 
@@ -654,6 +660,9 @@ for name, config in (runs | {"parallel start": parallel[0]}).items():
     print(f"{name:14} {config.train.steps * cfg.batch:10,} tokens: {text}")
 
 # %% [markdown]
+# The groups part early, and with more steps the rare group becomes rarer. The parallel start has rare latents too, but fewer, and a lower loss. Theirs are not
+# latents without a direction (the control above), so that the explanation covers many rare latents, and not all.
+#
 # Look at the recipes one by one. The menu chooses between dictionaries that the page has trained.
 
 # %%
@@ -859,6 +868,10 @@ page.check(
 )
 
 # %% [markdown]
+# So it matters where a new latent points. Restarted on a badly reconstructed input it finds work; in a random direction it is soon as rare as before, and the
+# error is that of the run without restarts. Even so many latents are still without use at the end: the recipe of April 2024 has none of them
+# to revive.
+#
 # The paper warns that the loss jumps at every restart, because a dictionary with new rows has to settle again. In the histories of the training runs (the error
 # of every tenth batch) this can be seen, and also whether it pays.
 
