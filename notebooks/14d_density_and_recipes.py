@@ -377,7 +377,7 @@ print(f"from {middle} to {wide} latents: {removed(by_k[1], by_k[2]):.0%} (one se
 
 # %% [markdown]
 # A wider dictionary does lose less. But a random one gains as well, and nearly as large a share of what it loses: among more directions the best $k$ fit
-# better, learned or not. So the gain from width says nothing yet about what the new latents are; [page 14c](14c_splitting_and_automata.ipynb) asks that.
+# better, learned or not. So the gain from width says nothing yet about what the new latents are; [page 14c](14c_feature_splitting.ipynb) asks that.
 #
 # <a id="conventions"></a>
 # ## 3 One penalty, three conventions
@@ -621,9 +621,8 @@ page.save_figure(
 # %%
 def gap(config):
     E, D, _ = rows(config)
-    rare, common = groups(config)
-    cosines = (E * D).sum(1)
-    return (cosines[common].median() - cosines[rare].median()).item()
+    rare, common = ((E * D).sum(1)[group].median() for group in groups(config))
+    return (common - rare).item()
 
 
 def more_alike(config, shuffle=None):
