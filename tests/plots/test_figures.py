@@ -17,6 +17,7 @@ from companion.plots import (
     bars,
     compute,
     concepts,
+    density,
     dynamics,
     explanations,
     heatmaps,
@@ -77,6 +78,7 @@ FIGURES = {
     concepts.superposition_hypothesis: lambda f: f(),
     concepts.experiment: lambda f: f(),
     concepts.fates: lambda f: f(),
+    density.densities: lambda f: f({"2023": np.array([0, 1e-4, 0.1]), "April 2024": UP}, 1e-5, {"2023": 1e-2}),
     dynamics.energy_levels: lambda f: f(STEPS, D, np.array([5.0, 4, 3]), np.array([5.0, 4.5, 4.5]), 2.5, EVENT),
     dynamics.reallocation: lambda f: f(STEPS, D, np.full((3, 3), 1 / 3), EVENT),
     dynamics.jitter: lambda f: f(STEPS, {"one optimiser": D, "a new one in every step": D}),
@@ -220,6 +222,13 @@ def test_no_other_module_of_plots_names_a_colour():
 )
 def test_a_panel_shows_the_curve_that_it_is_given(plot, panel, values):
     assert any(np.array_equal(line.get_ydata(), values) for line in drawn(plot).axes[panel].lines)
+
+
+def test_latents_that_are_never_active_are_counted_beside_the_histogram_and_not_in_it():
+    first, second = drawn(density.densities).axes
+    assert [sum(bar.get_height() for bar in axes.patches) for axes in (first, second)] == [2, 3]
+    assert [axes.get_title("right") for axes in (first, second)] == ["never active: 1 of 3", "never active: 0 of 3"]
+    assert [len(axes.lines) for axes in (first, second)] == [2, 1]  # the median, and the border where there is one
 
 
 def test_sparsity_runs_along_x_and_dimensions_along_y():
