@@ -47,6 +47,7 @@ from scipy.stats import spearmanr
 from companion import claims, dictionaries, memo, run
 from companion.evals import contrast, features, live, steering, views
 from companion.evals.contrast import Rows
+from companion.evals.following import next_labels, selective
 from companion.evals.setting import Setting, Sizes
 from companion.lm import labels
 from companion.lm.sources import HubConfig
@@ -67,7 +68,7 @@ claims.opening("15_steering")
 @dataclass(frozen=True)
 class Config:
     dictionaries: tuple[dictionaries.DictionaryConfig, ...]  # one per random seed
-    contexts: int  # labelled held-out contexts: latents are chosen on the first half, losses measured on the second
+    contexts: int  # labelled held-out contexts: the first half chooses latents, the second measures losses
     often: int  # a latent must be active on so many tokens of the first half to be chosen
     measured: int  # contexts of the second half on which losses are measured
     new: int  # tokens that are written after a prompt
@@ -126,11 +127,15 @@ text = text_of(cfg)
 subject, site = text.subject, text.site
 (chosen_on, chosen_labels), (reported_on, reported_labels) = half(text, 0), half(text, 1)
 sae = dictionaries.dictionary(cfg.dictionaries[0])
-print(f"{len(text.tokens)} contexts of {text.tokens.shape[1]} tokens; {sae.n} latents of the activations at {site}")
+print(f"{len(text.tokens)} contexts of {text.tokens.shape[1]} tokens; {sae.n} latents at {site}")
 
 # %% [markdown]
 # At every token the dictionary writes the activation as $x = \mathrm{SAE}(x) + \mathrm{error}(x)$: a part that is made of latents, and the error that
-# it leaves. *Scaling Monosemanticity* changes one latent in the first part and adds the error back unchanged. In the open:
+# it leaves. *Scaling Monosemanticity* changes one latent in the first part and adds the error back unchanged. The function below does this in the open.
+# Three things must hold. Clamping to the latent's own value changes nothing. Clamping twice is clamping once. And since decoding is linear in the
+# latents, all of it is one line, with $d_i$ the latent's decoder direction:
+#
+# $$ x \;\to\; x + (v - f_i(x))\, d_i . $$
 
 
 # %%
@@ -150,27 +155,19 @@ def activation(x, latent):  # f_i(x), one number per token
     return (code.values * (code.indices == latent)).sum(-1, keepdim=True)
 
 
-# %% [markdown]
-# Four things must hold. Clamping to the latent's own value changes nothing. Clamping twice is the same as clamping once to the second value. And
-# since decoding is linear in the latents, all of this is one line, with $d_i$ the latent's decoder direction:
-#
-# $$ x \;\to\; x + (v - f_i(x))\, d_i . $$
-
-# %%
 x = features.read(subject, site, reported_on[:8])  # (8, T, D)
 fired = features.fired(subject, sae, site, chosen_on)
 latent = int(fired.counts.argmax())
 d = features.directions(sae, torch.tensor([latent]), x[0, 0])[0]  # (D,)
 f, v = activation(x, latent), 2 * float(features.largest(fired)[latent])
-
 assert torch.allclose(clamp(x, latent, f), x, atol=1e-4)  # its own value: the identity
 assert torch.allclose(clamp(x, latent, v), x + (v - f) * d, atol=1e-3)  # the closed form
-assert torch.allclose(x + (v - f) * d - (v - v) * d, clamp(x, latent, v), atol=1e-3)  # held at v already: v - v moves nothing
 
 # %% [markdown]
 # To steer the model, the changed activation takes the place of its own at every token, and the pass goes on. A PyTorch hook does it. The fourth
-# identity is about the logits: with the error kept, clamping to $f_i(x)$ gives the model's own logits; with the error *dropped* the logits change even
-# though no latent was touched, by what the dictionary fails to reconstruct.
+# identity is about the logits: with the error kept, clamping to $f_i(x)$ gives the model's own logits. With the error *dropped* the logits change even
+# though no latent was touched, by what the dictionary fails to reconstruct; this is why the error is kept. The package does the same with
+# `Subject.spliced(..., error_term=True)` and `run.set`, for whatever runs the model inside of the block.
 
 
 # %%
@@ -190,16 +187,13 @@ clean = subject.logits(tokens)
 kept = logits_with(lambda x: clamp(x, latent, activation(x, latent)), tokens)
 dropped = logits_with(lambda x: sae.decode(sae.encode(x), x), tokens)
 assert torch.allclose(kept, clean, atol=1e-2)
-print(f"largest change of a logit: error kept {(kept - clean).abs().max():.1g}, error dropped {(dropped - clean).abs().max():.2f}")
-assert (dropped - clean).abs().max() > 10 * (kept - clean).abs().max()
+changes = [float((logits - clean).abs().max()) for logits in (kept, dropped)]
+print(f"largest change of a logit: error kept {changes[0]:.1g}, error dropped {changes[1]:.2f}")
+assert changes[1] > 10 * changes[0]
 
-# %% [markdown]
-# This is why the error is kept: without it the effect of one latent is mixed with that of a worse model. The package does the same with
-# `Subject.spliced(..., error_term=True)` and `run.set`, for whatever runs the model inside of the block.
-
-# %%
 with subject.spliced({site: sae}, error_term=True) as spliced:
-    spliced.set(site, latent, v)
+    spliced.set(site, latent, 1.0)
+    spliced.set(site, latent, v)  # a second clamp: the first one must not show
     packaged = spliced.logits(tokens)
 assert torch.allclose(logits_with(lambda x: clamp(x, latent, v), tokens), packaged, atol=1e-2)
 
@@ -213,11 +207,12 @@ assert torch.allclose(logits_with(lambda x: clamp(x, latent, v), tokens), packag
 # %%
 active = (f > 0).expand_as(x)
 added = x + v * d
-assert torch.allclose(added - clamp(x, latent, v), f * d, atol=1e-3)  # they differ by what the latent did by itself
+assert torch.allclose(added - clamp(x, latent, v), f * d, atol=1e-3)  # what the latent did by itself
 assert torch.allclose(added[~active], clamp(x, latent, v)[~active], atol=1e-3)
 asked = {"clamped": v, "added": v + f[f > 0].mean(), "added twice": 2 * v + f[f > 0].mean()}
+print(f"asked for: {v:.1f}; where the latent is active by itself it is then")
 for name, value in asked.items():
-    print(f"{name:12} {float(value):.1f} units of d where the latent is active by itself ({v:.1f} were asked for)")
+    print(f"{name:12} {float(value):.1f}")
 
 # %% [markdown]
 # The tutorial has a second habit: it adds at the positions of the prompt only. Does the text after it still feel the push? That depends on the layers
@@ -229,9 +224,10 @@ middle = tokens.shape[1] // 2
 with subject.spliced({site: sae}, error_term=True) as spliced:
     spliced.add(site, latent, v, positions=slice(0, middle))
     moved = (spliced.logits(tokens) - clean).abs().amax(dim=(0, 2))
-print(f"largest change of a logit at pushed positions {moved[:middle].max():.2f}, at later ones {moved[middle:].max():.2g}")
+at, later = moved[:middle].max(), moved[middle:].max()
+print(f"largest change of a logit at pushed positions {at:.2f}, at later ones {later:.2g}")
 last_block = site.startswith(f"blocks.{len(subject.blocks) - 1}.")
-assert not last_block or moved[middle:].max() < 1e-3
+assert not last_block or later < 1e-3
 
 # %% [markdown]
 # <a id="sampling"></a>
@@ -243,8 +239,9 @@ assert not last_block or moved[middle:].max() < 1e-3
 # the sum of $\mathrm{softmax}(f_i^{\max} w_i / \sigma)$ over it.
 
 # %%
-CLASSES = {"digits": r"\s*[0-9]+", "capitals": r"\s*[A-Z_]*[A-Z][A-Z_]*", "brackets": r"\s*[()\[\]{}]+"}  # tokens
-SCORES = {"digits": r"[0-9]", "capitals": r"[A-Z]", "brackets": r"[()\[\]{}]"}  # characters of what is written
+# tokens of the vocabulary, and characters of what is written
+CLASSES = {"digits": r"\s*[0-9]+", "capitals": r"\s*[A-Z_]*[A-Z][A-Z_]*", "brackets": r"\s*[()\[\]{}]+"}
+SCORES = {"digits": r"[0-9]", "capitals": r"[A-Z]", "brackets": r"[()\[\]{}]"}
 
 
 class Studied(NamedTuple):
@@ -266,7 +263,9 @@ def study(text, which, often):
 
 
 def mass(text, s, pattern):
-    inside = torch.tensor([bool(re.fullmatch(pattern, text.subject.tokenizer.decode([i]))) for i in vocabulary(text)])
+    inside = torch.tensor(
+        [bool(re.fullmatch(pattern, text.subject.tokenizer.decode([i]))) for i in vocabulary(text)],
+    )
     stream = text.subject.residual(half(text, 0)[0][:32], len(text.subject.blocks) - 1)
     sigma, found = stream.std(-1).mean().cpu(), []
     for rows in torch.arange(len(s.d)).split(1024):
@@ -279,11 +278,15 @@ def vocabulary(text):
     return range(len(text.subject.unembedding()))
 
 
+def words(tokens):
+    return [subject.tokenizer.decode([token]) for token in tokens]
+
+
 s = study(text, cfg.dictionaries[0], cfg.often)
 for name, pattern in CLASSES.items():
     best = int(mass(text, s, pattern).argmax())
     top = features.logit_weights(subject, site, s.d[[best]])[0].topk(8).indices
-    print(f"{name:9} latent {best}: mass {mass(text, s, pattern)[best]:.2f}", [subject.tokenizer.decode([i]) for i in top])
+    print(f"{name:9} latent {best}: mass {mass(text, s, pattern)[best]:.2f}", words(top))
 
 # %% [markdown]
 # Now let the model write. The loop is the usual one: read everything, draw the next token from the softmax of the last logits, append, repeat. Inside
@@ -299,6 +302,7 @@ def write(prompt, new, generator):
     return tokens.cpu()
 
 
+# %%
 begin = [subject.tokenizer.eos_token_id]
 prompt = torch.tensor(begin + subject.tokenizer("1,2,3,4,5,6,7,8,9,10")["input_ids"]).to(subject.device)
 capital = int(mass(text, s, CLASSES["capitals"]).argmax())
@@ -330,21 +334,28 @@ for strength in (0.0, 1.0, 2.0, 5.0):
 # Every text of a control has a random draw of its own, so that no single lucky one decides.
 
 # %%
-PROMPTS = ("def read(self, name):\n", "import os\nimport sys\n", "class Parser:\n    x", "# This is the first", "for item in items:\n")
+PROMPTS = (
+    "def read(self, name):\n",
+    "import os\nimport sys\n",
+    "class Parser:\n    x",
+    "# This is the first",
+    "for item in items:\n",
+)
 READ = {"attribute": r"\.[A-Za-z_]\w*", "docstring": r"(?m)^ *[A-Za-z][A-Za-z ,.'-]*$"}
 ARMS = ("the latent", "random direction", "another direction", "as often active")
 STRENGTHS = (0.5, 1.0, 2.0, 5.0)
+SIZE = f"{cfg.each * len(PROMPTS)} texts of {cfg.new} tokens"
 
 
 def prompts_of(text):
-    """The prompts, an end of text before each, cut to the length of the shortest so that one batch holds them all."""
+    """The prompts, an end of text before each, cut to the length of the shortest."""
     ids = [text.subject.tokenizer(prompt)["input_ids"] for prompt in PROMPTS]
     shortest = min(map(len, ids))
     return torch.tensor([[text.subject.tokenizer.eos_token_id, *row[:shortest]] for row in ids])
 
 
 def pushes(s, latent, arm, count, generator):
-    """`count` pushes at strength 1: the latents that are clamped (-1: none, the push is added), to what, and along what."""
+    """`count` pushes at strength 1: latents to clamp (-1: none, it is added), to what, along what."""
     places = s.often.nonzero().flatten()
     own = torch.full((count,), latent)
     length, reach = s.d[latent].norm(), s.largest[latent].expand(count)
@@ -403,7 +414,7 @@ with subject.spliced({site: s.sae}, error_term=True) as spliced:
 
 # %%
 def chosen_for(text, s):
-    """The latents of the classes by mass on the logits, and of the labels by correlation of their activation."""
+    """The latents of the classes by their mass, and of the labels by the correlation of their activation."""
     tokens, known = half(text, 0)
     by_label = features.correlation(s.fired, known.values, tokens.shape, known.known).nan_to_num(-1.0)
     by_label = by_label.masked_fill(~s.often[:, None], -1.0)
@@ -433,23 +444,31 @@ def sampled(config):
 
 
 shares = memo.memo(sampled, cfg)
+strengths = np.array([0.0, *STRENGTHS])
+
+
+def figure_of(names):
+    """A panel per score, from `shares`, and the numbers in it."""
+    held = {name: shares[f"share/{name}"].numpy() for name in names}  # (seeds, arms, strengths)
+    by_arm = [dict(zip(ARMS, table.transpose(1, 0, 2), strict=True)) for table in held.values()]
+    panels = dict(zip(names.values(), by_arm, strict=True))
+    figure = plots.dose_response(strengths, panels, "strength, in largest activations")
+    return figure, held | {"strengths": strengths}
+
 
 # %% [markdown]
 # The expectation: if latents steer, the blue lines rise and the grey ones stay where they are.
 
 # %%
-strengths = np.array([0.0, *STRENGTHS])
-titles = {name: name for name in CLASSES} | {"attribute": "attributes", "docstring": "lines of words (docstring)"}
-drawn = {title: dict(zip(ARMS, shares[f"share/{name}"].unbind(1), strict=True)) for name, title in titles.items()}
-arrays = {title: {arm: rows.numpy() for arm, rows in arms.items()} for title, arms in drawn.items()}
+figure, numbers = figure_of({name: name for name in CLASSES})
 page.save_figure(
-    plots.dose_response(strengths, arrays, "strength, in largest activations"),
+    figure,
     "dose_response",
-    {name: shares[f"share/{name}"].numpy() for name in titles} | {"strengths": strengths},
-    f"Look first at the blue lines of the first three panels: the share of digits, capitals or brackets in what the model writes, while the latent with"
-    f" most mass on that class is held at a multiple of its largest activation (a line per random seed of the dictionary, {len(cfg.dictionaries)} of"
-    f" them; {cfg.each * len(PROMPTS)} texts of {cfg.new} tokens each). Grey: three other pushes. The last two panels are of latents that were chosen because they are active on"
-    f" attributes and in docstrings. The papers show single texts; the strengths are as in Scaling Monosemanticity, which goes to 10.",
+    numbers,
+    "Look first at the blue lines: the share of digits, capitals or brackets in what the model writes while the"
+    " latent with most mass on that class is held at a multiple of its largest activation. Grey: other pushes."
+    f" A line per seed of the dictionary, {len(cfg.dictionaries)} in all; {SIZE} for each point. The papers"
+    " show single texts, at strengths in the same unit (up to 10 in Scaling Monosemanticity).",
 )
 
 # %% [markdown]
@@ -469,7 +488,7 @@ def of_classes(arm):
 
 
 for arm in ARMS:
-    print(f"{arm:20} gains from {of_classes(arm).min():.1f} to {of_classes(arm).max():.1f} over classes and seeds")
+    print(f"{arm:20} gains of {of_classes(arm).min():.1f} to {of_classes(arm).max():.1f}")
 page.check(
     "steering.classes",
     of_classes(ARMS[0]).mean(0).tolist(),
@@ -484,8 +503,8 @@ page.check(
 
 # %%
 def smallest_rank(arm):
-    tables = [shares[f"share/{name}"][:, ARMS.index(arm)] for name in CLASSES]
-    return [min(np.nan_to_num(spearmanr(strengths, table[seed])[0]) for table in tables) for seed in range(len(tables[0]))]
+    tables = torch.stack([shares[f"share/{name}"][:, ARMS.index(arm)] for name in CLASSES], dim=1)
+    return [min(np.nan_to_num(spearmanr(strengths, row)[0]) for row in classes) for classes in tables]
 
 
 page.check("steering.dose", smallest_rank(ARMS[0]), control={arm: smallest_rank(arm) for arm in ARMS[1:]})
@@ -533,7 +552,12 @@ assert not last_block or left < 0.05
 
 # %%
 def loss_of(logits, tokens):
-    return float(torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1).float(), tokens[:, 1:].flatten()))
+    return float(
+        torch.nn.functional.cross_entropy(
+            logits[:, :-1].flatten(0, 1).float(),
+            tokens[:, 1:].flatten(),
+        )
+    )
 
 
 def cost(text, s, tokens, latent, arm, draw):
@@ -545,7 +569,7 @@ def cost(text, s, tokens, latent, arm, draw):
 
 
 def costs(config):
-    """clean: (2,). cost: (seeds, classes, arms, 2). Loss and information of the model as it is, and while it is pushed."""
+    """Loss and information: clean (2,), of the model as it is; cost (seeds, classes, arms, 2), pushed."""
     text, table = text_of(config), []
     tokens = dictionaries.spread(half(text, 1)[0], config.measured // 2).to(text.subject.device)
     clean = text.subject.logits(tokens)
@@ -561,8 +585,6 @@ rise = paid["cost"][..., 0].mean(1) - paid["clean"][0]  # the mean over classes:
 left = paid["cost"][..., 1].mean(1) / paid["clean"][1]
 for arm, *means in zip(ARMS, rise.mean(0), left.mean(0), strict=False):
     print(f"{arm:20} the loss rises by {means[0]:.2f} nats; {means[1]:.0%} of the information is left")
-
-# %%
 page.check(
     "steering.overwrites",
     left[:, [0, 2]].amax(1).tolist(),
@@ -577,7 +599,20 @@ page.check(
 # <a id="reads"></a>
 # ## 4 What a latent reads and what it writes
 # The latents of "attribute" and "docstring" were chosen like the features of the papers are named: by the text on which they are active. The
-# paper's expectation would be a gain for them too. The positive example is the latent of digits.
+# paper's expectation would be a gain for them too.
+
+# %%
+figure, numbers = figure_of({"attribute": "attributes", "docstring": "lines of words alone"})
+page.save_figure(
+    figure,
+    "labels",
+    numbers,
+    "Blue, as above, two latents that were chosen by the text on which they are active: attributes (left) and"
+    f" docstrings (right). The scales differ from those above. {len(cfg.dictionaries)} seeds; {SIZE} a point.",
+)
+
+# %% [markdown]
+# The claims say that such a latent at least doubles its share at twice its largest activation. The positive example is the latent of digits.
 
 # %%
 page.check(
@@ -586,8 +621,6 @@ page.check(
     control={"random direction": gains("attribute", "random direction").tolist()},
     witness=gains("digits", ARMS[0]).tolist(),
 )
-
-# %%
 page.check(
     "steering.docstring",
     gains("docstring", ARMS[0]).tolist(),
@@ -600,65 +633,58 @@ page.check(
 # attributes we should hold a latent that is active *before* them. So for each of a dozen labels we choose two latents on the first half of the text: the
 # one that goes best with the label of the token just read, and the one that goes best with the label of the *next* token. Each is held at its largest
 # activation on the second half, where the next tokens and their labels are known. The *selective effect* is the mean change of the log-probability of next
-# tokens that have the label, less that of those without it. A push that hurts all tokens alike scores 0.
+# tokens that have the label, less that of those without it. A push that hurts all tokens alike scores 0. As a control a third latent is as often active as
+# the first, and drawn at random.
 
 # %%
-NAMED = ("number", "attribute", "docstring", "exception name", "comment", "parameter", "comma", "import line", "def name")
-NAMED += ("closing bracket", "self", "keyword", "other newline")
+NAMED = ("number", "attribute", "docstring", "exception name", "comment", "parameter", "comma", "import line")
+NAMED += ("def name", "closing bracket", "self", "keyword", "other newline")
+SELECTIVE = "Change of the log-probability of next tokens with the label, less that of others."
 CHOICES = ("chosen by the next token", "chosen by the token just read", "as often active as the first")
 
 
-def next_labels(known):
-    values, whole = known.values.clone(), known.known.clone()
-    values[:, :-1], whole[:, :-1] = known.values[:, 1:], known.known[:, 1:] & known.known[:, :-1]
-    whole[:, -1] = False  # the next token of the last one is not in the context
-    return labels.ContextLabels(values, whole)
+def losses_with(text, s, latent, tokens):
+    """The loss of each next token with the latent held at its largest activation: (N, T-1)."""
+    with text.subject.spliced({text.site: s.sae}, error_term=True) as spliced:
+        spliced.set(text.site, latent, float(s.largest[latent]))
+        return spliced.losses(tokens).cpu()
 
 
-def selective(text, s, latent, tokens, clean, holds, known):
-    """The selective effect of one latent at its largest activation on the next tokens where `holds` is true; 0 if there are none."""
-    own, reach, d = (part.to(text.subject.device) for part in (torch.tensor([latent]), s.largest[[latent]], s.d[[latent]]))
-    with text.subject.spliced({text.site: Rows(s.sae, own, reach, d)}) as spliced:
-        change = clean - spliced.losses(tokens).cpu()  # of the log-probability of each next token
-    yes, no = change[holds & known], change[~holds & known]
-    return float(yes.mean() - no.mean()) if len(yes) and len(no) else 0.0
-
-
-# %% [markdown]
-# As a control a third latent is as often active as the first, and drawn at random.
-
-
-# %%
 def choices(config):
     """effect: (seeds, choices, labels)."""
     text, table = text_of(config), []
-    tokens, known = half(text, 0)
-    columns = [labels.COLUMN[name] for name in NAMED]
-    held, values, sure = (dictionaries.spread(part, config.measured) for part in (half(text, 1)[0], *half(text, 1)[1]))
-    clean, following = text.subject.losses(held).cpu(), values[:, 1:, columns].unbind(-1)
+    (tokens, known), (later, their) = half(text, 0), half(text, 1)
+    tested, *held = (dictionaries.spread(part, config.measured) for part in (later, *their))
+    columns, following = [labels.COLUMN[name] for name in NAMED], next_labels(labels.ContextLabels(*held))
+    clean = text.subject.losses(tested).cpu()
     for number, which in enumerate(config.dictionaries):
         s, draw, found = study(text, which, config.often), run.generator(number, "choices"), []
         for of in (next_labels(known), known):
-            best = features.correlation(s.fired, of.values[..., columns], tokens.shape, of.known).nan_to_num(-1.0)
-            found.append(best.masked_fill(~s.often[:, None], -1.0).argmax(0).tolist())
+            best = features.correlation(s.fired, of.values[..., columns], tokens.shape, of.known)
+            found.append(best.nan_to_num(-1.0).masked_fill(~s.often[:, None], -1.0).argmax(0).tolist())
         found.append([int(pushes(s, latent, "as often active", 1, draw)[0]) for latent in found[0]])
-        test = functools.partial(selective, text, s, tokens=held, clean=clean, known=sure[:, 1:])
-        table.append([[test(latent, holds=holds) for latent, holds in zip(row, following, strict=True)] for row in found])
+        changes = [[clean - losses_with(text, s, latent, tested) for latent in row] for row in found]
+        pairs = [zip(row, columns, strict=True) for row in changes]
+        table.append([[selective(change, following, column) for change, column in row] for row in pairs])
     return {"effect": torch.tensor(table)}
 
 
 effect = memo.memo(choices, cfg)["effect"]
-page.save_figure(
-    plots.by_choice(NAMED, dict(zip(CHOICES, effect.numpy().transpose(1, 0, 2), strict=True)), "selective effect on the label's tokens (nats)"),
-    "read_and_written",
-    {"labels": list(NAMED), "choices": list(CHOICES), "effect": effect.numpy()},
-    f"Look at each row: blue against orange. The effect of holding a latent at its largest activation on the log-probability of next tokens that have the"
-    f" label, less that on other tokens; marks are means over {len(cfg.dictionaries)} dictionaries, lines their range. Blue: the latent whose"
-    f" activation goes best with the label of the next token. Orange: with the label of the token just read, as features are usually named."
-    f" Mean over labels: {effect[:, 0].mean():.2f} against {effect[:, 1].mean():.2f} nats; the papers have no such figure.",
-)
+
+# %% [markdown]
+# In the figure each row is a label. If a latent wrote what it reads, orange would lie to the right of zero.
 
 # %%
+by_name = dict(zip(CHOICES, effect.numpy().transpose(1, 0, 2), strict=True))
+page.save_figure(
+    plots.by_choice(NAMED, by_name, "selective effect on the label's tokens (nats)"),
+    "read_and_written",
+    {"labels": list(NAMED), "choices": list(CHOICES), "effect": effect.numpy()},
+    f"Blue against orange, row by row. {SELECTIVE} Marks are means over {len(cfg.dictionaries)} dictionaries,"
+    " lines their range. Blue: the latent that goes best with the label of the next token; orange: of the token"
+    " just read, as features are usually named; grey: random. Means over labels:"
+    f" {effect[:, 0].mean():.2f} and {effect[:, 1].mean():.2f} nats.",
+)
 page.check(
     "steering.reads-and-writes",
     effect[:, 0].mean(1).tolist(),
@@ -684,16 +710,20 @@ def where(known, *names):
 
 for name in ("keyword =", "assignment ="):
     most = Counter(chosen_on[where(chosen_labels, name)].tolist()).most_common(3)
-    print(f"{name:13}", {subject.tokenizer.decode([token]): count for token, count in most})
+    print(f"{name:13}", [(subject.tokenizer.decode([token]), count) for token, count in most])
 
 # %% [markdown]
 # The spaces around an assignment make it another token: such pairs would differ in the token and hardly in the context. (Few have the same one, and the
 # difference of their means would mostly be noise.) Names are better. We pair a name that is an argument of a call with the *same* name at the start of a
-# statement; and, as a second contrast, the name that a `def` defines with the same name where it is called. Matching on the token is a few lines:
+# statement; and, as a second contrast, the name that a `def` defines with the same name where it is called. Matching on the token is a few lines. Three
+# checks that any such vector must pass: another order of the pairs changes nothing; swapped sides turn its sign; identical sides give 0.
 
 # %%
 CONTRASTS = {
-    "argument of a call, or first of a statement": (("call argument", "identifier"), ("first of statement", "identifier")),
+    "argument of a call, or first of a statement": (
+        ("call argument", "identifier"),
+        ("first of statement", "identifier"),
+    ),
     "defined, or called": (("def name",), ("called name",)),
 }
 
@@ -703,7 +733,7 @@ def by_hand(first, second, tokens):
     acts = features.read(subject, site, tokens).cpu()  # (N, T, D)
     for token in sorted(set(tokens[first].tolist()) & set(tokens[second].tolist())):
         sides = [acts[side & (tokens == token)] for side in (first, second)]
-        pairs = min(map(len, sides))  # as many pairs as this token allows; here its means stand for the draw of the pairs
+        pairs = min(map(len, sides))  # as many as this token allows; its means stand for the drawn pairs
         sums, count = sums + pairs * (sides[0].mean(0) - sides[1].mean(0)), count + pairs
     return sums / count, count
 
@@ -722,15 +752,13 @@ for name, contrasted in CONTRASTS.items():
     print(f"{name}: {count} pairs; cosine of the two forms {cosine:.3f}")
     assert count == len(pairs.first)
     assert cosine > 0.6
-
-# %% [markdown]
-# Three checks that any such vector must pass: another order of the pairs changes nothing; swapped sides turn its sign; identical sides give 0.
-
-# %%
-shuffled = torch.randperm(len(pairs.first), generator=run.generator(0, "order"))
-assert torch.allclose(contrast.difference(acts, contrast.Pairs(*(side[shuffled] for side in pairs))), v_pairs, atol=1e-5)
-assert torch.allclose(contrast.difference(acts, contrast.Pairs(pairs.second, pairs.first)), -v_pairs, atol=1e-5)
-assert not contrast.difference(acts, contrast.Pairs(pairs.first, pairs.first)).any()
+    order = torch.randperm(count, generator=run.generator(0, "order"))
+    for other, expected in (
+        (contrast.Pairs(*(side[order] for side in pairs)), v_pairs),
+        (contrast.Pairs(pairs.second, pairs.first), -v_pairs),
+        (contrast.Pairs(pairs.first, pairs.first), torch.zeros_like(v_pairs)),
+    ):
+        assert torch.allclose(contrast.difference(acts, other), expected, atol=1e-5)
 
 # %% [markdown]
 # ### Is there a latent for it?
@@ -747,11 +775,15 @@ def best_cosine(s, first, second):
 
 
 def cosines(config):
-    """Of v, of random halves (the largest of both contrasts), and of v with the untrained dictionary (largest): per seed."""
+    """Cosines of v, of random halves, and of v in the untrained dictionary: (seeds, contrasts)."""
     text, found = text_of(config), {"v": [], "halves": [], "untrained": [], "latent": []}
     for number, which in enumerate(config.dictionaries):
         s, draw = study(text, which, config.often), run.generator(number, "cosines")
-        d = features.directions(dictionaries.dictionary(which, "untrained"), torch.arange(s.sae.n), s.d[0]).cpu()
+        d = features.directions(
+            dictionaries.dictionary(which, "untrained"),
+            torch.arange(s.sae.n),
+            s.d[0],
+        ).cpu()
         for contrasted in CONTRASTS.values():
             (first, pairs, acts), (second, *_) = (vector(text, part, contrasted, draw) for part in (0, 1))
             noise = contrast.difference(acts, contrast.halves(pairs, draw))
@@ -765,7 +797,8 @@ def cosines(config):
 
 near = memo.memo(cosines, cfg)
 for place, name in enumerate(CONTRASTS):
-    print(f"{name}: latents {near['latent'][:, place].tolist()}, cosines {[round(c, 2) for c in near['v'][:, place].tolist()]}")
+    rounded = [round(cosine, 2) for cosine in near["v"][:, place].tolist()]
+    print(f"{name}: latents {near['latent'][:, place].tolist()}, cosines {rounded}")
 page.check(
     "contrast.has-a-latent",
     near["v"].amin(1).tolist(),
@@ -809,15 +842,15 @@ def side_by_side(config):
 
 beside = memo.memo(side_by_side, cfg)["share"]
 multiples = np.array([0.0, *MULTIPLES])
+ways = dict(zip(WAYS, beside.numpy().transpose(1, 0, 2), strict=True))
 page.save_figure(
-    plots.dose_response(
-        multiples, {"commas and closing brackets": dict(zip(WAYS, beside.numpy().transpose(1, 0, 2), strict=True))}, "length of the push, in |v|"
-    ),
+    plots.dose_response(multiples, {"commas and closing brackets": ways}, "length of the push, in |v|"),
     "side_by_side",
     {"multiples": multiples, "ways": list(WAYS), "share": beside.numpy()},
-    f"The share of commas and closing brackets in what the model writes while it is pushed along the contrast of 'argument of a call' and 'first of a"
-    f" statement' (blue), along the decoder direction nearest to it, along the difference of random halves and along a random direction, all to the same"
-    f" length. A line per seed ({len(cfg.dictionaries)}); {cfg.each * len(PROMPTS)} texts of {cfg.new} tokens each. The paper steers behaviours of a chat model instead.",
+    "The share of commas and closing brackets in what the model writes while it is pushed along the contrast"
+    " of 'argument of a call' and 'first of a statement' (blue), along the direction of the nearest latent,"
+    " along the difference of random halves and along a random direction, all as far. A line per seed"
+    f" ({len(cfg.dictionaries)}); {SIZE} a point. The paper steers behaviours of a chat model instead.",
 )
 
 # %% [markdown]
@@ -841,7 +874,8 @@ page.check("contrast.steers", follows(WAYS[0]), control={way: follows(way) for w
 # the labels of what is written with those of the model as it is. The latents that were chosen above are printed; whatever else is active works too.
 
 # %%
-view = views.look(subject, s.sae, site, tokens=chosen_on[:64], known=labels.ContextLabels(*(part[:64] for part in chosen_labels)))
+some = labels.ContextLabels(*(part[:64] for part in chosen_labels))
+view = views.look(subject, s.sae, site, tokens=chosen_on[:64], known=some)
 print({name: latent for name, latent in chosen_for(text, s).items() if view.fired.counts[latent]})
 room = dict(new=min(32, chosen_on.shape[1] // 2), samples=6)
 
@@ -856,7 +890,8 @@ def steer(prompt, latent, strength):
 
 
 shown = int(view.fired.counts.argmax()) if not view.fired.counts[capital] else capital
-explorer.live(steer, prompt=explorer.Text("def read(self, name):\n    "), latent=explorer.Number(shown), strength=Slider(-2.0, 5.0, 1.0))
+typed = explorer.Text("def read(self, name):\n    ")
+explorer.live(steer, prompt=typed, latent=explorer.Number(shown), strength=Slider(-2.0, 5.0, 1.0))
 
 # %% [markdown]
 # <a id="your-turn"></a>

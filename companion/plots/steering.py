@@ -18,7 +18,8 @@ def dose_response(strengths: Row, shares: Mapping[str, Mapping[str, Rows]], acro
     for panel, (title, arms) in zip(axes, shares.items(), strict=True):
         for (name, rows), colour, mark in zip(arms.items(), (OURS, *CONTROLS, SECOND), MARKS, strict=False):
             seeds(panel, strengths, rows, name, color=colour, marker=mark, ms=3.5, lw=1.4 if colour == OURS else 0.9, alpha=0.85)
-        frame(panel, across, Share("share of the characters"), title=title, xticks=strengths)
+        frame(panel, across, Share("share of the characters"), title=title)
+        panel.set_xticks(strengths, [f"{strength:g}" for strength in strengths])
         panel.set_ylim(bottom=0)
     axes[0].legend(loc="best", fontsize=7)
     return figure
