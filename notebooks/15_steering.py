@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/15_steering.ipynb)
 #
-# **Pages**
+# **Pages** [← 13b. What the ablation score measures](13b_score_taken_apart.ipynb) · [Start here](00_start_here.ipynb) · [16. Why a training step is fast: operations, bytes, and what a clock says →](16_speed.ipynb)
 #
 # If a latent stands for "digits come next", then a model whose digit latent is held at a large value should write digits, whatever it was asked to
 # continue. On this page you hold latents at chosen values and let a small model of Python code write. You find which latents steer it, which do not,
@@ -21,7 +21,7 @@
 # Templeton et al. 2024, [*Scaling Monosemanticity*](https://transformer-circuits.pub/2024/scaling-monosemanticity/index.html) (clamping); Rimsky et al.
 # 2023, [*Steering Llama 2 via Contrastive Activation Addition*](https://arxiv.org/abs/2312.06681).
 #
-# **On this page**
+# **On this page** [1 Clamping a latent by hand](#clamp) · [2 Adding is not clamping](#add) · [3 Pinned sampling](#sampling) · [4 What a latent reads and what it writes](#reads) · [5 Steering without a dictionary](#contrast) · [6 Steer it yourself](#live) · [7 Your turn](#your-turn) · [8 Limits](#limits) · [9 What was checked](#checked)
 
 # %% tags=["skip-execution"]
 import importlib.metadata
@@ -465,8 +465,8 @@ page.save_figure(
     figure,
     "dose_response",
     numbers,
-    "Look first at the blue lines: the share of digits, capitals or brackets in what the model writes while the"
-    " latent with most mass on that class is held at a multiple of its largest activation. Grey: other pushes."
+    "Look first at the blue lines: the share of digits, capitals or brackets in what the model writes while"
+    " the latent with most mass on that class is held at a multiple of its largest activation. Grey: others."
     f" A line per seed of the dictionary, {len(cfg.dictionaries)} in all; {SIZE} for each point. The papers"
     " show single texts, at strengths in the same unit (up to 10 in Scaling Monosemanticity).",
 )
@@ -510,8 +510,8 @@ def smallest_rank(arm):
 page.check("steering.dose", smallest_rank(ARMS[0]), control={arm: smallest_rank(arm) for arm in ARMS[1:]})
 
 # %% [markdown]
-# Does the text stay Python? The share of characters in lines that the parser can read is a treacherous measure: much of what the unsteered model writes does
-# not parse either, and a line of nothing but digits does. Look at the row of the strengths before you trust it.
+# Does the text stay Python? The table has the share of characters in lines that Python's parser can read, over all classes. It is a weak measure: most
+# of what the model writes without any push does not parse either, and a line of nothing but digits does.
 
 # %%
 python = shares["python"].mean(0)  # over seeds, classes and labels
@@ -520,15 +520,15 @@ for arm, row in zip(ARMS, python, strict=True):
     print(arm.ljust(20), *(f"{value:6.0%}" for value in row))
 
 # %% [markdown]
-# <a id="cost"></a>
 # ### What steering costs
 # Two measures need no sampling. On held-out text the *rise of the loss* says how much worse the model has become. And the *information* that the
 # context gives about the next token, in nats, is the entropy of the mean prediction less the mean entropy of the predictions:
 #
 # $$ I = H\big(\mathbb{E}_c\, p(\cdot\,|\,c)\big) - \mathbb{E}_c\, H\big(p(\cdot\,|\,c)\big). $$
 #
-# It is 0 if the model predicts the same at every token. Here a thought tells what to expect. The last norm divides the stream by its own scale. A push so
-# large that it is all of the stream leaves one fixed distribution, whatever the text was. So at a large enough strength the model is a dice with labels on.
+# It is 0 if the model predicts the same at every token. What should strength do to it? The last norm divides the stream by its own scale. If the push is
+# so large that it is nearly all of the stream, what is left after the norm is the direction of the push, whatever the text was. So at a large enough
+# strength the model draws every token from one fixed distribution.
 
 
 # %%
@@ -592,7 +592,7 @@ page.check(
 )
 
 # %% [markdown]
-# So at this strength most of what the context said is gone: the clean dose-response above is in part that of a model which no longer listens. The claim
+# So at this strength most of what the context said is gone: the clean dose-response above is in part that of a model whose guesses hardly depend on the text. The claim
 # is about the latents *and* the directions of other latents, whichever leave more: it is not the meaning of these latents that costs the context. A
 # random push of the same length takes less. This belongs beside every text that was written under strong steering.
 #
@@ -608,7 +608,7 @@ page.save_figure(
     "labels",
     numbers,
     "Blue, as above, two latents that were chosen by the text on which they are active: attributes (left) and"
-    f" docstrings (right). The scales differ from those above. {len(cfg.dictionaries)} seeds; {SIZE} a point.",
+    f" docstrings (right). The scales differ from those above. {len(cfg.dictionaries)} seeds; {SIZE} each.",
 )
 
 # %% [markdown]
@@ -681,8 +681,8 @@ page.save_figure(
     "read_and_written",
     {"labels": list(NAMED), "choices": list(CHOICES), "effect": effect.numpy()},
     f"Blue against orange, row by row. {SELECTIVE} Marks are means over {len(cfg.dictionaries)} dictionaries,"
-    " lines their range. Blue: the latent that goes best with the label of the next token; orange: of the token"
-    " just read, as features are usually named; grey: random. Means over labels:"
+    " lines their range. Blue: the latent that goes best with the label of the next token; orange: of the"
+    " token just read, as features are usually named; grey: random. Means over labels:"
     f" {effect[:, 0].mean():.2f} and {effect[:, 1].mean():.2f} nats.",
 )
 page.check(
@@ -692,7 +692,8 @@ page.check(
 )
 
 # %% [markdown]
-# So the failure of "attribute" is one of choice. The name of a latent, taken from the text on which it is active, says what it has read; to
+# Latents chosen by the next token raise its label; latents chosen by the token just read do not, or lower it. So the failure of "attribute" is one of
+# choice. The name of a latent, taken from the text on which it is active, says what it has read; to
 # steer, look at what comes next.
 #
 # <a id="contrast"></a>
@@ -952,7 +953,7 @@ explorer.live(steer, prompt=typed, latent=explorer.Number(shown), strength=Slide
 #    assert difference < 0.1 or not last_block
 #    ```
 #
-#    The same at both: the context has no say any more. Sampling from such a model shows the latent's logit weights and nothing else.
+#    The same at both: the guess does not depend on the context any more. Texts from such a model show the latent's logit weights and nothing else.
 #    </details>
 # 4. *(10 minutes)* Take the contrast of section 5 without matching the tokens: the mean activation over *all* arguments of calls less that over *all* first
 #    names of statements. Is it the same direction?
