@@ -47,7 +47,7 @@ from scipy.stats import spearmanr
 from companion import claims, dictionaries, memo, run
 from companion.evals import contrast, features, live, steering, views
 from companion.evals.contrast import Rows
-from companion.evals.following import next_labels, selective
+from companion.evals.following import Remembered, next_labels, selective
 from companion.evals.setting import Setting, Sizes
 from companion.lm import labels
 from companion.lm.sources import HubConfig
@@ -643,10 +643,10 @@ SELECTIVE = "Change of the log-probability of next tokens with the label, less t
 CHOICES = ("chosen by the next token", "chosen by the token just read", "as often active as the first")
 
 
-def losses_with(text, s, latent, tokens):
-    """The loss of each next token with the latent held at its largest activation: (N, T-1)."""
-    with text.subject.spliced({text.site: s.sae}, error_term=True) as spliced:
-        spliced.set(text.site, latent, float(s.largest[latent]))
+def losses_with(text, sae, latent, v, tokens):
+    """The loss of each next token with the latent held at v: (N, T-1)."""
+    with text.subject.spliced({text.site: sae}, error_term=True) as spliced:
+        spliced.set(text.site, latent, float(v))
         return spliced.losses(tokens).cpu()
 
 
@@ -663,7 +663,9 @@ def choices(config):
             best = features.correlation(s.fired, of.values[..., columns], tokens.shape, of.known)
             found.append(best.nan_to_num(-1.0).masked_fill(~s.often[:, None], -1.0).argmax(0).tolist())
         found.append([int(pushes(s, latent, "as often active", 1, draw)[0]) for latent in found[0]])
-        changes = [[clean - losses_with(text, s, latent, tested) for latent in row] for row in found]
+        sae = Remembered(s.sae)  # it encodes the text once for all latents
+        held_at = [[(latent, s.largest[latent]) for latent in row] for row in found]
+        changes = [[clean - losses_with(text, sae, *held, tested) for held in row] for row in held_at]
         pairs = [zip(row, columns, strict=True) for row in changes]
         table.append([[selective(change, following, column) for change, column in row] for row in pairs])
     return {"effect": torch.tensor(table)}

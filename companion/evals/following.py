@@ -1,9 +1,12 @@
 """What a latent does to the token that comes next, by that token's true label."""
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from companion.evals.features import latents_of
 from companion.lm.labels import ContextLabels
+from companion.sae.models import SAE, Code
 
 
 def next_labels(known: ContextLabels) -> ContextLabels:
@@ -24,3 +27,22 @@ def selective(change: Float[Tensor, "N T-1"], following: ContextLabels, column: 
     holds: Bool[Tensor, "N T-1"] = following.values[:, :-1, column]
     yes, no = (change[mask & following.known[:, :-1]] for mask in (holds, ~holds))
     return float(yes.mean() - no.mean()) if len(yes) and len(no) else 0.0
+
+
+class Remembered:
+    """An autoencoder that encodes the same activations once: for many latents held in turn on one text."""
+
+    def __init__(self, sae: SAE):
+        self.sae, self.n = sae, latents_of(sae)
+        self._last: dict[torch.Size, tuple[Tensor, Code]] = {}
+
+    def encode(self, acts: Float[Tensor, "... D"]) -> Code:
+        """See `models.SAE`; the code of the last activations of each shape is kept."""
+        held = self._last.get(acts.shape)
+        if held is None or not torch.equal(held[0], acts):
+            held = self._last[acts.shape] = acts, self.sae.encode(acts)
+        return held[1]
+
+    def decode(self, code: Code, acts: Float[Tensor, "... D"]) -> Float[Tensor, "... D"]:
+        """See `models.SAE`."""
+        return self.sae.decode(code, acts)

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from companion.evals.following import next_labels, selective
+from companion.evals.following import Remembered, next_labels, selective
 from companion.lm.labels import ContextLabels
+from companion.sae.models import TopK
 
 
 @pytest.fixture
@@ -36,3 +37,15 @@ def test_tokens_whose_labels_are_not_known_do_not_count(known):
 def test_a_label_that_never_holds_has_no_effect(known):
     following = next_labels(known._replace(values=torch.zeros_like(known.values)))
     assert selective(torch.randn(4, 8), following, 0) == 0.0
+
+
+def test_what_is_remembered_is_what_the_autoencoder_gives():
+    generator = torch.Generator().manual_seed(0)
+    sae, (first, second) = TopK.random(8, 16, 2, generator), torch.randn(2, 3, 4, 8, generator=generator)
+    kept = Remembered(sae)
+    for acts in (first, first[:1], first, second, first):
+        code, expected = kept.encode(acts), sae.encode(acts)
+        assert all(torch.equal(*pair) for pair in zip(code, expected, strict=True))
+        torch.testing.assert_close(kept.decode(code, acts), sae.decode(expected, acts))
+    assert kept.encode(first) is kept.encode(first.clone())
+    assert kept.n == 16
