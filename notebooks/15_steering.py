@@ -631,8 +631,9 @@ page.check(
 
 # %% [markdown]
 # With more strength attributes get rarer. Lines of words get more frequent, but not by a factor of two with every dictionary. What is the difference? Prose
-# is followed by more prose, so that a latent which reads it may also write it. A latent that is active on the name of an attribute has read it already. What it writes is about the token *after* the name. To make the model write
-# attributes we should hold a latent that is active *before* them. So for each of a dozen labels we choose two latents on the first half of the text: the
+# is followed by more prose, so that a latent which reads it may also write it. A latent that is active on the name of an attribute has read it already.
+# What it writes is about the token *after* the name. To make the model write attributes we should hold a latent that is active *before* them. So for
+# each of a dozen labels we choose two latents on the first half of the text: the
 # one that goes best with the label of the token just read, and the one that goes best with the label of the *next* token. Each is held at its largest
 # activation on the second half, where the next tokens and their labels are known. The *selective effect* is the mean change of the log-probability of next
 # tokens that have the label, less that of those without it. A push that hurts all tokens alike scores 0. As a control three other latents are drawn at
@@ -669,8 +670,8 @@ def choices(config):
         sae = Remembered(s.sae)  # it encodes the text once for all latents
         held_at = [[(latent, s.largest[latent]) for latent in row] for row in found]
         changes = [[clean - losses_with(text, sae, *held, tested) for held in row] for row in held_at]
-        pairs = [zip(row, columns, strict=True) for row in changes]
-        effects = torch.tensor([[selective(change, following, column) for change, column in row] for row in pairs])
+        rows = [zip(row, columns, strict=True) for row in changes]
+        effects = torch.tensor([[selective(change, following, column) for change, column in row] for row in rows])
         table.append(torch.stack([effects[0], effects[1], effects[2:].mean(0)]))
     return {"effect": torch.stack(table)}
 
