@@ -29,6 +29,7 @@ from companion.plots import (
     sae,
     scaling,
     speed,
+    steering,
     style,
     tokens,
     toy,
@@ -151,6 +152,8 @@ FIGURES = {
     speed.coarser: lambda f: f(["bf16", "2 bits"], np.array([0.99, 0.5]), TWO),
     speed.recorded: lambda f: f(["ours", "theirs"], TWO, TWO - 0.5, TWO + 0.5, ["small", "large"], "there"),
     speed.company: lambda f: f(["alone", "bound", "data"], [1, 1, 0.9], [1, 0.9, 0.8], [1, 1.1, 1], "there"),
+    steering.dose_response: lambda f: f(LEVELS, {"digits": {"the latent": SEEDS, "random": SEEDS}}, "strength"),
+    steering.by_choice: lambda f: f(["comma", "self", "number"], {"next": SEEDS, "read": -SEEDS}, "nats"),
     tokens.picture: lambda f: f([tokens.Context(["if", " x", ":"], [0.0, 1.0, 4.0])], "a latent"),
     toy.runs_against_optimum: lambda f: f({"S = 0": np.array([0.0, 0.1])}),
     toy.counts: lambda f: f(UP, {"represented": np.array([[2, 3, 4]])}, "features"),
@@ -280,6 +283,12 @@ def test_means_stand_where_they_are_and_floors_over_their_noise_share():
 
 
 # --- bars ---
+
+
+def test_a_label_s_mark_stands_at_the_mean_of_its_seeds():
+    (axes,) = steering.by_choice(["comma", "self", "number"], {"next": SEEDS, "read": -SEEDS}, "nats").axes
+    np.testing.assert_allclose(axes.lines[0].get_xdata(), SEEDS.mean(axis=0))
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["comma", "self", "number"]
 
 
 def test_mistakes_are_sorted_and_their_bars_begin_at_no_harm():
