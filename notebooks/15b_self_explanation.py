@@ -255,7 +255,7 @@ print(f"planted {planted}; with minus {scale[joined.argmax()]:.1f}, with plus {s
 # of the next class or of the third next. A *sentence* is four words. A *definition* says the class of a word: `bagi means animal .` A third of the
 # words is **never defined**. What such a word means can only be learned from how it is used.
 #
-# Why two syllables? Each syllable occurs in words of all classes, so no token has a class of its own. The class exists only in the stream, at the
+# Why two syllables? Each syllable occurs in words of several classes, so no token has a class of its own. The class exists only in the stream, at the
 # second syllable, after a block that has seen both. So a direction that stands for a class is a feature that the model computes.
 
 # %%
@@ -710,8 +710,8 @@ widgets.live(next_token, latent=choices, scale=widgets.Slider(0.0, cfg.reach, 1.
 # %% [markdown]
 # <a id="choosing"></a>
 # ## 5 Choosing the scale without knowing the answer
-# For a model of real text the right answers are not known, so the scale is chosen by the measures. Here is what they look like for one latent, with the
-# scales at which its answer is right marked below.
+# For a model of real text the right answers are not known, so the scale is chosen by the measures. Here is what they look like for one latent; the caption
+# says at which scales its answer is right.
 
 # %%
 one = given["latents"][0]
@@ -739,8 +739,9 @@ page.save_figure(
 )
 
 # %% [markdown]
-# Now all latents of all seeds. Each way to choose gives one scale per latent, and a share of right answers per seed. Four are the authors'; two have the
-# other sign. Beside them stand what can be had without any measure: a random scale (the mean over all scales above 0), the fixed scale of
+# Now all latents of all seeds. Each way to choose gives one scale per latent, and a share of right answers per seed. The first four
+# are the authors'; then come three that show what the signs do. Scale 0 is not among the choices. Beside them stand what can be had without any
+# measure: a random scale (the mean over all scales above 0), the fixed scale of
 # section 4, and the best scale in hindsight: whether any scale gives a right answer. The last is no method, since it knows the answer.
 
 
@@ -748,17 +749,20 @@ page.save_figure(
 def chosen_by(one):
     """The scale that each measure chooses, as numbers (N,)."""
 
+    def pick(scores):
+        return torch.tensor([explain.best(score, scales, least=scales[1]) for score in scores])
+
     def joined(first, second):
-        rows = zip(first, second, strict=True)
-        return torch.tensor([explain.best(explain.composite(*row), scales) for row in rows])
+        return pick([explain.composite(*row) for row in zip(first, second, strict=True)])
 
     return {
-        "self-similarity": one.similarity.argmax(dim=1),
-        "entropy": one.entropy.argmin(dim=1),
+        "self-similarity": pick(one.similarity),
+        "entropy": pick(-one.entropy),
         "composite": joined(one.similarity, one.entropy),
         "composite with cross-entropy": joined(one.similarity, one.cross),
         "composite, other sign": joined(one.similarity, -one.entropy),
-        "cross-entropy, other sign": one.cross.argmax(dim=1),
+        "cross-entropy": pick(-one.cross),
+        "cross-entropy, other sign": pick(one.cross),
     }
 
 
@@ -808,9 +812,8 @@ page.check(
 
 # %%
 def sign_matters(found):
-    hits = [(one.right.float(), one.cross) for one in found]
-    picks = [(hit, cross.argmax(1)[:, None], cross.argmin(1)[:, None]) for hit, cross in hits]
-    return [(hit.gather(1, high) - hit.gather(1, low)).mean().item() for hit, high, low in picks]
+    by = shares(found, fixed)
+    return by["cross-entropy, other sign"] - by["cross-entropy"]
 
 
 page.check(

@@ -21,7 +21,7 @@ FAILED = 0.01
 
 
 class Sweep(NamedTuple):
-    """The last token of the prompt, at each scale."""
+    """The last token of the prompt, at each scale; in float32, on the CPU."""
 
     logits: Float[Tensor, "S V"]
     stream: Float[Tensor, "S L D"]
@@ -41,13 +41,13 @@ def sweep(
     if not len(places) or not 0 <= min(places) <= max(places) < len(prompt):
         raise ValueError(f"the placeholder's places {list(map(int, places))} must lie in the prompt's {len(prompt)} tokens, one at least")
     resid = subject.residual(prompt[None], layer).repeat(len(scales), 1, 1)
-    resid[:, places] = (scales[:, None] * d).to(resid)[:, None]
+    resid[:, places] = (scales.to(resid)[:, None] * d.to(resid))[:, None]
     above = []
     for block in range(layer + 1, len(subject.blocks)):
         resid = subject.block(resid, block)
         above.append(resid[:, -1])
     stream = torch.stack(above, dim=1) if above else resid.new_zeros(len(scales), 0, resid.shape[-1])
-    return Sweep(subject.unembed(resid[:, -1]).float(), stream.float())
+    return Sweep(subject.unembed(resid[:, -1]).float().cpu(), stream.float().cpu())
 
 
 def self_similarity(stream: Float[Tensor, "... D"], d: Float[Tensor, " D"]) -> Float[Tensor, "..."]:
