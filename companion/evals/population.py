@@ -16,6 +16,9 @@ from companion.evals import features
 from companion.evals.n2g import Firings
 from companion.sae.models import Code
 
+DENSE = 0.05
+"""Share of tokens beyond which a product of sparse matrices costs more than one with a dense matrix."""
+
 
 class Neurons(NamedTuple):
     """The neurons of a site as a dictionary of their own: latent i is neuron i, and its direction is the i-th axis.
@@ -62,7 +65,8 @@ def above(fired: Firings, threshold: Float[Tensor, " L"]) -> Firings:
 def alike(first: Firings, second: Firings, shape: tuple[int, int]) -> Float[Tensor, "L M"]:
     """Pearson correlation over the tokens of contexts of `shape` of every latent with every one of another dictionary; 0 for dead ones."""
     a, b, count = features.matrix(first, shape), features.matrix(second, shape), shape[0] * shape[1]
-    both = torch.from_numpy((a @ b.T).toarray())
+    few = b.nnz < DENSE * count * b.shape[0]
+    both = torch.from_numpy((a @ b.T).toarray() if few else a @ b.toarray().T)
     (mean_a, var_a), (mean_b, var_b) = _moments(a, count), _moments(b, count)
     return ((both / count - mean_a[:, None] * mean_b) / (var_a[:, None] * var_b).sqrt()).nan_to_num(0.0, 0.0, 0.0).float()
 
@@ -129,3 +133,9 @@ def single_token(fired: Firings, tokens: Int[Tensor, "N T"], top: int = 20) -> F
         counts = tokens[context[first], position[first]].unique(return_counts=True)[1]
         found.append(counts.max().item() / top if len(first) == top else torch.nan)
     return torch.tensor(found)
+
+
+def planted(activations: Float[Tensor, "N T L"]) -> Firings:
+    """The firings of activations that are made up, as positive examples."""
+    latent, context, position = (activations > 0).permute(2, 0, 1).nonzero(as_tuple=True)
+    return Firings(context, position, activations[context, position, latent].float(), torch.bincount(latent, minlength=activations.shape[-1]))

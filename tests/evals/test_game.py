@@ -50,7 +50,8 @@ def test_the_order_is_random_and_that_of_the_seed():
 
 
 @pytest.mark.parametrize(
-    ("kinds", "message"), [({}, "two kinds"), ({"latent": [1]}, "two kinds"), (KINDS | {"neuron": []}, "something in each"), (KINDS | {"latent": [1, 1]}, "twice")]
+    ("kinds", "message"),
+    [({}, "two kinds"), ({"latent": [1]}, "two kinds"), (KINDS | {"neuron": []}, "in each"), (KINDS | {"latent": [1, 1]}, "twice")],
 )
 def test_a_game_that_is_not_blind_is_refused(kinds, message):
     with pytest.raises(ValueError, match=message):

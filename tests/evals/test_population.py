@@ -6,7 +6,6 @@ import torch
 from scipy.stats import spearmanr
 
 from companion.evals import autointerp, features, population
-from companion.evals.n2g import Firings
 from companion.lm.labels import ContextLabels
 
 SHAPE = (6, 40)
@@ -16,10 +15,7 @@ def stream(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def made(dense):
-    """The firings of activations (N, T, L)."""
-    latent, context, position = (dense > 0).permute(2, 0, 1).nonzero(as_tuple=True)
-    return Firings(context, position, dense[context, position, latent], (dense > 0).sum(dim=(0, 1)))
+made = population.planted
 
 
 def pearson(a, b):
