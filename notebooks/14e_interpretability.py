@@ -282,7 +282,7 @@ page.check(
 )
 
 # %% [markdown]
-# The largest activations of a neuron can be told from the tokens about as well as a latent's. What a neuron adds below them cannot. So this score
+# Latents score higher than neurons, as in the paper, and not higher than neurons of the same rarity. The largest activations of a neuron can be told from the tokens about as well as a latent's. What a neuron adds below them cannot. So this score
 # alone does not show that a dictionary has found something; it also rewards whatever is rare and strong.
 #
 # <a id="logits"></a>
@@ -371,10 +371,10 @@ page.save_figure(
     "scores",
     {"activations": means | {others: wrong}, "logits": right | {others: swapped}},
     "How well explanations by label or token predict, on text and tokens that they were not made from. Left: "
-    "where things are active; compare latents with neurons and with neurons made as rare. Right: which tokens "
-    "are raised. Bars are means, a dot per seed, "
-    f"{cfg.scored} latents each. On the right the paper's Claude 2 has .74 for latents and .58 for neurons; on "
-    "the left its figure has distributions, with latents above.",
+    "where things are active; compare latents with neurons and with neurons made as rare. Right: which "
+    "tokens are raised. Bars are means, a dot per seed, "
+    f"{cfg.scored} latents each. On the right the paper's Claude 2 has .74 for latents and .58 for neurons; "
+    "on the left its figure has distributions, with latents above.",
 )
 
 # %% [markdown]
@@ -389,7 +389,7 @@ page.check(
 )
 
 # %% [markdown]
-# Labels say much about where a latent is active and little about what comes next:
+# Latents do not get more right answers than neurons. Labels say much about where a latent is active and little about what comes next:
 # *after an opening bracket* is a property of the place, and what follows are tokens of many kinds. A language model can put that into words; this
 # explainer cannot.
 #
@@ -423,7 +423,7 @@ middles = {name: np.median(each, axis=1) for name, each in best.items()}
 token_alone = features.token_identity(texts[1], known[1]).numpy()[counted]
 for name, values in middles.items():
     print(f"{name:15} median {values.mean():.2f} over {counted.sum()} labels")
-print(f"{'token alone':15} median {np.median(token_alone):.2f}")
+print(f"{'token alone':15} median {np.nanmedian(token_alone):.2f}")
 
 # %% [markdown]
 # Many labels of Python are nearly a matter of the current token, so that the table is hard to beat for a single latent. In the picture a dot is a label; on the diagonal the training of the model has made no difference.
@@ -453,8 +453,10 @@ page.check(
 )
 
 # %% [markdown]
-# In the score of section 2 the paper found the opposite order: latents of the random model scored *higher* on activations than those of the trained model. If that
-# holds here, too, the score rewards what is simple and not what the model has learned.
+# Training the model makes a difference for many labels, most of all for those that need the text before: the name that a `def` defines, a subscript's index.
+#
+# In the score of section 2 the paper found the opposite order: latents of the random model scored *higher* on activations than those of the trained
+# model. If that holds here, too, the score rewards what is simple and not what the model has learned.
 
 # %%
 latents_mean = means["latents"].mean()
@@ -469,7 +471,10 @@ page.check(
 )
 
 # %% [markdown]
-# The reason that the paper gives: many of the random model's latents are *single-token*. Take the twenty contexts with a latent's largest activations, and in each the
+# The random model's latents score about as well as those of the trained one. That is not the paper's order, but it agrees in what matters: the score
+# hardly tells a model that has learned something from one that has not. The logits do (section 3): there the random model is at one half.
+#
+# The reason that the paper gives for its order: many of the random model's latents are *single-token*. Take the twenty contexts with a latent's largest activations, and in each the
 # token of the largest. If all twenty are the same, the latent is single-token. By hand for one latent, and then for all.
 
 # %%
@@ -521,10 +526,10 @@ page.save_figure(
     lines(Panel(None, reach, across, Share("latents that reach it")), size=(5.2, 3.4)),
     "single_token",
     {"share": at, "latents": {name: [curve for _, curve in of_kind] for name, of_kind in reach.items()}},
-    "Of the twenty contexts with a latent's largest activations, the share that has the commonest token there, "
-    "and how many latents reach it; at the right end are the single-token latents. A line per seed, "
-    f"some 300 latents each, n = {cfg.a[0].train.n:,}. The paper says that many latents of the random model are "
-    "single-token.",
+    "Of the twenty contexts with a latent's largest activations, the share that has the commonest token "
+    "there, and how many latents reach it; at the right end are the single-token latents. A line per seed, "
+    f"some 300 latents each, n = {cfg.a[0].train.n:,}. The paper says that many latents of the random "
+    "model are single-token.",
 )
 
 # %% [markdown]
@@ -540,8 +545,8 @@ page.check(
 )
 
 # %% [markdown]
-# The card says whether the paper's sentence holds here as a difference. Note the other curve, too: on this text many latents of the *trained* model are
-# single-token.
+# Does the paper's sentence hold? Many latents of the random model are single-token here, as it says. But that is no mark of random weights: of the trained
+# model's latents more are. (In Python many tokens, such as `self` or a bracket, do stand for one thing.)
 #
 # <a id="game"></a>
 # ## 5 Rate them yourself

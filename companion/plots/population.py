@@ -19,12 +19,13 @@ def beside_activations(drawn: Mapping[str, Points], across: str, paper: Mapping[
     figure, axes = panels(1, len(drawn), size=(4.1, 3.6), sharey=True)
     for panel, (up, groups) in zip(axes, drawn.items(), strict=True):
         for (name, (x, y)), colour in zip(groups.items(), (OURS, SECOND, CONTROL), strict=False):
-            panel.plot(x, y, ".", ms=3, alpha=0.45, mew=0, color=colour, label=name)
+            panel.plot(x, y, ".", ms=3, alpha=0.45, mew=0, color=colour)
+            panel.plot([], [], "o", ms=5, color=colour, label=name)
         panel.plot([0, 1], [0, 1], color=THEORY, lw=0.7)
         if up in paper:
             panel.plot(*paper[up], "D", ms=7, color=PAPER, label="the paper's Arabic latent")
         frame(panel, across, up, xlim=(-0.1, 1.02), ylim=(-0.4, 1.02))
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, markerscale=2)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
@@ -37,5 +38,5 @@ def by_what(drawn: Sequence[tuple[str, Mapping[str, Row], float, float]], studie
         low = min(nothing, *(np.min(each) for each in values.values()))
         bars(panel, values, list(values.values()), colours, "{:.2f}", left=nothing, xlabel=name, xlim=(low, end))
         panel.axvline(nothing, color=THEORY, lw=0.8)
-    note(axes[-1], "knowing nothing", (axes[-1].get_xlim()[0], 1), (2, 3), ("data", "axes fraction"), color=THEORY)
+        note(panel, "knowing nothing", (nothing, 1), (0, 3), ("data", "axes fraction"), color=THEORY)
     return figure
