@@ -185,7 +185,7 @@ for name, fired in {"latents": trained[0], "neurons": neurons_a, "rare neurons":
 # %% [markdown]
 # <a id="universality"></a>
 # ## 2 Would another model have this latent?
-# Models A and B have nothing in common but the text: neuron 7 of the one has nothing to do with neuron 7 of the other. But both read the same
+# Models A and B have the text and the architecture in common, and nothing else: neuron 7 of the one has nothing to do with neuron 7 of the other. But both read the same
 # tokens, so the activations of a latent of A and of a latent of B are two columns of numbers over the same places, and can be correlated.
 # The paper calls a feature *universal* if other models have it, too.
 #
@@ -418,7 +418,7 @@ print({name: np.round(values.mean(), 2).item() for name, values in beyond.items(
 
 # %% [markdown]
 # The last line has the medians themselves; compare them with those over all tokens above. A good part of what the models share is the token, and what is left is
-# above the controls. Neurons as they are agree more within tokens than latents do: a neuron that is active on every fifth token follows something
+# above the controls. Neurons as they are agree more within tokens than latents do: a neuron that is active on every fifth token may follow something
 # broad, such as being inside a string, and a single latent seldom does.
 #
 # <a id="logits"></a>

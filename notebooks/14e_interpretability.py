@@ -567,7 +567,7 @@ def shown_card(card):
     draw = run.generator(card.number, "card")
     found = features.examples(fired, card.number, draw, top=4, intervals=11, each=1)
     amounts = features.matrix(features.only(fired, [card.number]), shape).toarray().reshape(shape)
-    amounts = amounts / amounts.max()
+    amounts = (amounts / amounts.max()).round(2)
     groups = {"Strongest": [], "From strong to weak": []}
     for context, position, _, interval in zip(*(part.tolist() for part in found), strict=True):
         start = max(0, position - 10)
@@ -607,7 +607,7 @@ def rating_of(card):
     return {name: round(value) for name, value in points.items()}
 
 
-played = game.deal(cards, seed=1)
+played = game.deal(cards, seed=3)
 for place, card in enumerate(played.cards):
     played = game.record(played, place, rating_of(card))
 display(HTML(game.as_html(played)))
@@ -675,7 +675,7 @@ display(HTML(game.as_html(played)))
 #
 # <a id="limits"></a>
 # ## 7 Limits
-# - One small model and one size of dictionary; the paper's was trained on four thousand times as many tokens.
+# - One small model and one size of dictionary; the paper's was trained on more than ten thousand times as many tokens.
 # - The explainer knows Python's labels and single tokens. What needs words (*a number in an error message*) is out of its reach, so a low score says that the
 #   explanation was not found, not that there is none.
 # - A neuron made rare is one way to take rarity away. That it scores like a latent says something about the score, not that neurons do as well as latents: the

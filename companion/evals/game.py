@@ -97,8 +97,8 @@ def reveal(game: Game) -> Revealed:
 def as_html(game: Game) -> str:
     """The kinds of all cards, with their points and the medians. Raises as `reveal`."""
     found = reveal(game)
-    medians = [(kind, found.medians[kind], float(len(points))) for kind, points in found.totals.items()]
-    rows = [(f"{place + 1}", f"{card.kind} {card.number}", float(points or 0)) for place, (card, points) in enumerate(zip(*game, strict=True))]
+    medians = [(kind, f"{found.medians[kind]:g}", str(len(points))) for kind, points in found.totals.items()]
+    rows = [(str(place + 1), f"{card.kind} {card.number}", str(points)) for place, (card, points) in enumerate(zip(*game, strict=True))]
     tables = table(f"Medians, of {MOST} points", ("", "median", "cards"), medians) + table("Cards", ("card", "what it was", "points"), rows)
     return f'<style>{style()}</style><div class="latent"><div class="row">{tables}</div></div>'
 
@@ -132,5 +132,5 @@ class Sitting:
 def blind_card(groups: Sequence[tuple[str, Sequence[str]]], raised: Sequence[str]) -> str:
     """A card to be rated: lines of text by group (HTML of `browser.line`), and the tokens raised most. Neither kind nor number."""
     shown = "".join(f"<h3>{escape(heading)}</h3>{''.join(lines)}" for heading, lines in groups if lines)
-    words = ", ".join(f"<code>{escape(word)}</code>" for word in raised)
+    words = ", ".join(f"<code>{escape(word.replace(chr(32), '␣'))}</code>" for word in raised)
     return f'<style>{style()}</style><div class="latent">{shown}<p>Raises: {words}</p></div>'

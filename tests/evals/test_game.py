@@ -93,6 +93,6 @@ def test_a_sitting_shows_nothing_of_the_kind_before_the_end():
     assert sitting.game.left == (4,)
     end = sitting.turn(FULL)
     assert "neuron 9" in end
-    assert "14.00" in end
+    assert "<code>14</code>" in end
     with pytest.raises(ValueError, match="every card is rated"):
         sitting.turn(FULL)
