@@ -132,5 +132,5 @@ class Sitting:
 def blind_card(groups: Sequence[tuple[str, Sequence[str]]], raised: Sequence[str]) -> str:
     """A card to be rated: lines of text by group (HTML of `browser.line`), and the tokens raised most. Neither kind nor number."""
     shown = "".join(f"<h3>{escape(heading)}</h3>{''.join(lines)}" for heading, lines in groups if lines)
-    words = ", ".join(f"<code>{escape(word.replace(chr(32), '␣'))}</code>" for word in raised)
+    words = ", ".join("<code>" + escape(word).replace(" ", "␣") + "</code>" for word in raised)
     return f'<style>{style()}</style><div class="latent">{shown}<p>Raises: {words}</p></div>'
