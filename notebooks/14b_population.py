@@ -185,9 +185,9 @@ for name, fired in {"latents": trained[0], "neurons": neurons_a, "rare neurons":
 # %% [markdown]
 # <a id="universality"></a>
 # ## 2 Would another model have this latent?
-# Models A and B have the text and the architecture in common, and nothing else: neuron 7 of the one has nothing to do with neuron 7 of the other. But both read the same
-# tokens, so the activations of a latent of A and of a latent of B are two columns of numbers over the same places, and can be correlated.
-# The paper calls a feature *universal* if other models have it, too.
+# Models A and B have the text and the architecture in common, and nothing else: neuron 7 of the one has nothing to do with neuron 7 of the other. But
+# both read the same tokens, so the activations of a latent of A and of a latent of B are two columns of numbers over the same places, and can be
+# correlated. The paper calls a feature *universal* if other models have it, too.
 #
 # First one latent of A against some latents of B, with NumPy. The package does the same for all pairs, as a product of two sparse matrices. (The
 # example is chosen to be clear: its largest correlation is near .7. Everything after it is about all latents.)
@@ -255,9 +255,9 @@ def partners(first, second, candidates=None):
 
 
 # %% [markdown]
-# Six comparisons. *Two dictionaries of A* is the ceiling: the same model and the same training, another random seed. *Never trained* is the floor: how
-# large the largest of so many correlations is without any training. *Random weights* asks what a dictionary of B has in common with that of a model that has
-# learned nothing. What do you expect for neurons, and for rare neurons?
+# Six comparisons. *Two dictionaries of A* is the ceiling: the same model and the same training, another random seed. *Never trained* shows
+# how large the largest of so many correlations is without any training. *Random weights* asks what a dictionary of B has in common with that of a
+# model that has learned nothing. What do you expect for neurons, and for rare neurons?
 
 # %%
 AB, AA, NEURONS, RARE, RANDOM, NEVER = (
@@ -374,9 +374,9 @@ page.check(
 )
 
 # %% [markdown]
-# Most of what two dictionaries of one model have in common beyond that floor, dictionaries of two models have in common, too. But what is it? A latent
-# that is active on one word wherever it stands has a partner in any model, and says little about the model. To take this away, subtract from every activation the mean
-# over all places with the same token, $f - \mathbb{E}[f \mid \text{token}]$, and correlate what is left.
+# Most of what two dictionaries of one model have in common beyond that floor, dictionaries of two models have in common, too. But what is it? A
+# latent that is active on one word wherever it stands has a partner in any model, and says little about the model. To take this away, subtract from
+# every activation the mean over all places with the same token, $f - \mathbb{E}[f \mid \text{token}]$, and correlate what is left.
 
 # %%
 first, second = columns(trained[0][1], [latent])[0], columns(trained_b[1], [partner])[0]
@@ -417,9 +417,9 @@ page.check(
 print({name: np.round(values.mean(), 2).item() for name, values in beyond.items()})
 
 # %% [markdown]
-# The last line has the medians themselves; compare them with those over all tokens above. A good part of what the models share is the token, and what is left is
-# above the controls. Neurons as they are agree more within tokens than latents do: a neuron that is active on every fifth token may follow something
-# broad, such as being inside a string, and a single latent seldom does.
+# The last line has the medians themselves; compare them with those over all tokens above. A good part of what the models share is the token, and what
+# is left is above the controls. Neurons as they are agree more within tokens than latents do: a neuron that is active on every fifth token may follow
+# something broad, such as being inside a string, and a single latent seldom does.
 #
 # <a id="logits"></a>
 # ## 3 The same activations, other logits
@@ -485,8 +485,8 @@ weights = {
 effects = for_each(compared, weights, measured, pairs)
 
 # %% [markdown]
-# Look at the right edge of both panels, where activations nearly agree. If logit weights tell what a latent is for, pairs at this edge lie at the top; if
-# interference disturbs them, they lie lower, and lower for two models than for one.
+# Look at the right edge of both panels, where activations nearly agree. If logit weights tell what a latent is for, pairs at this edge lie at the
+# top; if interference disturbs them, they lie lower, and lower for two models than for one.
 
 # %%
 ups = "correlation of the logit weights", "correlation of the attributions"
@@ -505,8 +505,8 @@ page.save_figure(
 )
 
 # %% [markdown]
-# Two claims. The first is the paper's sentence: attributions agree with activations better than logit weights do. There is a trap: an attribution is the
-# activation times a number, so part of this is arithmetic. Dictionaries that were never trained show how much, and what they give is subtracted.
+# Two claims. The first is the paper's sentence: attributions agree with activations better than logit weights do. There is a trap: an attribution is
+# the activation times a number, so part of this is arithmetic. Dictionaries that were never trained show how much, and what they give is subtracted.
 # The controls are neurons, and attributions with the logit weights of *other latents*.
 
 
@@ -534,8 +534,8 @@ page.check(
 print({name: np.round(values.mean(), 2).item() for name, values in gained.items()})
 
 # %% [markdown]
-# Then weight interference: among pairs whose activations correlate by more than .7, logit weights should be less than half as alike as activations. Noisy
-# directions would give the same, so the control is a second dictionary of model A, whose directions are as noisy.
+# Then weight interference: among pairs whose activations correlate by more than .7, logit weights should be less than half as alike as activations.
+# Noisy directions would give the same, so the control is a second dictionary of model A, whose directions are as noisy.
 
 
 # %%
@@ -551,8 +551,8 @@ page.check(
 )
 
 # %% [markdown]
-# Two latents can stand for the same thing in two models and still differ in most of their logit weights. A list of the tokens that a latent raises most is
-# read with this in mind: some of it belongs to the model's other latents.
+# Two latents can stand for the same thing in two models and still differ in most of their logit weights. A list of the tokens that a latent raises
+# most is read with this in mind: some of it belongs to the model's other latents.
 #
 # <a id="your-turn"></a>
 # ## 4 Your turn

@@ -252,8 +252,8 @@ for name, values in means.items():
 print(f"explanations of other latents {wrong.mean():.2f}")
 
 # %% [markdown]
-# In the paper latents score clearly above neurons. But look at rare neurons, too. A rank correlation finds it easier to tell something from nothing than
-# to order many amounts, and the windows of something rare hold mostly nothing. So the claim is about neurons of the same rarity. The positive
+# In the paper latents score clearly above neurons. But look at rare neurons, too. A rank correlation finds it easier to tell something from nothing
+# than to order many amounts, and the windows of something rare hold mostly nothing. So the claim is about neurons of the same rarity. The positive
 # example is the planted detectors.
 
 # %%
@@ -266,8 +266,8 @@ page.check(
 )
 
 # %% [markdown]
-# How much of the way from neurons to latents does rarity alone go? Not everything rare is easy: latents that were never trained are rare as well, and must not
-# go the same way.
+# How much of the way from neurons to latents does rarity alone go? Not everything rare is easy: latents that were never trained are rare as well, and
+# must not go the same way.
 
 # %%
 base = means["neurons"][0]
@@ -282,14 +282,15 @@ page.check(
 )
 
 # %% [markdown]
-# Latents score higher than neurons, as in the paper, and not higher than neurons of the same rarity. The largest activations of a neuron can be told from the tokens about as well as a latent's. What a neuron adds below them cannot. So this score
-# alone does not show that a dictionary has found something; it also rewards whatever is rare and strong.
+# Latents score higher than neurons, as in the paper, and not higher than neurons of the same rarity. The largest activations of a neuron can be told
+# from the tokens about as well as a latent's. What a neuron adds below them cannot. So this score alone does not show that a dictionary has found
+# something; it also rewards whatever is rare and strong.
 #
 # <a id="logits"></a>
 # ## 3 Explaining which tokens a latent raises
-# The paper scores the logits as well. Given an explanation, which of 100 tokens does the latent raise? Fifty are of ranks 10 to 60 by logit weight, fifty are
-# random, so that guessing scores one half. Our explainer sees the ten tokens of the highest weights and ten random ones, and picks a label that
-# tells them apart: a token counts as having a label if it has it at a large enough share of its places. What logit weights are stands on [page
+# The paper scores the logits as well. Given an explanation, which of 100 tokens does the latent raise? Fifty are of ranks 10 to 60 by logit weight,
+# fifty are random, so that guessing scores one half. Our explainer sees the ten tokens of the highest weights and ten random ones, and picks a label
+# that tells them apart: a token counts as having a label if it has it at a large enough share of its places. What logit weights are stands on [page
 # 14b](14b_population.ipynb#logits).
 
 
@@ -305,8 +306,8 @@ used = (counts >= cfg.used).nonzero().flatten()
 print(f"{len(used)} of {len(words)} tokens are used often enough")
 
 # %% [markdown]
-# The latent from above, by hand: of the ten tokens that it raises most and ten random ones, how many does each label get right? The package also tries other
-# shares than one half.
+# The latent from above, by hand: of the ten tokens that it raises most and ten random ones, how many does each label get right? The package also
+# tries other shares than one half.
 
 # %%
 weights = weights_of(cfg.a[0], dictionaries.dictionary(cfg.a[0]))[latent]  # (V,)
@@ -320,7 +321,8 @@ answer = autointerp.logit_score((label, cut), test, shares)
 print(f"rule: {names[label]} at more than {cut:.0%} of its places; {answer:.0%} right")
 
 # %% [markdown]
-# Again for many, with the rules of other latents as a control, and with planted logit weights, which are a label's shares with noise, as the positive example.
+# Again for many, with the rules of other latents as a control, and with planted logit weights, which are a label's shares with noise, as the positive
+# example.
 
 
 # %%
@@ -352,7 +354,8 @@ by_what = {
 }  # fmt: skip
 
 # %% [markdown]
-# The picture has both scores. Compare latents with neurons, and with rare neurons, on the left; and see how far from one half the bars reach on the right.
+# The picture has both scores. Compare latents with neurons, and with rare neurons, on the left; and see how far from one half the bars reach on the
+# right.
 
 # %%
 answers = {
@@ -413,7 +416,8 @@ def best_by_label(fired):
 
 
 # %% [markdown]
-# Labels count that hold on enough tokens. Beside the best latents stand the best neurons, and what a table of all tokens says of each label without any model.
+# Labels count that hold on enough tokens. Beside the best latents stand the best neurons, and what a table of all tokens says of each label without
+# any model.
 
 # %%
 counted = (held >= cfg.held).numpy()
@@ -426,7 +430,8 @@ for name, values in middles.items():
 print(f"{'token alone':15} median {np.nanmedian(token_alone):.2f}")
 
 # %% [markdown]
-# Many labels of Python are nearly a matter of the current token, so that the table is hard to beat for a single latent. In the picture a dot is a label; on the diagonal the training of the model has made no difference.
+# Many labels of Python are nearly a matter of the current token, so that the table is hard to beat for a single latent. In the picture a dot is a
+# label; on the diagonal the training of the model has made no difference.
 
 # %%
 before, after = (best[name].mean(axis=0).clip(0, 1) for name in ("random weights", "trained"))
@@ -453,7 +458,8 @@ page.check(
 )
 
 # %% [markdown]
-# Training the model makes a difference for many labels, most of all for those that need the text before: the name that a `def` defines, a subscript's index.
+# Training the model makes a difference for many labels, most of all for those that need the text before: the name that a `def` defines, a subscript's
+# index.
 #
 # In the score of section 2 the paper found the opposite order: latents of the random model scored *higher* on activations than those of the trained
 # model. If that holds here, too, the score rewards what is simple and not what the model has learned.
@@ -474,8 +480,9 @@ page.check(
 # The random model's latents score about as well as those of the trained one. That is not the paper's order, but it agrees in what matters: the score
 # hardly tells a model that has learned something from one that has not. The logits do (section 3): there the random model is at one half.
 #
-# The reason that the paper gives for its order: many of the random model's latents are *single-token*. Take the twenty contexts with a latent's largest activations, and in each the
-# token of the largest. If all twenty are the same, the latent is single-token. By hand for one latent, and then for all.
+# The reason that the paper gives for its order: many of the random model's latents are *single-token*. Take the twenty contexts with a latent's
+# largest activations, and in each the token of the largest. If all twenty are the same, the latent is single-token. By hand for one latent, and then
+# for all.
 
 # %%
 own = features.own(trained[0][1], latent)
@@ -533,7 +540,8 @@ page.save_figure(
 )
 
 # %% [markdown]
-# The claim is a difference: more single-token latents with random weights than with trained ones. The positive example is planted detectors of one token each.
+# The claim is a difference: more single-token latents with random weights than with trained ones. The positive example is planted detectors of one
+# token each.
 
 # %%
 base_share = single["trained"].mean()
@@ -545,18 +553,18 @@ page.check(
 )
 
 # %% [markdown]
-# Does the paper's sentence hold? Many latents of the random model are single-token here, as it says. But that is no mark of random weights: of the trained
-# model's latents more are. (In Python many tokens, such as `self` or a bracket, do stand for one thing.)
+# Does the paper's sentence hold? Many latents of the random model are single-token here, as it says. But that is no mark of random weights: of the
+# trained model's latents more are. (In Python many tokens, such as `self` or a bracket, do stand for one thing.)
 #
 # <a id="game"></a>
 # ## 5 Rate them yourself
-# In the paper a person rated 162 latents and neurons without being told which was which. The rubric has 14 points: how sure you are of your interpretation
-# (*confidence*, 0 to 3), how well the strong activations fit it (*consistency*, 0 to 5), how well the raised tokens fit (*logits*, 0 to 3), and whether weak
-# activations fit as well (*specificity*, 0 to 3). If the raised tokens do not all fit, a point is given where those that do stand apart (*separation*). The median
-# neuron got 0 points, the median interval of a latent 12.
+# In the paper a person rated 162 latents and neurons without being told which was which. The rubric has 14 points: how sure you are of your
+# interpretation (*confidence*, 0 to 3), how well the strong activations fit it (*consistency*, 0 to 5), how well the raised tokens fit (*logits*, 0
+# to 3), and whether weak activations fit as well (*specificity*, 0 to 3). If the raised tokens do not all fit, a point is given where those that do
+# stand apart (*separation*). The median neuron got 0 points, the median interval of a latent 12.
 #
-# Below are some of each, in random order. Activations are told as shares of the largest, so that their units give nothing away. Move the sliders and press the
-# button, and the next card comes; after the last card you see what they were.
+# Below are some of each, in random order. Activations are told as shares of the largest, so that their units give nothing away. Move the sliders and
+# press the button, and the next card comes; after the last card you see what they were.
 
 # %%
 players = {"latent": (trained[0], mine[0]), "neuron": (neurons, theirs)}
@@ -587,9 +595,9 @@ dealt = game.deal(cards, seed=int(torch.randint(1000, (1,), generator=pick)))
 explorer.rated(game.Sitting(dealt, shown_card).turn, game.RUBRIC)
 
 # %% [markdown]
-# Without a running notebook there is only the first card. To show how a game ends, here a program plays one. It fills the rubric from the numbers
-# of this page: the score of section 2 stands for confidence and specificity, the share of the commonest token for consistency, the answers of section 3 for
-# the logits. It is a poor reader; compare its medians with yours.
+# Without a running notebook there is only the first card. To show how a game ends, here a program plays one. It fills the rubric from the numbers of
+# this page: the score of section 2 stands for confidence and specificity, the share of the commonest token for consistency, the answers of section 3
+# for the logits. It is a poor reader; compare its medians with yours.
 
 
 # %%
