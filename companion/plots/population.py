@@ -30,13 +30,12 @@ def beside_activations(drawn: Mapping[str, Points], across: str, paper: Mapping[
 
 
 @styled
-def by_what(drawn: Sequence[tuple[str, Mapping[str, Row], float, float]], studied: Sequence[str]) -> Figure:
-    """A panel per score: its name, values by what is scored (a dot per seed), the score of knowing nothing, and that axis' end."""
-    figure, axes = panels(1, len(drawn), size=(4.6, 0.7 + 0.3 * max(len(values) for _, values, *_ in drawn)))
-    for panel, (name, values, nothing, end) in zip(axes, drawn, strict=True):
-        colours = [OURS if kind in studied else CONTROL for kind in values]
-        low = min(nothing, *(np.min(each) for each in values.values()))
-        bars(panel, values, list(values.values()), colours, "{:.2f}", left=nothing, xlabel=name, xlim=(low, end))
-        panel.axvline(nothing, color=THEORY, lw=0.8)
-        note(panel, "knowing nothing", (nothing, 1), (0, 3), ("data", "axes fraction"), color=THEORY)
+def by_what(score: str, values: Mapping[str, Row], studied: Sequence[str], nothing: float = 0.0, end: float = 1.15) -> Figure:
+    """A mean score by what is scored, a dot per seed, from the score of knowing nothing up to the end of the axis."""
+    figure, (axes,) = panels(size=(5.2, 0.8 + 0.3 * len(values)))
+    low = min(nothing, *(np.min(each) for each in values.values()))
+    colours = [OURS if kind in studied else CONTROL for kind in values]
+    bars(axes, values, list(values.values()), colours, "{:.2f}", left=nothing, xlabel=score, xlim=(low, end))
+    axes.axvline(nothing, color=THEORY, lw=0.8)
+    note(axes, "knowing nothing", (nothing, 1), (0, 3), ("data", "axes fraction"), color=THEORY)
     return figure

@@ -101,9 +101,7 @@ FIGURES = {
     population.beside_activations: lambda f: f(
         {"logits": {"A and B": (UP, UP), "A": (UP, UP)}, "effects": {"A": (UP, UP)}}, "x", {"logits": (0.9, 0.2)}
     ),
-    population.by_what: lambda f: f(
-        [("score", {"latents": UP, "neurons": 0.1 * UP}, 0.0, 1.0), ("right", {"latents": 1 - UP}, 0.5, 1.0)], ["latents"]
-    ),
+    population.by_what: lambda f: f("right", {"latents": 1 - UP, "neurons": [0.6]}, ["latents"], nothing=0.5),
     probes.latent_by_label: lambda f: f({"false": np.zeros(9), "true": np.arange(9.0)}, (LEVELS, UP)),
     probes.selection: lambda f: f([1, 2, 4], SEEDS, -SEEDS),
     probes.mean_gains: lambda f: f({"all tokens": {"trained": UP, "channels": 0.1}, "one token": {"trained": UP, "channels": -0.1}}),
@@ -282,10 +280,10 @@ def test_mistakes_are_sorted_and_their_bars_begin_at_no_harm():
 
 
 def test_a_score_s_bar_begins_where_nothing_is_known_and_ends_at_its_mean():
-    scored, right = drawn(population.by_what).axes
-    assert [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in right.patches] == [(0.5, pytest.approx(1 - UP.mean()))]
-    assert [bar.get_x() for bar in scored.patches] == [0, 0]
-    assert [bar.get_facecolor()[:3] for bar in scored.patches] == [to_rgb(style.OURS), to_rgb(style.CONTROL)]
+    (axes,) = drawn(population.by_what).axes
+    assert [bar.get_x() for bar in axes.patches] == [0.5, 0.5]
+    assert [bar.get_x() + bar.get_width() for bar in axes.patches] == pytest.approx([1 - UP.mean(), 0.6])
+    assert [bar.get_facecolor()[:3] for bar in axes.patches] == [to_rgb(style.OURS), to_rgb(style.CONTROL)]
 
 
 def test_a_replacement_s_bar_ends_at_the_rise_over_the_clean_loss():
