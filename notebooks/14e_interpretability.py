@@ -375,8 +375,8 @@ page.save_figure(
     plots.by_what("mean share of right answers", right | {"rules of others": swapped}, ["latents"], 0.5, 1),
     "logit_scores",
     {"means": right, "rules of others": swapped},
-    "How well a label tells which of 100 tokens are raised: see how far the bars reach from one half. Means of "
-    f"{cfg.scored} latents, a dot per seed. The paper's Claude 2 has .74 for latents and .58 for neurons.",
+    "How well a label tells which of 100 tokens are raised: see how far the bars reach from one half. Means "
+    f"of {cfg.scored} latents, a dot per seed. The paper's Claude 2 has .74 for latents and .58 for neurons.",
 )
 
 # %% [markdown]
