@@ -494,15 +494,13 @@ assert len(top) < 20 or np.isclose(max(map(top.count, top)) / 20, share)  # fewe
 print([words[token] for token in top])
 
 # %% [markdown]
-# And some three hundred latents of each dictionary, drawn at random.
+# And of all latents that are active in twenty contexts.
 
 
 # %%
-def one_token(fired, seed, most=300):
-    enough = often(fired)
-    drawn = enough[torch.randperm(len(enough), generator=run.generator(seed, "one token"))[:most]]
-    found = population.single_token(features.only(fired[1], drawn.sort().values), texts[1])
-    return found[~found.isnan()].numpy()
+def one_token(fired):
+    found = population.single_token(features.only(fired[1], often(fired)), texts[1])
+    return found[~found.isnan()].numpy()  # not a number: active in fewer than twenty contexts
 
 
 common = texts[1].flatten().bincount().topk(20).indices
@@ -510,7 +508,7 @@ amounts = torch.rand(shape, generator=run.generator(0, "amounts"))
 detectors = population.planted((texts[1][..., None] == common) * amounts[..., None])
 planted_tops = population.single_token(detectors, texts[1])
 found = {"trained": trained, "random weights": random_weights, "never trained": never}
-tops = {name: [one_token(each, seed) for seed, each in enumerate(of_kind)] for name, of_kind in found.items()}
+tops = {name: [one_token(each) for each in of_kind] for name, of_kind in found.items()}
 single = {name: np.array([(each == 1).mean() for each in of_kind]) for name, of_kind in tops.items()}
 for name, values in single.items():
     print(f"{name:15} single-token: {values.mean():.1%}")
@@ -534,8 +532,7 @@ page.save_figure(
     {"share": at, "latents": {name: [curve for _, curve in of_kind] for name, of_kind in reach.items()}},
     "Of the twenty contexts with a latent's largest activations, the share that has the commonest token "
     "there, and how many latents reach it; at the right end are the single-token latents. A line per seed, "
-    f"some 300 latents each, n = {cfg.a[0].train.n:,}. The paper says that many latents of the random "
-    "model are single-token.",
+    f"n = {cfg.a[0].train.n:,}. The paper says that many latents of the random model are single-token.",
 )
 
 # %% [markdown]
@@ -644,7 +641,7 @@ display(HTML(game.as_html(played)))
 #    assert abs(np.mean(differences)) < 0.3
 #    ```
 #
-#    Not by much: what an explanation of a latent has to say is mostly which tokens, not how much.
+#    No: what an explanation of a latent has to say is mostly which tokens, not how much.
 #    </details>
 # 2. *(5 minutes)* Twenty contexts is a strict test of single-token latents. How many pass with five?
 #    <details><summary>Hint</summary>`population.single_token(..., top=5)`.</details>
