@@ -549,8 +549,8 @@ page.check(
 )
 
 # %% [markdown]
-# Does the paper's sentence hold? Many latents of the random model are single-token here, as it says. But that is no mark of random weights: of the
-# trained model's latents more are. (In Python many tokens, such as `self` or a bracket, do stand for one thing.)
+# Does the paper's sentence hold? As it stands, it does: many latents of the random model are single-token. As a mark of random weights it does not: of
+# the trained model's latents no fewer are. (In Python many tokens, such as `self` or a bracket, do stand for one thing.)
 #
 # <a id="game"></a>
 # ## 5 Rate them yourself
