@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.colors import is_color_like
+from matplotlib.colors import is_color_like, to_rgb
 
 from companion import plots
 from companion.plots import (
@@ -25,6 +25,7 @@ from companion.plots import (
     lines,
     neurons,
     polytopes,
+    population,
     probes,
     sae,
     scaling,
@@ -106,6 +107,10 @@ FIGURES = {
     language.by_position: lambda f: f({"1 layer": (LEVELS, UP), "4 layers": (LEVELS, UP / 2)}, 0.25),
     language.training: lambda f: f(np.array([0, 10, 100]), {"all": UP, "without": 2 * UP}, 0.3, 0.25),
     language.layers: lambda f: f({"stream": LEVELS, "attention": UP, "MLP": UP}, UP, 0.25),
+    population.beside_activations: lambda f: f(
+        {"logits": {"A and B": (UP, UP), "A": (UP, UP)}, "effects": {"A": (UP, UP)}}, "x", {"logits": (0.9, 0.2)}
+    ),
+    population.by_what: lambda f: f("right", {"latents": 1 - UP, "neurons": [0.6]}, ["latents"], nothing=0.5),
     probes.latent_by_label: lambda f: f({"false": np.zeros(9), "true": np.arange(9.0)}, (LEVELS, UP)),
     probes.selection: lambda f: f([1, 2, 4], SEEDS, -SEEDS),
     probes.mean_gains: lambda f: f({"all tokens": {"trained": UP, "channels": 0.1}, "one token": {"trained": UP, "channels": -0.1}}),
@@ -296,6 +301,13 @@ def test_mistakes_are_sorted_and_their_bars_begin_at_no_harm():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["bad", "mild"]
     assert [bar.get_x() for bar in axes.patches] == [1.0, 1.0]
     assert [bar.get_x() + bar.get_width() for bar in axes.patches] == pytest.approx([22, 1.1])
+
+
+def test_a_score_s_bar_begins_where_nothing_is_known_and_ends_at_its_mean():
+    (axes,) = drawn(population.by_what).axes
+    assert [bar.get_x() for bar in axes.patches] == [0.5, 0.5]
+    assert [bar.get_x() + bar.get_width() for bar in axes.patches] == pytest.approx([1 - UP.mean(), 0.6])
+    assert [bar.get_facecolor()[:3] for bar in axes.patches] == [to_rgb(style.OURS), to_rgb(style.CONTROL)]
 
 
 def test_a_replacement_s_bar_ends_at_the_rise_over_the_clean_loss():
