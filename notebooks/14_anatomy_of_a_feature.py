@@ -261,7 +261,8 @@ assert torch.allclose(own_again, some.value, rtol=1e-4, atol=1e-4)
 HTML(f"<style>{browser.style()}</style><div class='latent'>{parts}</div>")
 
 # %% [markdown]
-# The largest are `is` before `None`, `not` and the like. Low down the latent is weakly active on other things. Two numbers say how good it is.
+# The largest are `is` before `None`, `not` and the like. Some are the beginning of `issubclass`, which the tokenizer cuts in two: at ` is` the model
+# cannot know yet that the word goes on. The label calls these wrong. Low down the latent is weakly active on other things. Two numbers say how good it is.
 #
 # **Specificity** asks: when the latent is active, how sure is the label? It is asked by level. Cut the activations into five equal parts and take the
 # share of tokens with the label in each. If the latent stands for the label, the share rises and ends near 1.
