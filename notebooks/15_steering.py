@@ -671,7 +671,7 @@ def choices(config):
         held_at = [[(latent, s.largest[latent]) for latent in row] for row in found]
         changes = [[clean - losses_with(text, sae, *held, tested) for held in row] for row in held_at]
         rows = [zip(row, columns, strict=True) for row in changes]
-        effects = torch.tensor([[selective(change, following, column) for change, column in row] for row in rows])
+        effects = torch.tensor([[selective(by, following, column) for by, column in row] for row in rows])
         table.append(torch.stack([effects[0], effects[1], effects[2:].mean(0)]))
     return {"effect": torch.stack(table)}
 
