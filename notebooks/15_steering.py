@@ -671,7 +671,7 @@ def choices(config):
         held_at = [[(latent, s.largest[latent]) for latent in row] for row in found]
         changes = [[clean - losses_with(text, sae, *held, tested) for held in row] for row in held_at]
         rows = [zip(row, columns, strict=True) for row in changes]
-        effects = torch.tensor([[selective(change, following, column) for change, column in row] for row in rows])
+        effects = torch.tensor([[selective(by, following, column) for by, column in row] for row in rows])
         table.append(torch.stack([effects[0], effects[1], effects[2:].mean(0)]))
     return {"effect": torch.stack(table)}
 
@@ -836,11 +836,12 @@ def side_by_side(config):
         whole, pairs, acts = vector(text, 0, contrasted, draw)
         some = torch.randperm(len(pairs.first), generator=draw)[: -(-len(pairs.first) // 2)]
         v = contrast.difference(acts, contrast.Pairs(*(side[some] for side in pairs)))
-        noise = contrast.difference(acts, contrast.halves(pairs, draw))
-        along = [v, s.d[best_cosine(s, whole, whole)[0]].cpu(), noise, torch.randn(len(v), generator=draw)]
         count, row = each * len(PROMPTS), []
+        noise = [contrast.difference(acts, contrast.halves(pairs, draw)) for _ in range(count)]  # one per text
+        nearest = s.d[best_cosine(s, whole, whole)[0]].cpu()
+        along = [v[None], nearest[None], torch.stack(noise), torch.randn(count, len(v), generator=draw)]
         for direction in along:
-            pushed = direction * (whole.norm() / direction.norm().clamp_min(1e-9))
+            pushed = direction * (whole.norm() / direction.norm(dim=1, keepdim=True).clamp_min(1e-9))
             held = torch.full((count,), -1), torch.ones(count), pushed.expand(count, -1)
             made = texts_of(text, held, None, (0.0, *MULTIPLES), config.new, each, draw)
             row.append([share(FOLLOWS, texts) for texts in made])
