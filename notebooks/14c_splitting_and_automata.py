@@ -1,0 +1,1098 @@
+# %% [markdown]
+# # 14c. Feature splitting, a map, and automata
+#
+# [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/14c_splitting_and_automata.ipynb)
+#
+# **Pages** [← 13b. What the ablation score measures](13b_score_taken_apart.ipynb) · [Start here](00_start_here.ipynb) · [16. Why a training step is fast: operations, bytes, and what a clock says →](16_speed.ipynb)
+#
+# What happens to a latent when the dictionary has four times as many of them? *Towards Monosemanticity* says that it splits into several finer ones,
+# and that the finer ones lie next to each other on a map of all directions. It also finds latents that hand over to each other, token after token, like
+# the states of a small machine. On this page you repeat all three on a language model of Python code, where the true role of every token is
+# known. Each finding is also measured where it should fail, for instance in a dictionary that was never trained, and part of it does not survive that.
+#
+# **You will** compute the measure by which latents are called parent and child · find a threshold that chance does not reach · see which roles of `=`,
+# `.`, `:` and the newline have a latent of their own · write t-SNE and draw 4,000 directions · find a loop between capitals and underscores,
+# and test it by letting the model write.
+#
+# **Needs** what a latent and a dictionary are ([page 8](08_sae_training.ipynb#model)), and the one-layer model of
+# [page 7](07_language_model.ipynb#model). One latent is taken apart in detail on [page 14](14_anatomy_of_a_feature.ipynb).
+# **Takes** about eight minutes at `laptop` on two cores, once; afterwards what was trained is read back ([start
+# here](00_start_here.ipynb#profiles) has the other profiles).
+# **Paper** Bricken et al. 2023, [*Towards Monosemanticity*](https://transformer-circuits.pub/2023/monosemantic-features/index.html), its sections on
+# [feature splitting](https://transformer-circuits.pub/2023/monosemantic-features/index.html#phenomenology-feature-splitting) and
+# [finite state automata](https://transformer-circuits.pub/2023/monosemantic-features/index.html#phenomenology-fsa).
+#
+# **On this page** [1 One latent and its children](#children) · [2 How large a cosine means something](#threshold) · [3 One token, several roles](#roles) · [4 A map of all directions](#map) · [5 Latents that hand over to each other](#automata) · [6 Explore](#explore) · [7 Your turn](#your-turn) · [8 Limits](#limits) · [9 What was checked](#checked)
+
+# %% tags=["skip-execution"]
+import importlib.metadata
+import sys
+
+import numpy
+
+if "google.colab" in sys.modules:
+    get_ipython().run_line_magic("pip", "install -q 'superposition-companion[lm,live] @ git+https://github.com/OWNER/superposition-companion'")
+    assert numpy.__version__ == importlib.metadata.version("numpy"), "numpy was replaced: Runtime > Restart session, then run again"
+
+# %%
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch.nn.functional import normalize
+
+from companion import claims, dictionaries, memo, run
+from companion.dictionaries import DictionaryConfig, variant
+from companion.evals import automata, features, live, splitting, views
+from companion.evals.n2g import Firings
+from companion.lm import labels
+from companion.lm.training import TINY
+from companion.plots import explorer
+from companion.plots import splitting as plots
+from companion.sae.recipe import TrainConfig
+
+claims.opening("14c_splitting_and_automata")
+
+# %% [markdown]
+# All dictionaries are of the same 512 neurons, those of model A. Narrow ones have as many latents as there are neurons, wide ones four times as many,
+# and one has sixteen times as many. A latent takes part in a comparison if it is active on at least `least` tokens.
+
+
+# %% tags=["parameters"]
+@dataclass(frozen=True)
+class Config:
+    narrow: tuple[DictionaryConfig, ...]  # one per random seed
+    wide: tuple[DictionaryConfig, ...]
+    widest: DictionaryConfig
+    other: DictionaryConfig  # wide, of the same model with shuffled weights
+    least: int  # active tokens of a latent that is compared
+    near: int  # latents of about the same density from which a quantile is taken
+    mapped: int  # latents of the widest dictionary on the map
+    steps: int  # of t-SNE
+    edges: int  # arrows of the automaton that are tested by letting the model write
+    prompts: int  # texts for each test
+    shown: int = 96  # contexts of the explorer
+
+
+def config(base, sizes, seeds, **rest):
+    narrow, wide = ([variant(base, n=n, seed=seed) for seed in range(seeds)] for n in sizes[:2])
+    other = variant(replace(base, shuffled=True), n=sizes[1])
+    return Config(tuple(narrow), tuple(wide), variant(base, n=sizes[2]), other, **rest)
+
+
+KEEP, NEURONS = ("averaged", "untrained"), "mlp.hook_post"
+tiny = replace(TINY, layers=1, steps=100)
+quick_recipe = TrainConfig(n=128, k=8, steps=100, batch=512, lr=3e-3, space="scalar")
+small = DictionaryConfig(tiny, quick_recipe, layer=0, hook=NEURONS, contexts=1000, heldout=64, keep=KEEP)
+one = dictionaries.offline_subject("python-stdlib-1l")
+recipe = TrainConfig(n=2048, k=16, steps=400, batch=2048, space="scalar", dead_after_tokens=100_000)
+neurons = DictionaryConfig(one, recipe, layer=0, hook=NEURONS, contexts=6000, heldout=1024, keep=KEEP)
+longer = replace(neurons, train=replace(recipe, steps=4000), contexts=24_000)
+cfg = run.choose(
+    quick=config(small, (32, 128, 256), 2, least=8, near=21, mapped=128, steps=60, edges=6, prompts=16, shown=16),
+    laptop=config(neurons, (512, 2048, 8192), 5, least=32, near=101, mapped=1536, steps=300, edges=20, prompts=96),
+    paper=config(longer, (512, 4096, 16_384), 5, least=32, near=101, mapped=4096, steps=500, edges=60, prompts=256),
+)
+page = claims.Page("14c_splitting_and_automata", cfg)
+
+# %% [markdown]
+# <a id="children"></a>
+# ## 1 One latent and its children
+# First the text on which everything is measured: held-out files, and of every token the labels that Python's own parser gives it
+# ([page 14](14_anatomy_of_a_feature.ipynb) explains them).
+
+
+# %%
+def labelled(config):
+    """Held-out tokens of the dictionary's model (N, T), their labels (N, T, Y), and where these are known (N, T)."""
+    subject = dictionaries.open_subject(config.subject)
+    every = subject.tokens("heldout")
+    known = labels.of_contexts(every, subject.tokenizer.backend_tokenizer)
+    at = dictionaries.spread(torch.arange(len(every)), config.heldout)
+    return {"tokens": every[at], "values": known.values[at], "known": known.known[at]}
+
+
+def text_of(config):
+    made = memo.memo(labelled, replace(config, train=cfg.narrow[0].train, seed=0, shuffled=False))
+    return made["tokens"], labels.ContextLabels(made["values"], made["known"])
+
+
+subject, (tokens, known) = dictionaries.open_subject(cfg.narrow[0].subject), text_of(cfg.narrow[0])
+site, V, T = cfg.narrow[0].site, len(subject.unembedding()), tokens.shape[1]
+print(f"{len(tokens)} contexts of {T} tokens; {known.values.shape[2]} labels")
+
+# %% [markdown]
+# Then where each latent of a dictionary is active on this text, and how much. The codes are sparse: of each token only the active latents are
+# kept. (`features.fired` does it; the result is cached, since every section needs it.)
+
+
+# %%
+@dataclass(frozen=True)
+class Coded:
+    dictionary: DictionaryConfig
+    which: str = "averaged"  # the trained weights; or "untrained"
+
+
+def coded(of: Coded):
+    text, sae = dictionaries.heldout(of.dictionary), dictionaries.dictionary(of.dictionary, of.which)
+    found = features.fired(text.subject, sae, of.dictionary.site, text.tokens)
+    place = found.context * text.tokens.shape[1] + found.position
+    return {"place": place.int(), "value": found.value, "counts": found.counts}
+
+
+def fired_by(config, which="averaged"):
+    made = memo.memo(coded, Coded(config, which))
+    context = made["place"].long() // T
+    return Firings(context, made["place"].long() % T, made["value"], made["counts"])
+
+
+# %% [markdown]
+# Two dictionaries that are drawn from one random seed begin with the same rows: the narrow one's first directions are the wide one's first
+# directions. They would be alike without having learned anything. So on this page a narrow dictionary is always compared with a wide one of
+# another seed.
+
+# %%
+narrow_config, wide_config = cfg.narrow[0], cfg.wide[1]
+narrow, wide = fired_by(narrow_config), fired_by(wide_config)
+same_seed = [dictionaries.dictionary(each[0], "untrained").sae.W_dec[:8] for each in (cfg.narrow, cfg.wide)]
+print("first rows of one seed, untrained: cosine", (same_seed[0] * same_seed[1]).sum(1).round(decimals=2).tolist()[:4])
+for name, each in (("narrow", narrow), ("wide", wide)):
+    print(f"{name}: {len(each.counts)} latents, median density {each.counts.median() / tokens.numel():.2%}")
+
+# %% [markdown]
+# The paper joins two latents when their **masked cosine** is large. Write $f$ and $g$ for their activations on all tokens. Keep only the tokens where
+# $f$ is active, and take the cosine of the two vectors there; do the same where $g$ is active; take the larger one. A latent $g$ that is active on a
+# part of the tokens of $f$, and there in proportion to it, has a masked cosine of 1 with it, although the plain cosine is small.
+
+
+# %%
+def masked_cosine(f, g):
+    where = [mask for mask in (f > 0, g > 0) if mask.any()]
+    return max(torch.cosine_similarity(f[mask], g[mask], dim=0) for mask in where)
+
+
+def dense(fired, latent):
+    own = features.own(fired, latent)
+    return torch.zeros(tokens.shape).index_put_((own.context, own.position), own.value).flatten()
+
+
+f = torch.tensor([3.0, 2.0, 4.0, 1.0, 0.0])
+part = torch.tensor([0.0, 0.0, 4.0, 1.0, 0.0])
+print(f"part of a latent: masked cosine {masked_cosine(f, part):.2f}, cosine {torch.cosine_similarity(f, part, dim=0):.2f}")
+
+# %% [markdown]
+# The package computes it for all pairs at once, with sparse matrices. It must agree with the two lines above. We take as an example the narrow latent
+# that goes best with names in capitals, such as `MAX_SIZE` (the label `ALL_CAPS`), chosen by its correlation on the first half of the
+# contexts.
+
+# %%
+half = len(tokens) // 2
+first = labels.ContextLabels(known.values, known.known & (torch.arange(len(tokens)) < half)[:, None])
+CAPS = labels.COLUMN["ALL_CAPS"]
+by_label = features.correlation(narrow, known.values, tokens.shape, first.known).nan_to_num()
+parent = int(by_label[:, CAPS].argmax())
+mine = features.only(narrow, torch.tensor([parent]))
+cosines = features.masked_cosine(mine, wide, tokens.shape)[0]
+nearest = cosines.argsort(descending=True)[:6].tolist()
+for child in nearest[:3]:
+    assert abs(masked_cosine(dense(narrow, parent), dense(wide, child)) - cosines[child]) < 1e-4
+
+
+# %% [markdown]
+# Which wide latents are nearest to it? For each: the cosine, the density, the label it goes best with, and the tokens on which it is most active.
+
+
+# %%
+def word(token):
+    return views.visible(subject.tokenizer.decode([token]))
+
+
+def top_tokens(fired, latent, most=5):
+    own = features.own(fired, latent)
+    mass = torch.bincount(tokens[own.context, own.position], weights=own.value, minlength=V)
+    return " ".join(map(word, mass.topk(most).indices.tolist()))
+
+
+def best_labels(fired):
+    found = features.correlation(fired, known.values, tokens.shape, known.known).nan_to_num(-1.0)
+    return found.argmax(1)
+
+
+best_narrow, best_wide = best_labels(narrow), best_labels(wide)
+density = {"narrow": narrow.counts / tokens.numel(), "wide": wide.counts / tokens.numel()}
+print(f"narrow {parent}: {density['narrow'][parent]:.1%} of tokens, {top_tokens(narrow, parent)}")
+for child in nearest:
+    what = f"{views.NAMES[best_wide[child]]:18} {top_tokens(wide, child)}"
+    print(f"  {cosines[child]:.2f}  wide {child:4}: {density['wide'][child]:5.1%}  {what}")
+
+# %% [markdown]
+# The nearest latents share tokens with the parent, as the paper's tree would have it. But a table like this can be drawn for any pair of
+# dictionaries. How near would they be by chance?
+
+# %% [markdown]
+# <a id="threshold"></a>
+# ## 2 How large a cosine means something
+# There is a boring way to a large masked cosine. Let a latent be active on three tokens only, and let another be steadily active everywhere around.
+# On the three tokens both are nearly constant, so their cosine is nearly 1, whatever they stand for.
+
+# %%
+steady = 1 + 0.2 * torch.rand(1000, generator=run.generator(0, "steady"))
+rare = torch.zeros(1000)
+rare[[3, 500, 900]] = torch.tensor([1.0, 1.2, 0.9])
+print(f"masked cosine {masked_cosine(steady, rare):.3f}; active on {int((rare > 0).sum())} of 1,000 tokens")
+assert masked_cosine(steady, rare) > 0.97
+
+# %% [markdown]
+# So a threshold means nothing without a *null*: the same measurement where there is nothing to find. We take five.
+#
+# | name | what is compared |
+# |---|---|
+# | trained | a narrow dictionary with a wide one, both trained |
+# | wide untrained | with a wide dictionary before its first training step |
+# | narrow untrained | the other way round |
+# | same token | both trained, but every activation of the wide one is moved to another place with the same token, drawn at random |
+# | other model | with a wide dictionary of the model with shuffled weights, on the same text |
+#
+# The fourth keeps what the token alone explains and destroys the context. The function moves all latents by one permutation of the places:
+
+
+# %%
+def same_token(fired, tokens, generator):
+    flat = tokens.flatten()
+    drawn = torch.randperm(len(flat), generator=generator)  # all places in random order
+    to = torch.empty_like(flat)
+    to[flat.argsort(stable=True)] = drawn[flat[drawn].argsort(stable=True)]  # both sorted by token: partners
+    return to[fired.context * tokens.shape[1] + fired.position], to
+
+
+places, to = same_token(wide, tokens, run.generator(0, "moved"))
+assert (tokens.flatten()[to] == tokens.flatten()).all()  # the token is the same,
+assert (to.sort().values == torch.arange(len(to))).all()  # and each place is used once
+packaged = splitting.moved(wide, tokens, run.generator(0, "moved"))
+assert torch.equal(places.sort().values, (packaged.context * T + packaged.position).sort().values)
+
+# %% [markdown]
+# Now all pairs of latents, for each of these and for five pairs of dictionaries. We count a wide latent as a *child* of a narrow one at every threshold
+# that its cosine reaches, and note each wide latent's largest cosine, that with its best *parent*. Every other context is enough for this.
+
+# %%
+THRESHOLDS = np.linspace(0.3, 0.95, 14)
+KINDS = ("trained", "wide untrained", "narrow untrained", "same token", "other model")
+
+
+@dataclass(frozen=True)
+class Pair:
+    narrow: DictionaryConfig
+    wide: DictionaryConfig
+    other: DictionaryConfig
+    kinds: tuple[str, ...]
+    least: int
+    near: int
+
+
+def every_other(fired):
+    some = fired.chosen(fired.context % 2 == 0)
+    return Firings(some.context // 2, some.position, some.value, some.counts)
+
+
+def codes_of(pair, kind):
+    """The two sets of activations that are compared under this name."""
+    low = every_other(fired_by(pair.narrow, "untrained" if kind == "narrow untrained" else "averaged"))
+    config = pair.other if kind == "other model" else pair.wide
+    high = every_other(fired_by(config, "untrained" if kind == "wide untrained" else "averaged"))
+    if kind == "same token":
+        high = splitting.moved(high, text_of(pair.narrow)[0][::2], run.generator(pair.wide.seed, "moved"))
+    return low, high
+
+
+# %% [markdown]
+# The null must have the same density: a rare latent needs a larger cosine than a dense one to mean something. So for each trained latent we take the
+# latents of the untrained wide dictionary of about its density (the nearest in rank), and from them the cosine that 95 % of them stay below. A trained
+# latent *has a parent* if its best cosine is above that. By construction 5 % of untrained latents have one.
+
+
+# %%
+def quantile_at(counts, null_counts, null, near, q=0.95):
+    """The q-quantile of `null` among the `near` null latents nearest in rank of density, for one latent."""
+    order = null_counts.argsort(stable=True)
+    at = int(torch.searchsorted(null_counts[order].contiguous(), counts)) - near // 2
+    at = min(max(at, 0), len(order) - near)
+    return null[order[at : at + near]].quantile(q)
+
+
+def parents_of(best, counts, pair):
+    """For each kind the bar at the density of its latents, and which of them, of `least` active tokens, are above it."""
+    null, null_counts = best["wide untrained"], counts["wide untrained"]
+    enough = null_counts >= pair.least
+    found = {}
+    for kind, own in best.items():
+        bar = splitting.matched_quantile(counts[kind], null_counts[enough], null[enough], near=pair.near)
+        found[kind] = bar, (own >= bar) & (counts[kind] >= pair.least)
+    return found
+
+
+# %% [markdown]
+# The last thing to know is whether the children together make up the parent. Their *coverage* is the share of the parent's activation that lies on
+# tokens where at least one child is active; 0 for a latent without children. As controls: children moved to other places of the same token; for each child another
+# wide latent of the same density; and as many latents of the untrained dictionary, those with the largest cosines.
+
+
+# %%
+def covered(pair, cosines, joined, shape):
+    (low, high), counts = codes_of(pair, "trained"), joined.sum(1)
+    random = run.generator(pair.wide.seed, "children")
+    swapped = torch.zeros_like(joined)
+    swapped[:, automata.exchanged(high.counts, random)] = joined
+    rank = cosines["wide untrained"].argsort(1, descending=True).argsort(1)
+    as_many = rank < counts[:, None]
+    cases = {"trained": (high, joined), "other latents": (high, swapped)}
+    cases["same token"] = codes_of(pair, "same token")[1], joined
+    cases["nearest untrained"] = codes_of(pair, "wide untrained")[1], as_many
+    return {name: splitting.coverage(low, *case, shape).nanmedian() for name, case in cases.items()}
+
+
+def compared(pair: Pair):
+    shape = (len(text_of(pair.narrow)[0][::2]), T)
+    cosines, best, counts, made = {}, {}, {}, {}
+    for kind in pair.kinds:
+        low, high = codes_of(pair, kind)
+        found, counts[kind] = features.masked_cosine(low, high, shape), high.counts
+        best[kind] = found.amax(0)
+        kept = found[:, high.counts >= pair.least]
+        children = torch.stack([(kept >= at).sum(1).float().mean() for at in THRESHOLDS.tolist()])
+        made |= {f"children/{kind}": children, f"best/{kind}": best[kind], f"counts/{kind}": high.counts}
+        if kind in ("trained", "wide untrained"):
+            cosines[kind] = found
+    for kind, (bar, above) in parents_of(best, counts, pair).items():
+        made[f"share/{kind}"] = above.sum() / (counts[kind] >= pair.least).sum()
+        made |= {"bar": bar, "above": above} if kind == "trained" else {}
+    joined = (cosines["trained"] >= made["bar"]) & made["above"]
+    made["joined"] = joined.sum(1)
+    return made | {f"covered/{name}": value for name, value in covered(pair, cosines, joined, shape).items()}
+
+
+# %% [markdown]
+# The paper draws an edge at a masked cosine of about .4. Before looking: at how many of the thresholds does a trained dictionary differ from the
+# controls? The paper's dictionaries are trained a thousand times as long and are far sparser, so its threshold need not be ours.
+
+# %%
+SHARED = dict(other=cfg.other, kinds=KINDS, least=cfg.least, near=cfg.near)
+wides = (*cfg.wide[1:], cfg.wide[0])  # never of the same seed
+pairs = [memo.memo(compared, Pair(*each, **SHARED)) for each in zip(cfg.narrow, wides, strict=True)]
+
+
+def over_seeds(name):
+    return np.array([float(made[name]) for made in pairs])
+
+
+counted = {kind: np.mean([made[f"children/{kind}"].numpy() for made in pairs], axis=0) for kind in KINDS[:4]}
+sizes = f"n = {len(narrow.counts)} and {len(wide.counts):,}, k = {narrow_config.train.k}"
+page.save_figure(
+    plots.children(THRESHOLDS, counted, paper=0.4),
+    "children_by_threshold",
+    {"thresholds": THRESHOLDS} | counted,
+    f"Children of a narrow latent, by the threshold on the masked cosine ({sizes}, mean of {len(pairs)} pairs of dictionaries). Look at the paper's "
+    "threshold first: dictionaries that were never trained have nearly as many children there as trained ones. The curves part further right. The paper "
+    "has no such figure.",
+)
+
+# %% [markdown]
+# The first claim says it in a number: at .4, the children that an untrained wide dictionary would give, as a share of those of a trained one. A half
+# or more means that most edges need no training. The control is the same ratio at .8, where it should be small if the threshold is a good one.
+
+# %%
+at_paper, at_high = (int(np.abs(THRESHOLDS - at).argmin()) for at in (0.4, 0.8))
+
+
+def untrained_share(at):
+    ratios = [made["children/wide untrained"][at] / made["children/trained"][at] for made in pairs]
+    return np.array(ratios)
+
+
+page.check(
+    "split.threshold-too-low",
+    untrained_share(at_paper),
+    control={"the same at .8": untrained_share(at_high)},
+)
+
+# %% [markdown]
+# Now with the density-matched bar. On the left each point is a trained wide latent, on the right an untrained one; the line is the bar.
+
+# %%
+made = pairs[0]
+enough = made["counts/trained"] >= cfg.least
+alike = made["counts/wide untrained"] >= cfg.least
+spot = tokens[::2].numel()
+order = made["counts/trained"][enough].argsort()
+
+
+def curve(x, y):
+    return (x / spot).numpy(), y.numpy()
+
+
+page.save_figure(
+    plots.parents(
+        curve(made["counts/trained"][enough], made["best/trained"][enough]),
+        curve(made["counts/wide untrained"][alike], made["best/wide untrained"][alike]),
+        curve(made["counts/trained"][enough][order], made["bar"][enough][order]),
+    ),
+    "best_parents",
+    {"bar": made["bar"][enough][order], "counts": made["counts/trained"][enough][order]},
+    f"The masked cosine of each wide latent with its best parent, by density ({sizes}). Look at how many points lie above the line: "
+    f"{float(made['share/trained']):.0%} on the left, 5 % on the right by construction. The paper has no such figure.",
+)
+
+# %% [markdown]
+# If most wide latents are parts of narrow ones, more than half of them should be above the bar. What if only the narrow or only the wide dictionary has
+# learned something, or if only the tokens agree? Those are the controls.
+
+# %%
+page.check(
+    "split.parents",
+    over_seeds("share/trained"),
+    control={
+        "wide latents moved to other places of the same token": over_seeds("share/same token"),
+        "narrow dictionary untrained": over_seeds("share/narrow untrained"),
+    },
+)
+for kind in KINDS:
+    print(f"{kind:17} above the bar: {np.mean(over_seeds(f'share/{kind}')):.0%}")
+
+# %% [markdown]
+# Read the table from below. Where only the token agrees, a good share is above the bar already: much of what looks like a family of
+# latents is a family of tokens. And a part of the wide latents has no parent that chance would not give as well. Still, how much of the parent do
+# its children account for?
+
+# %%
+page.check(
+    "split.children-cover",
+    over_seeds("covered/trained"),
+    control={
+        "children moved to other places of the same token": over_seeds("covered/same token"),
+        "other wide latents of the same density": over_seeds("covered/other latents"),
+        "as many untrained latents, the nearest": over_seeds("covered/nearest untrained"),
+    },
+)
+children = torch.cat([made["joined"] for made in pairs]).float()
+print(f"children of a narrow latent: mean {children.mean():.1f}; none at all: {(children == 0).float().mean():.0%}")
+
+# %% [markdown]
+# The mean is above 1, but with four times as many latents on one side it must be, as soon as a quarter of them has a parent: that number
+# alone is no evidence of splitting. One step further, from the wide dictionary to the widest, where again each could be a child:
+
+# %%
+further = Pair(wide_config, cfg.widest, cfg.other, KINDS[:2], cfg.least, cfg.near)
+step = memo.memo(compared, further)
+print(f"{cfg.widest.train.n:,} latents, of which {float(step['share/trained']):.0%} have a parent above the bar")
+
+# %% [markdown]
+# <a id="roles"></a>
+# ## 3 One token, several roles
+# The paper's finest examples of splitting are of one and the same token in different contexts, such as "the" in mathematical prose. Such cases
+# have an advantage: the token is fixed, so a latent that tells two of them apart has read the context. Python has tokens of this kind, and here
+# the true role of each is known: `=` passes a keyword argument or gives a default; a dot follows `self`, joins other names, or ends a
+# sentence of a docstring; a colon opens a block or belongs to a dict; a line break ends a statement, or stands within brackets. We write the roles as
+# masks of labels; where two hold the earlier one counts.
+
+# %%
+ROLES = {
+    "=": ("keyword", "default"),
+    ".": ("self", "attribute", "docstring", "comment", "string"),
+    ":": ("dict", "if", "for", "except", "block", "prose"),
+    "\n": ("end of statement", "in brackets", "blank line", "docstring"),
+}
+
+
+def masks(sign, known):
+    """The roles of a sign, in the order of `ROLES`: (R, N, T)."""
+
+    def label(name):
+        return known.values[..., labels.COLUMN[name]]
+
+    before = torch.nn.functional.pad(label("self")[:, :-1], (1, 0))  # the token before is self
+    dot, colon, line = label("dot"), label("colon"), label("other newline")
+    found = {
+        "=": [label("keyword ="), label("default =")],
+        ".": [dot & before, dot, label("docstring"), label("comment"), label("string")],
+        ":": [colon & label(name) for name in ("in {}", "if line", "for line", "except line")],
+        "\n": [label("end of statement"), line & label("in brackets"), line, label("docstring")],
+    }
+    found[":"] += [colon & ~label("in brackets"), label("string") | label("comment")]
+    return torch.stack(found[sign]) & known.known
+
+
+# %% [markdown]
+# A sign has several tokens: ` =` with a space in front is nearly always an assignment, `=` without one never. We take the token that has the most
+# occurrences outside of its commonest role, so that there is something to tell apart.
+
+
+# %%
+def roles_of(sign, tokens, known):
+    """The token of a sign with the most mixed roles; at each place the number of its role, -1 where it has none."""
+    table, every = masks(sign, known), [subject.tokenizer.decode([token]) for token in range(V)]
+    number = torch.where(table.any(0), table.int().argmax(0), -1)  # the first that holds
+    spread = []
+    for token in (token for token in range(V) if sign in every[token] and every[token].strip(" ") == sign):
+        counts = torch.bincount(number[(tokens == token) & (number >= 0)], minlength=len(table))
+        spread.append((int(counts.sum() - counts.max()), token))
+    token = max(spread)[1]
+    return token, torch.where(tokens == token, number, -1)
+
+
+found_roles = {sign: roles_of(sign, tokens, known) for sign in ROLES}
+for sign, (token, number) in found_roles.items():
+    counts = torch.bincount(number[number >= 0], minlength=len(ROLES[sign])).tolist()
+    print(f"{word(token):6}", ", ".join(f"{n} {name}" for name, n in zip(ROLES[sign], counts, strict=True)))
+
+# %% [markdown]
+# When does a role have a latent of its own? Take the tokens on which a latent is *strongly* active: at half of its largest activation or more. We ask
+# that most of them are the one token, that of these nine in ten have the role, and that they are ten at least; first on the first half of
+# the contexts, where the latent is chosen, and then again on the second half.
+
+
+# %%
+def tells(latent, token, number, role, inside):
+    """Whether a latent of the wide dictionary is one of this role, on the contexts `inside`."""
+    own = features.own(wide, latent)
+    bar = own.value[own.context < half].max() / 2
+    strong = (own.value >= bar) & inside[own.context]
+    place = own.context[strong], own.position[strong]
+    on_token = (tokens[place] == token) & (number[place] >= 0)
+    in_role = number[place] == role
+    return bool(on_token.sum() >= strong.sum() / 2 and in_role.sum() >= max(10, 0.9 * on_token.sum()))
+
+
+def own_latents(fired, sign, number=None):
+    token, true = found_roles[sign]
+    number = true if number is None else number
+    return splitting.specialists(fired, tokens, token, number, len(ROLES[sign]))
+
+
+by_sign = {sign: own_latents(wide, sign) for sign in ROLES}
+early = torch.arange(len(tokens)) < half
+for sign, found in by_sign.items():
+    token, number = found_roles[sign]
+    for role, chosen in enumerate(found.latents):
+        assert all(tells(latent, token, number, role, inside) for latent in chosen[:2].tolist() for inside in (early, ~early))
+        names = ", ".join(f"{latent} (also {top_tokens(wide, latent, 3)})" for latent in chosen[:2].tolist())
+        print(f"{word(token):6} {ROLES[sign][role]:17} {len(chosen)} latents, recall {found.recall[role]:4.0%}  {names}")
+
+# %% [markdown]
+# The recall is the share of the role's tokens in the second half on which one of its latents is strongly active. Now the number of roles that are told
+# apart, for each width and seed. Finer latents should tell more of them. There are two controls: dictionaries that were never trained, and the same
+# latents with the roles dealt anew among the places of the token.
+
+
+# %%
+def told_apart(config):
+    """How many roles have a latent: trained, with permuted roles, and untrained."""
+    counts, random = dict.fromkeys(("trained", "permuted roles", "untrained"), 0), run.generator(config.seed, "roles")
+    for sign, (_, number) in found_roles.items():
+        for name, weights in (("trained", "averaged"), ("permuted roles", "averaged"), ("untrained", "untrained")):
+            given = splitting.permuted(number, random) if name == "permuted roles" else number
+            counts[name] += sum(len(each) > 0 for each in own_latents(fired_by(config, weights), sign, given).latents)
+    return counts
+
+
+told = [[told_apart(each) for each in size] for size in (cfg.narrow, cfg.wide, (cfg.widest,))]
+widths = np.array([len(fired_by(size[0]).counts) for size in (cfg.narrow, cfg.wide, (cfg.widest,))], dtype=float)
+curves = {name: np.full((len(cfg.narrow), 3), np.nan) for name in told[0][0]}
+for column, size in enumerate(told):
+    for row, counts in enumerate(size):
+        for name, value in counts.items():
+            curves[name][row, column] = value
+
+# %%
+most = sum(map(len, ROLES.values()))
+page.save_figure(
+    plots.roles(widths, curves, most),
+    "roles_by_width",
+    {"widths": widths} | curves,
+    f"Roles of `=`, `.`, `:` and the newline that have a latent of their own, of {most}, by the number of latents (k = {narrow_config.train.k}; "
+    f"{len(cfg.narrow)} seeds of the two smaller sizes, one of the largest). Look at whether the blue line rises, and stays above the controls. The "
+    "paper shows such cases singly, for instance for the token “the”.",
+)
+
+# %% [markdown]
+# The claim is on the difference of the two smaller widths, which have all seeds.
+
+# %%
+grown = {name: values[:, 1] - values[:, 0] for name, values in curves.items()}
+page.check(
+    "split.roles-grow",
+    grown["trained"],
+    control={
+        "untrained dictionaries": grown["untrained"].mean(),
+        "permuted roles": grown["permuted roles"].mean(),
+    },
+)
+
+# %% [markdown]
+# Even the largest dictionary leaves some roles without a latent of their own. One condition matters more than the others: that most of
+# the strong activations are on the one token. Exercise 2 drops it, and then untrained dictionaries do best.
+#
+# <a id="map"></a>
+# ## 4 A map of all directions
+# Each latent has a direction $d_i$, a row of the decoder, with 512 numbers here. If two latents split from one, their directions should be
+# close. To see it, the paper draws the directions of all dictionaries in one plane, with UMAP. We do the same with **t-SNE**, which fits in a few
+# lines. It gives each pair of directions a closeness $P_{ij}$, large for near neighbours, and each pair of points in the plane another,
+# $Q_{ij} \propto w_{ij} = 1 / (1 + \lVert y_i - y_j \rVert^2)$. It then moves the points by gradient descent until $Q$ resembles $P$. The gradient
+# of $\sum P \log (P / Q)$ pulls together what is close in $P$ and pushes all others apart:
+
+
+# %%
+def gradient(y, P):  # (L, 2), (L, L) with sum 1
+    apart = y[:, None] - y[None]  # (L, L, 2)
+    w = (1 / (1 + apart.square().sum(-1))).fill_diagonal_(0)
+    Q = w / w.sum()
+    return 4 * ((P - Q) * w)[..., None].mul(apart).sum(1)
+
+
+points = torch.randn(30, 2, generator=run.generator(0, "plane"), dtype=torch.float64, requires_grad=True)
+some = torch.rand(30, 30, generator=run.generator(0, "closeness"), dtype=torch.float64)
+P = (some + some.T).fill_diagonal_(0)
+P /= P.sum()
+w = 1 / (1 + (points[:, None] - points[None]).square().sum(-1))
+Q = w[P > 0] / w[P > 0].sum()
+loss = (P[P > 0] * (P[P > 0] / Q).log()).sum()
+loss.backward()
+assert torch.allclose(gradient(points.detach(), P), points.grad, atol=1e-9)
+
+# %% [markdown]
+# `splitting.tsne` does this with the closeness of the 90 nearest neighbours only, starts from the two *principal components* (the directions in which the
+# points vary most), and takes a few hundred steps with momentum. Its gradient is the one above (a quarter of it):
+
+# %%
+pairs_of = P.nonzero()
+fast = splitting.tsne_gradient(points.detach(), *pairs_of.T, P[P > 0])
+assert torch.allclose(4 * fast, gradient(points.detach(), P), atol=1e-9)
+
+# %% [markdown]
+# The points are all active latents of a narrow and a wide dictionary, and some of the widest. Each is coloured by the label that it goes best with. The
+# colours know nothing of the directions: they come from where the latents are active.
+
+
+# %%
+def directions_of(config, which="averaged"):
+    text, sae = dictionaries.heldout(narrow_config), dictionaries.dictionary(config, which)
+    latents = torch.arange(config.train.n)
+    return features.directions(sae, latents, text.resid[0, -1])  # an autoencoder of one scale: any vector will do
+
+
+def mapped(config: Config):
+    found = {"direction": [], "label": [], "latent": [], "size": []}
+    for size, each in enumerate((config.narrow[0], config.wide[1], config.widest)):
+        fired = fired_by(each)
+        alive = (fired.counts >= config.least).nonzero().flatten()
+        mixed = torch.randperm(len(alive), generator=run.generator(size, "map"))
+        alive = alive[mixed[: config.mapped]]
+        found["direction"].append(directions_of(each)[alive])
+        found["label"].append(best_labels(fired)[alive])
+        found["latent"].append(alive)
+        found["size"].append(torch.full_like(alive, size))
+    joined = {name: torch.cat(parts) for name, parts in found.items()}
+    at = splitting.tsne(joined.pop("direction"), run.generator(0, "t-SNE"), steps=config.steps)
+    return joined | {"at": at}
+
+
+the_map = memo.memo(mapped, cfg)
+print(f"{len(the_map['at']):,} directions")
+
+# %%
+shown_labels = torch.bincount(the_map["label"], minlength=len(views.NAMES)).topk(10).indices.tolist()
+groups = {views.NAMES[column]: (the_map["label"] == column).numpy() for column in shown_labels}
+names_of_sizes = {f"{int(width):,}": (the_map["size"] == row).numpy() for row, width in enumerate(widths)}
+drawn_map = plots.latent_map(the_map["at"].numpy(), groups, names_of_sizes)
+page.save_figure(
+    drawn_map,
+    "map",
+    {"labels": list(groups), "points": len(the_map["at"])},
+    f"{len(the_map['at']):,} decoder directions of three dictionaries in the plane (t-SNE, {cfg.steps} steps), coloured by the label that each latent goes "
+    "best with. Look at whether points of one colour lie together. The paper's map (by UMAP, with features of three sizes) has clusters "
+    "by context, in which larger dictionaries fill in more points.",
+)
+
+# %% [markdown]
+# The same points with a text under the pointer: the dictionary, the number of the latent, its label, and the tokens on which it is most active.
+
+# %%
+fired_of = (narrow, wide, fired_by(cfg.widest))
+texts = [
+    f"{int(widths[size]):,}: {latent}<br>{views.NAMES[label]}<br>{top_tokens(fired_of[size], latent, 3)}"
+    for size, latent, label in zip(*(the_map[name].tolist() for name in ("size", "latent", "label")), strict=True)
+]
+hovered = plots.hoverable_map(the_map["at"].numpy(), groups, texts, drawn_map)
+
+# %% [markdown]
+# A map in two dimensions can deceive: t-SNE makes clusters of noise too. So the claim is not on the map but on the 512 numbers: of the ten directions
+# nearest to a latent's, how many have the same best label? This is the **purity**:
+
+
+# %%
+def purity(d, label, neighbours=10):
+    cosine = normalize(d, dim=1) @ normalize(d, dim=1).T
+    nearest = cosine.fill_diagonal_(-1).topk(neighbours, dim=1).indices  # (L, neighbours)
+    return (label[nearest] == label[:, None]).float().mean().item()
+
+
+def purities(config: Config, seed: int):
+    random, made = run.generator(seed, "purity"), {}
+    for name, which in (("trained", "averaged"), ("untrained", "untrained")):
+        fired = fired_by(config.wide[seed], which)
+        alive = fired.counts >= config.least
+        d, label = directions_of(config.wide[seed], which)[alive], best_labels(fired)[alive]
+        made[name] = splitting.purity(d, label)
+        if name == "trained":
+            made["permuted labels"] = splitting.purity(d, label[torch.randperm(len(label), generator=random)])
+    return made
+
+
+alive = wide.counts >= cfg.least
+assert abs(purity(directions_of(wide_config)[alive], best_wide[alive]) - purities(cfg, 1)["trained"]) < 1e-3
+pure = [purities(cfg, seed) for seed in range(len(cfg.wide))]
+page.check(
+    "split.map-purity",
+    [each["trained"] for each in pure],
+    control={name: [each[name] for each in pure] for name in ("permuted labels", "untrained")},
+)
+
+# %% [markdown]
+# The labels of neighbours agree far more often than by chance. Is that the doing of the dictionary? There is a simple rival: take activations of
+# the neurons themselves as directions, each labelled by the rarest label that holds at its token. Vectors of the same kind of token lie
+# together before any dictionary is trained.
+
+# %%
+text = dictionaries.heldout(narrow_config)
+spots = torch.randperm(known.known.sum(), generator=run.generator(0, "vectors"))[: int(alive.sum())]
+vectors = text.resid[known.known][spots]
+rarity = 1 / known.values[known.known].float().mean(0).clamp_min(1e-6)
+rarest = (known.values[known.known][spots].float() * rarity).argmax(1)  # the rarest label that holds
+centred = vectors - text.resid[known.known].mean(0)
+print(f"purity of activations: {purity(centred, rarest):.2f}; of latents: {np.mean([each['trained'] for each in pure]):.2f}")
+
+# %% [markdown]
+# If activations as they are do as well or better, then the clusters belong to the neurons' activations, and the dictionary inherits them; its
+# part is to name them with few directions.
+#
+# <a id="automata"></a>
+# ## 5 Latents that hand over to each other
+# A latent raises the probability of some next tokens. On these tokens other latents are active, which raise further tokens: a chain of states, as in a
+# finite-state automaton. The paper finds such chains by eye, for instance two features that write `ALL_CAPS` names: one raises the
+# underscore, the other is active on the underscore and raises capitals.
+#
+# We make a matrix of it. Let $p(v)$ be the frequency of token $v$ and $w_i(v)$ the *logit weights* of latent $i$, by how much one unit of it raises the
+# logit of $v$ ([page 14](14_anatomy_of_a_feature.ipynb)); $s$ is the mean scale by which the last norm divides. If latent $i$ is at its largest
+# activation, the next token is drawn from $q_i$, and the chance that latent $j$ is then active rises by
+#
+# $$ M_{ij} = \sum_v q_i(v)\,P(f_j > 0 \mid v) - P(f_j > 0), \qquad q_i(v) \propto p(v)\,\exp\left(f_i^{\max} w_i(v) / s\right). $$
+#
+# A latent that raises nothing has $q_i = p$, so its row is 0 throughout.
+
+
+# %%
+def matrix_of(config, which="averaged"):
+    """M, and each latent's largest activation."""
+    fired, model = fired_by(config, which), dictionaries.open_subject(config.subject)
+    p = torch.bincount(tokens.flatten(), minlength=V) / tokens.numel()  # (V,)
+    w = features.logit_weights(model, site, directions_of(config, which))  # (L, V)
+    largest = features.largest(fired)
+    push = w * (largest / automata.final_scale(model, tokens[:64]))[:, None]
+    q = torch.softmax(p.log() + push, dim=1)  # (L, V)
+    given = automata.given_token(fired, tokens, V)  # P(f_j > 0 | v): (L, V)
+    return q @ given.T - given @ p, largest
+
+
+M, largest = matrix_of(wide_config)
+p = torch.bincount(tokens.flatten(), minlength=V) / tokens.numel()
+given = automata.given_token(wide, tokens, V)
+assert torch.allclose(automata.transitions(p.expand(3, -1), given, p), torch.zeros(3, len(given)), atol=1e-5)
+some_token = int(p.argmax())
+on_it = wide.chosen(tokens[wide.context, wide.position] == some_token).counts / (tokens == some_token).sum()
+assert torch.allclose(given[:, some_token], on_it)
+
+# %% [markdown]
+# As a null the columns are exchanged among latents of about the same density: a dense latent follows many others by chance. *Self-loops* are the entries
+# on the diagonal, such as an indentation that raises indentation; *two-state loops* are pairs with both $M_{ij}$ and $M_{ji}$ large. Are there more of
+# them than in the null? (Latents with few activations are left out; their $P(f_j > 0 \mid v)$ is not known well.)
+
+# %%
+ENOUGH = 4 * cfg.least
+
+
+def loops(M, counts, at=0.1):
+    """Self-loops and two-state loops of at least `at`."""
+    kept = M[counts >= ENOUGH][:, counts >= ENOUGH]
+    two = torch.minimum(kept, kept.T).fill_diagonal_(-1)
+    return int((kept.diagonal() >= at).sum()), int((two >= at).sum()) // 2
+
+
+random = run.generator(0, "exchanged")
+null = [loops(M[:, automata.exchanged(wide.counts, random)], wide.counts) for _ in range(8)]
+untrained = loops(matrix_of(wide_config, "untrained")[0], fired_by(wide_config, "untrained").counts)
+print("self-loops and two-state loops: trained", loops(M, wide.counts), "untrained", untrained)
+print("the trained matrix with exchanged columns, in the mean:", np.mean(null, axis=0).round(1).tolist())
+
+# %% [markdown]
+# Compare the two lines for each kind of loop. Where the exchanged matrix has nearly as many, their number alone shows nothing: strong rows and popular
+# columns meet by chance. A loop has to be judged by what its latents are. We look for the paper's: the latent that goes best with the letters of names in
+# capitals, and the one that goes best with the underscores in them, both chosen on the first half of the contexts.
+
+# %%
+in_caps = known.values[..., CAPS] & known.known
+underscore = torch.tensor([subject.tokenizer.decode([token]).endswith("_") for token in range(V)])[tokens]
+two_states = torch.stack([in_caps & ~underscore, in_caps & underscore], dim=-1)
+print(f"letters in capitals {two_states[..., 0].float().mean():.2%}, underscores {two_states[..., 1].float().mean():.2%}")
+
+
+def loop_of(config, which="averaged"):
+    """The latents of letters and of underscores, M of their dictionary, and the counts."""
+    fired = fired_by(config, which)
+    found = features.correlation(fired, two_states, tokens.shape, first.known).nan_to_num(-1.0)
+    found[fired.counts < cfg.least] = -1.0
+    letters, joint = found.argmax(0).tolist()
+    return letters, joint, matrix_of(config, which)[0], fired.counts
+
+
+letters, joint, _, _ = loop_of(wide_config)
+for name, latent in (("letters", letters), ("underscores", joint)):
+    print(f"{name:12} latent {latent:5}: {top_tokens(wide, latent, 8)}")
+print(f"letters to underscores {M[letters, joint]:.2f}, back {M[joint, letters]:.2f}")
+
+# %% [markdown]
+# The loop exists if both entries are well above zero; the claim is on the smaller one. It should vanish when the partner is another latent of the same
+# density, and in a dictionary that was never trained.
+
+
+# %%
+def weaker(letters, joint, M):
+    return min(M[letters, joint], M[joint, letters]).item()
+
+
+def exchanged_loop(letters, joint, M, counts, seed):
+    random = run.generator(seed, "partners")
+    others = [automata.exchanged(counts, random) for _ in range(20)]
+    return np.mean([min(weaker(letters, int(to[joint]), M), weaker(int(to[letters]), joint, M)) for to in others])
+
+
+loops_found = [loop_of(each) for each in cfg.wide]
+page.check(
+    "split.caps-loop",
+    [weaker(*each[:3]) for each in loops_found],
+    control={
+        "partners of the same density": [exchanged_loop(*each, seed) for seed, each in enumerate(loops_found)],
+        "untrained dictionary": [weaker(*loop_of(each, "untrained")[:3]) for each in cfg.wide],
+    },
+)
+
+# %% [markdown]
+# The matrix is a calculation about single tokens. The test is to let the model write: hold latent $i$ at its largest activation at the end of real texts,
+# draw the next token, and count how often latent $j$ is active on it. In the open, for one latent:
+
+# %%
+prompts = tokens[half:][torch.linspace(0, len(tokens) - half - 1, cfg.prompts).long()][:, :12]
+sae = dictionaries.dictionary(wide_config)
+with subject.spliced({site: sae}, error_term=True) as held:
+    held.set(site, letters, largest[letters].item())
+    chances = held.logits(prompts)[:, -1].softmax(-1)  # (S, V)
+    drawn = chances.multinomial(1, generator=run.generator(0, "draw"))
+code = sae.encode(subject.activations(torch.cat([prompts, drawn], 1), site)[:, -1:])
+by_hand = ((code.indices == joint) & (code.values > 0)).any(-1).float().mean()
+inside = (sae, site, prompts, letters, largest[letters].item(), run.generator(0, "draw"))
+assert abs(automata.followers(subject, *inside)[joint] - by_hand) < 1e-6
+free = automata.followers(subject, sae, site, prompts, None, 0.0, run.generator(0, "draw"))
+print(f"underscore latent active on the next token: {by_hand:.0%} of the texts, {free[joint]:.0%} without")
+
+# %% [markdown]
+# Now for the strongest entries of the matrix, one for each of some latents $i$. If the matrix is right, pinning $i$ makes $j$ more frequent. It should
+# not make another latent of the same density more frequent, nor should another pinned latent do the same to $j$; the strongest entries of an
+# untrained dictionary are a third control.
+
+
+# %%
+def edges_of(M, counts, most):
+    """The largest entry of each row, of the `most` latents where it is largest: i, j."""
+    free = M.clone().fill_diagonal_(-1)
+    free[counts < ENOUGH] = -1
+    free[:, counts < ENOUGH] = -1
+    top = free.max(1)
+    i = top.values.topk(most).indices
+    return i, top.indices[i]
+
+
+def tested(config, which):
+    (M, largest), counts, sae = matrix_of(config, which), fired_by(config, which).counts, dictionaries.dictionary(config, which)
+    i, j = edges_of(M, counts, cfg.edges)
+    model = dictionaries.open_subject(config.subject)
+    random = run.generator(config.seed, "followers")
+
+    def after(latent, value):
+        return automata.followers(model, sae, site, prompts, latent, value, random)
+
+    rise = torch.stack([after(each, largest[each].item()) for each in i.tolist()]) - after(None, 0.0)
+    other = automata.exchanged(counts, random)[j]
+    different = [rise[j != own, own].mean() for own in j]  # latents i that are joined to another j
+    return {
+        "matrix": M[i, j].mean(), "rise": rise.gather(1, j[:, None]).mean(),
+        "same density": rise.gather(1, other[:, None]).mean(), "another pinned": torch.stack(different).nanmean(),
+    }  # fmt: skip
+
+
+def by_writing(config: Config):
+    made = [(tested(each, "averaged"), tested(each, "untrained")) for each in config.wide]
+    return {
+        f"{kind}/{name}": torch.stack([pair[column][name] for pair in made])
+        for column, kind in enumerate(("trained", "untrained"))
+        for name in made[0][0]
+    }
+
+
+written = {name: value.numpy() for name, value in memo.memo(by_writing, cfg).items()}
+
+# %%
+page.check(
+    "split.edges",
+    written["trained/rise"],
+    control={
+        "another latent of the same density": written["trained/same density"],
+        "another latent pinned": written["trained/another pinned"],
+        "strongest edges of an untrained dictionary": written["untrained/rise"],
+    },
+)
+print(f"the matrix says {written['trained/matrix'].mean():.2f}, the model writes {written['trained/rise'].mean():.2f}")
+
+# %% [markdown]
+# The second number is smaller than the first, in part because the matrix knows nothing of the context: in a real text the latent has to
+# overcome what the other latents want. A matrix of this kind says where to look, not how strongly one state follows another.
+#
+# Last, the automaton as a graph: the loop of capitals, and the strongest arrows around it.
+
+# %%
+around = {letters: None, joint: None}
+for latent in (letters, joint):
+    for other in torch.where(wide.counts >= ENOUGH, M[latent], -1).topk(3).indices.tolist():
+        around[other] = None
+states = list(around)
+arrows = [(a, b, M[i, j].item()) for a, i in enumerate(states) for b, j in enumerate(states) if M[i, j] > 0.08]
+titles = [f"{latent} · {views.NAMES[best_wide[latent]]}\n{top_tokens(wide, latent, 4)}" for latent in states]
+page.save_figure(
+    plots.graph([title.replace("$", r"\$") for title in titles], arrows),
+    "automaton",
+    {"latents": states, "edges": arrows},
+    f"Latents of one dictionary (n = {len(wide.counts):,}) as states. An arrow from one to another says by how much the second becomes more frequent on the "
+    "next token when the first is at its largest activation ($M_{ij}$ from .08 on). Look for the two arrows between letters and underscores of "
+    "names in capitals. The paper draws such graphs by hand, with the tokens that each state raises.",
+)
+
+# %% [markdown]
+# <a id="explore"></a>
+# ## 6 Explore
+# Choose a latent of the narrow dictionary and a threshold; the table shows the wide latents whose masked cosine reaches it. The latents are measured on
+# a part of the text, so that the page stays quick. Try a threshold at which two to four children are left, and see at the bar of
+# section 2 whether they are more than chance.
+
+# %%
+some_places = slice(None, None, max(1, len(tokens) // cfg.shown))
+part_of = (tokens[some_places], labels.ContextLabels(known.values[some_places], known.known[some_places]))
+wide_sae = dictionaries.dictionary(wide_config)
+look = dict(tokens=part_of[0], known=part_of[1])
+narrow_sae, others = dictionaries.dictionary(narrow_config), {"the wide dictionary": wide_sae}
+narrow_view = views.look(subject, narrow_sae, site, others=others, **look)
+wide_view = views.look(subject, wide_sae, site, **look)
+
+
+def children_of(latent, threshold):
+    return live.children(narrow_view, latent, "the wide dictionary", wide_view, threshold)
+
+
+explorer.live(children_of, latent=explorer.Number(parent), threshold=explorer.Slider(0.3, 1.0, 0.8))
+
+# %% [markdown]
+# <a id="your-turn"></a>
+# ## 7 Your turn
+# Write each answer in a new cell below the last one, after the page has run. Say what you expect before you run it.
+#
+# 1. *(5 minutes)* Compare a narrow dictionary with the wide one of its own seed, both untrained. What is the best masked cosine of the first latents, and
+#    what of the rest? Why does this page pair different seeds?
+#    <details><summary>Hint</summary>`fired_by(config, "untrained")` and `features.masked_cosine`; the first rows of the wide one are those of the narrow
+#    one.</details>
+#    <details><summary>Answer</summary>
+#
+#    ```python
+#    low, high = (fired_by(each[0], "untrained") for each in (cfg.narrow, cfg.wide))
+#    best = features.masked_cosine(low, high, tokens.shape).amax(0)
+#    count = len(low.counts)
+#    print(f"first {count}: {best[:count].median():.2f}, the rest: {best[count:].median():.2f}")
+#    assert best[:count].median() > best[count:].median()
+#    ```
+#
+#    The first latents find themselves again, without any training.
+#    </details>
+# 2. *(5 minutes)* Drop the condition that most strong activations of a latent are on the one token. Which dictionary then has more latents that tell the
+#    roles of a line break apart, the trained or the untrained one?
+#    <details><summary>Hint</summary>Remove every activation outside of the token before you call `splitting.specialists`: `fired.chosen(mask)`.</details>
+#    <details><summary>Answer</summary>
+#
+#    ```python
+#    token, number = found_roles["\n"]
+#    counts = {}
+#    for which in ("averaged", "untrained"):
+#        fired = fired_by(wide_config, which)
+#        on_token = fired.chosen((tokens == token)[fired.context, fired.position])
+#        chosen = splitting.specialists(on_token, tokens, token, number, len(ROLES["\n"])).latents
+#        counts[which] = sum(map(len, chosen)), sum(map(len, own_latents(fired, "\n").latents))
+#        print(f"{which:9} without the condition {counts[which][0]}, with it {counts[which][1]}")
+#    assert all(without >= with_it for without, with_it in counts.values())
+#    ```
+#
+#    A random direction has a preference among the contexts of a token too. It is the condition that makes it a latent *of* this token.
+#    </details>
+# 3. *(5 minutes)* Two latents are active on the same 200 tokens, with independent amounts that are uniform between 0 and 1. What is their masked cosine?
+#    <details><summary>Hint</summary>The cosine is $\mathbb{E}[fg] / \mathbb{E}[f^2]$, with $\mathbb{E} f = 1/2$ and $\mathbb{E} f^2 = 1/3$.</details>
+#    <details><summary>Answer</summary>
+#
+#    ```python
+#    random = run.generator(0, "uniform")
+#    f, g = torch.rand(2, 2000, generator=random)
+#    print(f"{masked_cosine(f, g):.3f}")
+#    assert abs(masked_cosine(f, g) - 3 / 4) < 0.03
+#    ```
+#
+#    Three quarters, although nothing but the place of their activity is shared. So .4 is passed by latents that share half of their tokens.
+#    </details>
+# 4. *(10 minutes)* Make the maps of noise: t-SNE of 300 random directions. Then of 300 directions in three tight groups. Can you tell by eye which is which,
+#    and does the purity tell?
+#    <details><summary>Hint</summary>`splitting.tsne(x, generator)` and `purity(x, label)` with the group as label.</details>
+#    <details><summary>Answer</summary>
+#
+#    ```python
+#    random = run.generator(0, "noise")
+#    label = torch.arange(300) % 3
+#    noise = torch.randn(300, 64, generator=random)
+#    grouped = noise + 3 * torch.randn(3, 64, generator=random)[label]
+#    maps = {name: splitting.tsne(x, random, steps=150) for name, x in (("noise", noise), ("groups", grouped))}
+#    print({name: purity(x, label) for name, x in (("noise", noise), ("groups", grouped))})
+#    assert purity(grouped, label) > 0.95 and purity(noise, label) < 0.5
+#    assert all(each.shape == (300, 2) for each in maps.values())
+#    ```
+#
+#    The map of noise has clumps too. The purity is measured before the map is made.
+#    </details>
+#
+# <a id="limits"></a>
+# ## 8 Limits
+# - The dictionaries are trained on less than a million tokens, the paper's on eight billion; and they are TopK, with the same number of active latents at
+#   every width, where the paper's have a penalty. Both can change how latents split.
+# - The bar is a quantile of untrained latents of the same density. Other nulls give other bars; the one of the same token is much higher for many
+#   latents, so that only the cosine in excess of it would be evidence of a shared context. By that null alone trained and untrained
+#   pairs differ little, because activations on the same token vary together in any two dictionaries.
+# - A second model (model B of [page 7](07_language_model.ipynb#training)) would be another null, and would cost more time than this page has;
+#   [page 14b](14b_population.ipynb) compares the two models.
+# - Roles are few and some have little text. A role without a latent of its own can still be told by several latents together.
+# - The matrix of the automaton reads the direct path to the next token and forgets the context.
+#
+# <a id="checked"></a>
+# ## 9 What was checked
+# Every claim of this page, with its band and its control.
+
+# %%
+page.close()
