@@ -219,7 +219,7 @@ assert torch.allclose(4 * fast, gradient(points.detach(), P), atol=1e-9)
 def directions_of(config, which="averaged"):
     text, sae = dictionaries.heldout(narrow_config), dictionaries.dictionary(config, which)
     latents = torch.arange(config.train.n)
-    return features.directions(sae, latents, text.resid[0, -1])  # an autoencoder of one scale: any vector will do
+    return features.directions(sae, latents, text.resid[0, -1])  # in the units of this vector
 
 
 def mapped(config: Config):
@@ -241,6 +241,9 @@ def mapped(config: Config):
 the_map = memo.memo(mapped, cfg)
 print(f"{len(the_map['at']):,} directions")
 
+# %% [markdown]
+# The ten commonest labels have colours, the rest is grey; the shape of a point says which dictionary it is from.
+
 # %%
 shown_labels = torch.bincount(the_map["label"], minlength=len(views.NAMES)).topk(10).indices.tolist()
 groups = {views.NAMES[column]: (the_map["label"] == column).numpy() for column in shown_labels}
@@ -251,8 +254,9 @@ page.save_figure(
     drawn_map,
     "map",
     {"labels": list(groups), "points": len(the_map["at"])},
-    f"{len(the_map['at']):,} decoder directions of three dictionaries in the plane (t-SNE, {cfg.steps} steps), coloured by the label that each latent goes "
-    "best with. Look at whether points of one colour lie together. The paper's map (by UMAP, with features of three sizes) has clusters "
+    f"{len(the_map['at']):,} decoder directions of three dictionaries in the plane (t-SNE, {cfg.steps} "
+    "steps), coloured by the label that each latent goes best with. Look at whether points of one colour lie "
+    "together. The paper's map (by UMAP, with features of three sizes) has clusters "
     "by context, in which larger dictionaries fill in more points.",
 )
 
@@ -260,10 +264,11 @@ page.save_figure(
 # The same points with a text under the pointer: the dictionary, the number of the latent, its label, and the tokens on which it is most active.
 
 # %%
+COLUMNS = ("size", "latent", "label")
 fired_of = [fired_by(each) for each in (narrow_config, wide_config, cfg.widest)]
 texts = [
     f"{widths[size]:,}: {latent}<br>{views.NAMES[label]}<br>{top_tokens(fired_of[size], latent, 3)}"
-    for size, latent, label in zip(*(the_map[name].tolist() for name in ("size", "latent", "label")), strict=True)
+    for size, latent, label in zip(*(the_map[name].tolist() for name in COLUMNS), strict=True)
 ]
 hovered = plots.hoverable_map(the_map["at"].numpy(), groups, texts, drawn_map)
 
@@ -312,7 +317,8 @@ vectors = text.resid[known.known][spots]
 rarity = 1 / known.values[known.known].float().mean(0).clamp_min(1e-6)
 rarest = (known.values[known.known][spots].float() * rarity).argmax(1)  # the rarest label that holds
 centred = vectors - text.resid[known.known].mean(0)
-print(f"purity of activations: {purity(centred, rarest):.2f}; of latents: {np.mean([each['trained'] for each in pure]):.2f}")
+of_latents = np.mean([each["trained"] for each in pure])
+print(f"purity of activations: {purity(centred, rarest):.2f}; of latents: {of_latents:.2f}")
 
 # %% [markdown]
 # If activations as they are do as well or better, then the clusters belong to the neurons' activations, and the dictionary inherits them; its
@@ -385,7 +391,14 @@ print("the trained matrix with exchanged columns, in the mean:", np.mean(null, a
 in_caps = known.values[..., labels.COLUMN["ALL_CAPS"]] & known.known
 underscore = torch.tensor([subject.tokenizer.decode([token]).endswith("_") for token in range(V)])[tokens]
 two_states = torch.stack([in_caps & ~underscore, in_caps & underscore], dim=-1)
-print(f"letters in capitals {two_states[..., 0].float().mean():.2%}, underscores {two_states[..., 1].float().mean():.2%}")
+shares = two_states.float().mean((0, 1))
+print(f"letters in capitals {shares[0]:.2%}, underscores {shares[1]:.2%}")
+
+# %% [markdown]
+# The two latents of one wide dictionary, with the tokens on which they are most active. The paper's pair would have letters in the first
+# line and underscores in the second.
+
+# %%
 
 
 early = known.known & (torch.arange(len(tokens)) < half)[:, None]
@@ -411,6 +424,9 @@ print(f"letters to underscores {M[letters, joint]:.2f}, back {M[joint, letters]:
 
 
 # %%
+loops_found = [loop_of(each) for each in cfg.wide]
+
+
 def weaker(letters, joint, M):
     return min(M[letters, joint], M[joint, letters]).item()
 
@@ -418,15 +434,17 @@ def weaker(letters, joint, M):
 def exchanged_loop(letters, joint, M, counts, seed):
     random = run.generator(seed, "partners")
     others = [automata.exchanged(counts, random) for _ in range(20)]
-    return np.mean([min(weaker(letters, int(to[joint]), M), weaker(int(to[letters]), joint, M)) for to in others])
+    loops = [(weaker(letters, int(to[joint]), M), weaker(int(to[letters]), joint, M)) for to in others]
+    return np.mean([min(each) for each in loops])
 
 
-loops_found = [loop_of(each) for each in cfg.wide]
+partners = [exchanged_loop(*each, seed) for seed, each in enumerate(loops_found)]
+
 page.check(
     "automata.caps-loop",
     [weaker(*each[:3]) for each in loops_found],
     control={
-        "partners of the same density": [exchanged_loop(*each, seed) for seed, each in enumerate(loops_found)],
+        "partners of the same density": partners,
         "untrained dictionary": [weaker(*loop_of(each, "untrained")[:3]) for each in cfg.wide],
     },
 )
@@ -467,7 +485,8 @@ def edges_of(M, counts, most):
 
 
 def tested(config, which):
-    (M, largest), counts, sae = matrix_of(config, which), fired_by(config, which).counts, dictionaries.dictionary(config, which)
+    (M, largest), counts = matrix_of(config, which), fired_by(config, which).counts
+    sae = dictionaries.dictionary(config, which)
     i, j = edges_of(M, counts, cfg.edges)
     model = dictionaries.open_subject(config.subject)
     random = run.generator(config.seed, "followers")
@@ -480,10 +499,17 @@ def tested(config, which):
     different = [rise[j != own, own].mean() for own in j]  # latents i that are joined to another j
     return {
         "matrix": M[i, j].mean(), "rise": rise.gather(1, j[:, None]).mean(),
-        "same density": rise.gather(1, other[:, None]).mean(), "another pinned": torch.stack(different).nanmean(),
+        "same density": rise.gather(1, other[:, None]).mean(),
+        "another pinned": torch.stack(different).nanmean(),
     }  # fmt: skip
 
 
+# %% [markdown]
+# Each rise is a difference of two shares of the same texts: with the latent held, and without. We do it for every wide dictionary, trained and
+# untrained, and average over the edges.
+
+
+# %%
 def by_writing(config: Config):
     made = [(tested(each, "averaged"), tested(each, "untrained")) for each in config.wide]
     return {
@@ -505,7 +531,8 @@ page.check(
         "strongest edges of an untrained dictionary": written["untrained/rise"],
     },
 )
-print(f"the matrix says {written['trained/matrix'].mean():.2f}, the model writes {written['trained/rise'].mean():.2f}")
+said, wrote = (written[f"trained/{name}"].mean() for name in ("matrix", "rise"))
+print(f"the matrix says {said:.2f}, the model writes {wrote:.2f}")
 
 # %% [markdown]
 # The second number is smaller than the first, in part because the matrix knows nothing of the context: in a real text the latent has to
@@ -519,14 +546,16 @@ for latent in (letters, joint):
     for other in torch.where(wide.counts >= ENOUGH, M[latent], -1).topk(3).indices.tolist():
         around[other] = None
 states = list(around)
-arrows = [(a, b, M[i, j].item()) for a, i in enumerate(states) for b, j in enumerate(states) if M[i, j] > 0.08]
+edges = M[states][:, states]
+arrows = [(a, b, edges[a, b].item()) for a, b in (edges > 0.08).nonzero().tolist()]
 titles = [f"{latent} · {views.NAMES[best_wide[latent]]}\n{top_tokens(wide, latent, 4)}" for latent in states]
 page.save_figure(
     plots.graph([title.replace("$", r"\$") for title in titles], arrows),
     "automaton",
     {"latents": states, "edges": arrows},
-    f"Latents of one dictionary (n = {len(wide.counts):,}) as states. An arrow from one to another says by how much the second becomes more frequent on the "
-    "next token when the first is at its largest activation ($M_{ij}$ from .08 on). Look for the two arrows between letters and underscores of "
+    f"Latents of one dictionary (n = {len(wide.counts):,}) as states. An arrow from one to another says by "
+    "how much the second becomes more frequent on the next token when the first is at its largest activation "
+    "($M_{ij}$ from .08 on). Look for the two arrows between letters and underscores of "
     "names in capitals. The paper draws such graphs by hand, with the tokens that each state raises.",
 )
 
