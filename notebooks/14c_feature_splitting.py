@@ -308,7 +308,8 @@ def codes_of(pair, kind):
 # %% [markdown]
 # The null must have the same density: a rare latent needs a larger cosine than a dense one to mean something. So for each trained latent we take the
 # latents of the untrained wide dictionary of about its density (the nearest in rank), and from them the cosine that 95 % of them stay below. A trained
-# latent *has a parent* if its best cosine is above that. By construction 5 % of untrained latents have one.
+# latent *has a parent* if its best cosine is above that. By construction 5 % of untrained latents have one. The trained dictionary has rarer latents
+# than any of the untrained one; they have no match, and do not count for the share of latents with a parent.
 
 
 # %%
@@ -321,13 +322,14 @@ def quantile_at(counts, null_counts, null, near, q=0.95):
 
 
 def parents_of(best, counts, pair):
-    """For each kind the bar at the density of its latents, and which of them are above it."""
+    """By kind: the bar, which latents are above it, and which have null latents of their density."""
     null, null_counts = best["wide untrained"], counts["wide untrained"]
     enough = null_counts >= pair.least
+    low, *_, high = null_counts[enough].sort().values[pair.near // 2 : -(pair.near // 2)].tolist()
     found = {}
     for kind, own in best.items():
         bar = splitting.matched_quantile(counts[kind], null_counts[enough], null[enough], near=pair.near)
-        found[kind] = bar, (own >= bar) & (counts[kind] >= pair.least)
+        found[kind] = bar, own >= bar, (counts[kind] >= low) & (counts[kind] <= high)
     return found
 
 
@@ -363,10 +365,10 @@ def compared(pair: Pair):
         made |= {f"children/{kind}": children, f"best/{kind}": best[kind], f"counts/{kind}": high.counts}
         if kind in ("trained", "wide untrained"):
             cosines[kind] = found
-    for kind, (bar, above) in parents_of(best, counts, pair).items():
-        made[f"share/{kind}"] = above.sum() / (counts[kind] >= pair.least).sum()
-        made |= {"bar": bar, "above": above} if kind == "trained" else {}
-    joined = (cosines["trained"] >= made["bar"]) & made["above"]
+    for kind, (bar, above, matched) in parents_of(best, counts, pair).items():
+        made[f"share/{kind}"] = (above & matched).sum() / matched.sum().clamp_min(1)
+        made |= {"bar": bar} if kind == "trained" else {}
+    joined = (cosines["trained"] >= made["bar"]) & (counts["trained"] >= pair.least)
     made["joined"] = joined.sum(1)
     return made | {f"covered/{name}": value for name, value in covered(pair, cosines, joined, shape).items()}
 
@@ -441,7 +443,8 @@ page.save_figure(
     {"bar": made["bar"][enough][order], "counts": made["counts/trained"][enough][order]},
     f"The masked cosine of each wide latent with its best parent, by density ({sizes}). Look at how many "
     f"points lie above the line: {float(made['share/trained']):.0%} on the left, 5 % on the right by "
-    "construction. The paper has no such figure.",
+    "construction. Where the line is flat at its ends, the null has no latents of that density. The paper has "
+    "no such figure.",
 )
 
 # %% [markdown]

@@ -296,6 +296,11 @@ def purities(config: Config, seed: int):
     return made
 
 
+# %% [markdown]
+# The package's form must give the same. Then every wide dictionary is measured, with its labels, with the labels permuted among its latents,
+# and an untrained one with labels of its own. We expect far more agreement in the first.
+
+# %%
 alive = wide.counts >= cfg.least
 assert abs(purity(directions_of(wide_config)[alive], best_wide[alive]) - purities(cfg, 1)["trained"]) < 1e-3
 pure = [purities(cfg, seed) for seed in range(len(cfg.wide))]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 
 from companion.plots import widgets
-from companion.plots.style import CATEGORIES, CONTROL, CONTROLS, MARKED, OURS, PAPER, QUIET, REST, Curve, Row, Rows, note, panels, styled
+from companion.plots.style import CATEGORIES, CONTROL, CONTROLS, MARKED, OURS, PAGE, PAPER, QUIET, REST, Curve, Row, Rows, note, panels, styled
 
 CONTROL_LOOKS = tuple(dict(color=colour, ls=dash) for colour, dash in zip(CONTROLS, ("--", ":", "-."), strict=True))
 MARKS = "ods^Xv*"
@@ -23,8 +23,8 @@ def children(thresholds: Row, counts: Mapping[str, Row], paper: float) -> Figure
     for (name, values), look in zip(counts.items(), (dict(color=OURS, lw=2.2), *CONTROL_LOOKS), strict=False):
         axes.plot(thresholds, values, label=name, **look)
     axes.axvline(paper, color=PAPER, lw=1)
-    note(axes, "paper", (paper, 1.0), (3, -9), ("data", "axes fraction"), color=PAPER)
-    axes.set(xlabel="threshold on the masked cosine", ylabel="children per narrow latent, mean", yscale="symlog")
+    note(axes, "paper", (paper, 0.02), (3, 0), ("data", "axes fraction"), color=PAPER)
+    axes.set(xlabel="threshold on the masked cosine", ylabel="children per narrow latent, mean", yscale="symlog", ylim=(0, None))
     axes.legend()
     return figure
 
@@ -102,9 +102,9 @@ def graph(names: Sequence[str], edges: Sequence[tuple[int, int, float]]) -> Figu
     """States of an automaton on a circle; an arrow from i to j, as thick as its number is large, which stands beside it."""
     figure, (axes,) = panels(size=(6.2, 4.6))
     angle = np.pi / 2 - 2 * np.pi * np.arange(len(names)) / len(names)
-    x, y = np.cos(angle), np.sin(angle)
+    x, y = 1.25 * np.cos(angle), np.sin(angle)
     for i, j, value in edges:
-        look = dict(arrowstyle="-|>", color=OURS, lw=0.8 + 6 * value, shrinkA=18, shrinkB=18)
+        look = dict(arrowstyle="-|>", color=OURS, lw=0.8 + 4 * value, shrinkA=24, shrinkB=24, mutation_scale=14)
         if i == j:
             start, end, bend = (x[i] - 0.05, y[i]), (x[i] + 0.05, y[i]), -2.5
         else:
@@ -112,10 +112,10 @@ def graph(names: Sequence[str], edges: Sequence[tuple[int, int, float]]) -> Figu
         axes.annotate("", end, start, arrowprops=look | {"connectionstyle": f"arc3,rad={bend}"})
         middle = (0.42 * x[i] + 0.58 * x[j], 0.42 * y[i] + 0.58 * y[j]) if i != j else (x[i] * 1.12, y[i] * 1.12)
         across = (14 * (y[j] - y[i]), -14 * (x[j] - x[i]))
-        note(axes, f"{value:.2f}", middle, across, color=OURS, ha="center", va="center")
+        note(axes, f"{value:.2f}", middle, across, color=OURS, ha="center", va="center", bbox=dict(fc=PAGE, ec=PAGE, pad=0.6))
     for name, left, up in zip(names, x, y, strict=True):
         box = dict(boxstyle="round,pad=0.35", fc=REST[1], ec=QUIET, lw=0.6)
         axes.text(left, up, name, ha="center", va="center", fontsize=7.5, bbox=box)
-    axes.set(xlim=(-1.5, 1.5), ylim=(-1.3, 1.3))
+    axes.set(xlim=(-1.7, 1.7), ylim=(-1.3, 1.3))
     axes.set_axis_off()
     return figure
