@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/14c_feature_splitting.ipynb)
 #
-# **Pages**
+# **Pages** [← 13b. What the ablation score measures](13b_score_taken_apart.ipynb) · [Start here](00_start_here.ipynb) · [14f. A map of latents, and automata →](14f_map_and_automata.ipynb)
 #
 # What happens to a latent when the dictionary has four times as many of them? *Towards Monosemanticity* says that it splits into several finer ones.
 # On this page you repeat this on a language model of Python code, where the true role of every token is known. Each finding is also measured where it
@@ -19,7 +19,7 @@
 # **Paper** Bricken et al. 2023, [*Towards Monosemanticity*](https://transformer-circuits.pub/2023/monosemantic-features/index.html), its section on
 # [feature splitting](https://transformer-circuits.pub/2023/monosemantic-features/index.html#phenomenology-feature-splitting).
 #
-# **On this page**
+# **On this page** [1 One latent and its children](#children) · [2 How large a cosine means something](#threshold) · [3 One token, several roles](#roles) · [4 Explore](#explore) · [5 Your turn](#your-turn) · [6 Limits](#limits) · [7 What was checked](#checked)
 
 # %% tags=["skip-execution"]
 import importlib.metadata

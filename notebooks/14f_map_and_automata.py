@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/14f_map_and_automata.ipynb)
 #
-# **Pages**
+# **Pages** [← 14c. Feature splitting](14c_feature_splitting.ipynb) · [Start here](00_start_here.ipynb) · [16. Why a training step is fast: operations, bytes, and what a clock says →](16_speed.ipynb)
 #
 # Two ways to see many latents at once. The first is a map: the directions of all latents, of dictionaries of several sizes, in one plane, where those that
 # stand for similar things should lie together. The second is a graph: one latent raises the tokens on which another is active next, so that a few of
@@ -19,7 +19,7 @@
 # **Paper** Bricken et al. 2023, [*Towards Monosemanticity*](https://transformer-circuits.pub/2023/monosemantic-features/index.html), its section on
 # [finite state automata](https://transformer-circuits.pub/2023/monosemantic-features/index.html#phenomenology-fsa).
 #
-# **On this page**
+# **On this page** [1 The text, the labels, the codes](#text) · [2 A map of all directions](#map) · [3 Latents that hand over to each other](#automata) · [4 Your turn](#your-turn) · [5 Limits](#limits) · [6 What was checked](#checked)
 
 # %% tags=["skip-execution"]
 import importlib.metadata
