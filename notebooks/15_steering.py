@@ -857,7 +857,7 @@ page.save_figure(
     "side_by_side",
     {"multiples": multiples, "ways": list(WAYS), "share": beside.numpy()},
     "The share of commas and closing brackets in what the model writes while it is pushed along the contrast"
-    " of 'argument of a call' and 'first of a statement' (blue), along the direction of the nearest latent (orange),"
+    " of 'argument of a call' and 'first of a statement' (blue), along the nearest latent's direction (orange),"
     " along the difference of random halves and along a random direction, all as far. A line per seed"
     f" ({len(cfg.dictionaries)}); {SIZE} a point. The paper steers behaviours of a chat model instead.",
 )
