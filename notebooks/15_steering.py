@@ -837,7 +837,7 @@ def side_by_side(config):
         some = torch.randperm(len(pairs.first), generator=draw)[: -(-len(pairs.first) // 2)]
         v = contrast.difference(acts, contrast.Pairs(*(side[some] for side in pairs)))
         count, row = each * len(PROMPTS), []
-        noise = [contrast.difference(acts, contrast.halves(pairs, draw)) for _ in range(count)]  # one per text
+        noise = [contrast.difference(acts, contrast.halves(pairs, draw)) for _ in range(count)]
         nearest = s.d[best_cosine(s, whole, whole)[0]].cpu()
         along = [v[None], nearest[None], torch.stack(noise), torch.randn(count, len(v), generator=draw)]
         for direction in along:
