@@ -39,7 +39,7 @@ record: $(READY)  ## the same, and make it the record: claims.json, CLAIMS.md, t
 figures-again: $(READY)  ## every figure from other random numbers (SEED=1), in a cache of its own; lists the verdicts that differ
 	COMPANION_SEED=$(SEED) $(BIN)/python -m companion.render --again $(ONLY)
 
-test test-other-kernels test-gpu: COMPANION_PROFILE := quick
+test test-other-kernels test-gpu test-browser: COMPANION_PROFILE := quick
 
 test: $(READY)  ## unit tests, and every notebook at the quick profile, on a worker per core (ARGS="-n 0" for one process)
 	$(BIN)/python -m pytest $(ARGS)
@@ -49,6 +49,14 @@ test-other-kernels: $(READY)  ## the same tests in another order of summation, a
 
 test-gpu: $(READY)  ## the GPU kernels on a real GPU (skipped with a plain message where there is none)
 	$(BIN)/python -m pytest -n 0 -rs tests/gpu tests/sae/test_triton_kernels.py
+
+test-browser: $(READY) .venv/.browser  ## the live parts in a real browser, JupyterLab's and of files (skipped with a plain message where there is none)
+	$(BIN)/python -m pytest -n 0 -rs tests/browser $(ARGS)
+
+# Of no use to anyone else, so not in requirements.lock: the driver of a browser, and no browser.
+.venv/.browser: $(READY) tests/browser/requirements.txt
+	$(call install,$(BIN)/python) --no-deps -r tests/browser/requirements.txt
+	@touch $@
 
 # FIXTURES=tests/fixtures/saelens replaces the files that `make test` opens without these libraries.
 FIXTURES ?= $(PEERS)/fixtures
@@ -111,4 +119,4 @@ clean:  ## remove the environments and the caches of tools (what was trained sta
 clean-cache: $(READY)  ## remove what was trained from the user's cache folder
 	$(BIN)/python -m companion.memo --clean
 
-.PHONY: help figures record figures-again test test-other-kernels test-gpu test-peers bench bench-evals paper-dry toybench lab badges lint lock clean clean-cache
+.PHONY: help figures record figures-again test test-other-kernels test-gpu test-browser test-peers bench bench-evals paper-dry toybench lab badges lint lock clean clean-cache

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from companion import dictionaries, files, pages, released, run
-from companion.lm.sources import HubConfig
+from companion.lm.sources import HubConfig, ShippedConfig
+from companion.lm.training import SubjectConfig
 from companion.sae import published
 from companion.sae.recipe import TrainConfig, model_class
 
@@ -141,9 +142,11 @@ def _page_10(c: Any) -> Iterator[Trained]:
 
 
 def _others(c: Any) -> Iterator[Trained]:
-    """Every dictionary that the row names, once per seed."""
+    """Every dictionary of a model of the hub that the row names, once per seed. A block has four times as many neurons as channels."""
     for config in held(c, dictionaries.DictionaryConfig):
-        yield Trained(getattr(c, "seeds", 1), config.train, SIZES[config.subject.name].shape[0])
+        if isinstance(config.subject, HubConfig):
+            width = SIZES[config.subject.name].shape[0]
+            yield Trained(getattr(c, "seeds", 1), config.train, 4 * width if config.hook == "mlp.hook_post" else width)
 
 
 COUNTED: dict[str, Callable[[Any], Iterator[Trained]]] = {
@@ -252,7 +255,8 @@ def trained_by(page: str, profile: str, row: Any) -> list[Trained]:
 def _line(page: str, profile: str, row: Any) -> str:
     trained, subjects = trained_by(page, profile, row), held(row, HubConfig)
     if not subjects:
-        return f"| {page} | `{profile}` | toy models or planted data | not counted | none | not counted | not counted | not yet run |"
+        what = "offline models" if held(row, (ShippedConfig, SubjectConfig)) else "toy models or planted data"
+        return f"| {page} | `{profile}` | {what} | not counted | none | not counted | not counted | not yet run |"
     layer = max((config.layer for config in held(row, (dictionaries.DictionaryConfig, dictionaries.PublishedConfig))), default=8)
     hours = sum(each.operations(layer) for each in trained) / RATE / 3600
     memory = sum(array.size for array in _one_of_each(arrays(row, trained)))

@@ -13,7 +13,8 @@
 # **You will** write the whole model and its training loop · check them against the package's fast form · read some ten latents in the texts
 # on which they are active · measure how much of the language model survives the translation · count how many known features it finds.
 #
-# **Needs** PyTorch, and the idea of a feature's direction from [page 1](01_demonstrating_superposition.ipynb).
+# **Needs** PyTorch, the idea of a feature's direction from [page 1](01_demonstrating_superposition.ipynb), and what a residual stream is ([page
+# 7](07_language_model.ipynb#model)).
 #
 # **Takes** about five minutes at `laptop` on two cores, once; afterwards what was trained is read back. Others: [start
 # here](00_start_here.ipynb#profiles).

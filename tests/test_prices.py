@@ -32,6 +32,14 @@ def test_every_page_but_the_first_has_rows_and_what_they_fetch_is_in_the_table(r
             assert config.release in prices.SIZES, stem
 
 
+def test_neurons_are_four_times_as_wide_as_the_stream_and_offline_models_cost_nothing():
+    recipe = TrainConfig(n=64, k=4, steps=10, batch=32)
+    of = [dictionaries.DictionaryConfig(GPT2, recipe, hook=hook) for hook in ("hook_resid_post", "mlp.hook_post")]
+    of.append(dictionaries.DictionaryConfig(dictionaries.offline_subject("python-stdlib-1l"), recipe, layer=0))
+    assert [each.width for each in prices.trained_by("no page", "paper", tuple(of))] == [768, 3072]
+    assert "offline models" in prices._line("no page", "paper", of[2])
+
+
 def test_no_row_holds_an_array_of_more_entries_than_kernels_count(rows):
     for stem, found in rows.items():
         for profile in {"published", "paper"} & set(found):

@@ -55,7 +55,7 @@ def typed(view: View, text: str, latent: int, most: int = 5) -> str:
         word = escape(view.words[token]).replace("↵", "↵\n")
         parts.append(f'<i class="w a{shade(value, scale)}" tabindex="0">{word}<span>{escape(_most_active(view, row, column, most))}</span></i>')
     said = f"Latent {latent}{_named(view, latent)}: largest here {own.max():.3g}, in the browser's text {scale if len(known) else math.nan:.3g}."
-    return _framed(f"<p>{escape(said)}</p>", f'<div class="typed">{"".join(parts)}</div>', *map(_note, notes))
+    return _framed(f"<p>{escape(said)}</p>", *map(_note, notes), f'<div class="typed tells">{"".join(parts)}</div>')
 
 
 def _read(view: View, text: str) -> tuple[Int[Tensor, " T"], list[str]]:
@@ -137,7 +137,7 @@ def _curves(curve: features.Curve, at: float, points: int = 120) -> str:
         path = " ".join(f"{width * x / most:.1f},{height * (1 - y):.1f}" for x, y in pairs)
         lines.append(f'<polyline class="line {kind}" points="{path}"/>')
     x = width * min(max(at / most, 0.0), 1.0)
-    mark = f'<path class="mark" d="M{x:.1f} 0V{height}"/>'
+    mark = f'<path class="edge" d="M0 .5H{width}M0 {height}H{width}"/><path class="mark" d="M{x:.1f} 0V{height}"/>'
     ends = f'<text y="{height + 13}">0</text><text x="{width}" y="{height + 13}" text-anchor="end">{most:.3g}</text>'
     says = "precision and recall by threshold, both from 0 to 1"
     drawn = f'<svg viewBox="0 0 {width} {height + 16}" role="img" aria-label="{says}">{"".join(lines)}{mark}{ends}</svg>'

@@ -25,9 +25,11 @@ from companion.lm.subject import Subject
 
 @torch.no_grad()
 def generate(
-    subject: Subject, prompt: Int[Tensor, " P"], new: int, samples: int, generator: torch.Generator, temperature: float = 1.0
+    subject: Subject, prompt: Int[Tensor, "*R P"], new: int, samples: int, generator: torch.Generator, temperature: float = 1.0
 ) -> Int[Tensor, "S P+new"]:
     """The prompt continued `samples` times, token by token, each drawn from softmax(logits / temperature); the likeliest at temperature 0.
+
+    Several prompts of one length, (R, P), are each continued `samples` times, in their order.
 
     Inside of `Subject.spliced` every token, the prompt's too, is read with the edits: keys and values are kept from edited passes. Only
     edits at all positions make sense there, since a pass after the first is of one token.
@@ -36,11 +38,11 @@ def generate(
         ValueError: no prompt, a temperature below 0, or more tokens than the model has positions for.
     """
     limit = getattr(subject.config, "max_position_embeddings", math.inf)
-    if prompt.ndim != 1 or not len(prompt) or new < 0 or len(prompt) + new > limit:
-        raise ValueError(f"{prompt.numel()} tokens and {new} more: a prompt needs one at least, and {subject.name} reads {limit}")
+    if prompt.ndim not in (1, 2) or not prompt.numel() or new < 0 or prompt.shape[-1] + new > limit:
+        raise ValueError(f"{tuple(prompt.shape)} tokens and {new} more: a prompt needs one at least, and {subject.name} reads {limit}")
     if not temperature >= 0:
         raise ValueError(f"the temperature must be 0 or more, not {temperature}")
-    tokens, past = prompt.expand(samples, -1).to(subject.device), None
+    tokens, past = prompt.reshape(-1, prompt.shape[-1]).repeat_interleave(samples, dim=0).to(subject.device), None
     for _ in range(new):
         out = subject.model(tokens if past is None else tokens[:, -1:], past_key_values=past, use_cache=True)
         past, logits = out.past_key_values, out.logits[:, -1].float().cpu()

@@ -4,7 +4,7 @@ The functions are pure (`evals.live`, `evals.browser.card`) and come in as argum
 read in a viewer without a kernel.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any, NamedTuple
 
@@ -47,6 +47,33 @@ def live(draw: Callable[..., str], **controls: Slider | Text | Number | Choice |
 
     # of any error: in a callback it would be lost, or shown as a traceback
     widgets.controlled(inputs, HTML(_or_why(drawn)), lambda: HTML(drawn()), Exception, _why)
+
+
+def rated(turn: Callable[..., str], parts: Mapping[str, int]) -> None:
+    """Show turn(), and under it a slider from 0 to its most for each part and a button; a click shows turn(the points by part) instead.
+
+    Two outputs, as in `live`: without a kernel the first is what is left. What `turn` refuses leaves what was shown and says why;
+    otherwise the sliders go back to 0, for what is shown next.
+    """
+    import ipywidgets
+    from IPython.display import HTML, display
+
+    inputs = {name: _input(name, Slider(0, most, 0)) for name, most in parts.items()}
+    button, message = ipywidgets.Button(description="Rate, and show the next"), ipywidgets.Label()
+    shown = display(HTML(_or_why(turn)), display_id=True)
+
+    def click(_) -> None:
+        try:
+            shown.update(HTML(turn({name: box.value for name, box in inputs.items()})))
+        except Exception as error:  # in a callback it would be lost
+            message.value = _why(error)
+            return
+        message.value = ""
+        for box in inputs.values():
+            box.value = 0
+
+    button.on_click(click)
+    widgets.display_controls([*inputs.values(), button], message)
 
 
 def _or_why(drawn: Callable[[], str]) -> str:

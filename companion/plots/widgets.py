@@ -71,7 +71,15 @@ def controlled(
 
     for box in inputs.values():
         box.observe(refresh, names="value")
-    below = ipywidgets.VBox([ipywidgets.Box(list(inputs.values()), layout=WRAPPED), message])
+    display_controls(list(inputs.values()), message)
+
+
+def display_controls(boxes: Sequence[Any], message: Any) -> None:
+    """Display controls side by side over a line of text, as an output of its own; a page without a kernel says so in their place."""
+    import ipywidgets
+    from IPython.display import display
+
+    below = ipywidgets.VBox([ipywidgets.Box(boxes, layout=WRAPPED), message])
     view = {"version_major": 2, "version_minor": 0, "model_id": below.model_id}
     display({"application/vnd.jupyter.widget-view+json": view, "text/plain": WITHOUT_KERNEL}, raw=True)
 

@@ -50,3 +50,29 @@ def test_what_is_refused_shows_why_and_keeps_what_was_drawn(shown):
 def test_a_start_that_makes_no_sense_shows_the_message_in_its_place(shown):
     explorer.live(draw, text=Text("burst"), latent=Number(3))
     assert shown[0].data == "<p>ZeroDivisionError: by &lt;b&gt;zero&lt;/b&gt;</p>"
+
+
+def test_points_go_to_the_turn_at_a_click_and_start_from_zero_again(shown):
+    given = []
+
+    def turn(points=None) -> str:
+        if points == {"confidence": 3, "logits": 0}:
+            raise ValueError("too sure")
+        given.append(points)
+        return f"<p>card {len(given)}</p>"
+
+    explorer.rated(turn, {"confidence": 3, "logits": 2})
+    assert shown[0].data == "<p>card 1</p>"
+    assert shown[1]["text/plain"] == widgets.WITHOUT_KERNEL
+    boxes, message = controls(shown)
+    button = next(box for name, box in boxes.items() if name.startswith("Rate"))
+    boxes["confidence"].value = 3
+    assert given == [None]  # a slider alone rates nothing
+    button.click()
+    assert (message.value, shown[0].data) == ("too sure", "<p>card 1</p>")
+    boxes["logits"].value = 2
+    button.click()
+    assert given == [None, {"confidence": 3, "logits": 2}]
+    assert (message.value, shown[0].data) == ("", "<p>card 2</p>")
+    assert [boxes[name].value for name in ("confidence", "logits")] == [0, 0]
+    assert boxes["logits"].max == 2

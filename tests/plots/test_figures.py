@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.colors import is_color_like
+from matplotlib.colors import is_color_like, to_rgb
 
 from companion import plots
 from companion.plots import (
     ablation,
+    anatomy,
     bars,
     compute,
     concepts,
+    density,
     dynamics,
     explanations,
     heatmaps,
@@ -23,10 +25,12 @@ from companion.plots import (
     lines,
     neurons,
     polytopes,
+    population,
     probes,
     sae,
     scaling,
     speed,
+    steering,
     style,
     tokens,
     toy,
@@ -58,6 +62,11 @@ FIGURES = {
     ablation.against_reach: lambda f: f((LEVELS, UP), AT_A, ["after block 0", "after block 1"], {"the paper's channels": 0.6}, 16),
     ablation.rows: lambda f: f({"score": MEANS, "r": MEANS}, {"score": 0.64}, ["the attempt"]),
     ablation.sizes: lambda f: f(np.array([2.0, 0.5, 0.3]), 0.2, 0.25, "channels"),
+    anatomy.specificity: lambda f: f(LEVELS, UP[:2], UP[1:], SEEDS, {"shuffled": SEEDS / 2}, "label"),
+    anatomy.by_label: lambda f: f(["a", "b", "c"], {"latent": SEEDS, "untrained": SEEDS / 3, "neuron": SEEDS[:1] / 2, "token": SEEDS[:1]}),
+    anatomy.coefficients: lambda f: f(UP, -UP, 0.1),
+    anatomy.raised: lambda f: f(UP - 0.2, LEVELS, UP, {"None": 0.1, "not": 0.0}),
+    anatomy.removed: lambda f: f({"the label holds": -UP, "it does not": UP}),
     bars.loss_when_replaced: lambda f: f({"trained": [3.1, 3.3], "zero": [9.0]}, 3.0),
     bars.times_worse: lambda f: f({"mild": [1.0, 1.2], "bad": [20.0, 24.0]}),
     bars.sparsity_factors: lambda f: f({"A": {"latents": FACTORS}, "B": {"latents": FACTORS}}, {"Gaussian": 0.64}, {"latents": 0.6}),
@@ -71,6 +80,7 @@ FIGURES = {
     concepts.superposition_hypothesis: lambda f: f(),
     concepts.experiment: lambda f: f(),
     concepts.fates: lambda f: f(),
+    density.densities: lambda f: f({"2023": np.array([0, 1e-4, 0.1]), "April 2024": UP}, 1e-5, {"2023": 1e-2}),
     dynamics.energy_levels: lambda f: f(STEPS, D, np.array([5.0, 4, 3]), np.array([5.0, 4.5, 4.5]), 2.5, EVENT),
     dynamics.reallocation: lambda f: f(STEPS, D, np.full((3, 3), 1 / 3), EVENT),
     dynamics.jitter: lambda f: f(STEPS, {"one optimiser": D, "a new one in every step": D}),
@@ -97,6 +107,10 @@ FIGURES = {
     language.by_position: lambda f: f({"1 layer": (LEVELS, UP), "4 layers": (LEVELS, UP / 2)}, 0.25),
     language.training: lambda f: f(np.array([0, 10, 100]), {"all": UP, "without": 2 * UP}, 0.3, 0.25),
     language.layers: lambda f: f({"stream": LEVELS, "attention": UP, "MLP": UP}, UP, 0.25),
+    population.beside_activations: lambda f: f(
+        {"logits": {"A and B": (UP, UP), "A": (UP, UP)}, "effects": {"A": (UP, UP)}}, "x", {"logits": (0.9, 0.2)}
+    ),
+    population.by_what: lambda f: f("right", {"latents": 1 - UP, "neurons": [0.6]}, ["latents"], nothing=0.5),
     probes.latent_by_label: lambda f: f({"false": np.zeros(9), "true": np.arange(9.0)}, (LEVELS, UP)),
     probes.selection: lambda f: f([1, 2, 4], SEEDS, -SEEDS),
     probes.mean_gains: lambda f: f({"all tokens": {"trained": UP, "channels": 0.1}, "one token": {"trained": UP, "channels": -0.1}}),
@@ -143,6 +157,8 @@ FIGURES = {
     speed.coarser: lambda f: f(["bf16", "2 bits"], np.array([0.99, 0.5]), TWO),
     speed.recorded: lambda f: f(["ours", "theirs"], TWO, TWO - 0.5, TWO + 0.5, ["small", "large"], "there"),
     speed.company: lambda f: f(["alone", "bound", "data"], [1, 1, 0.9], [1, 0.9, 0.8], [1, 1.1, 1], "there"),
+    steering.dose_response: lambda f: f(LEVELS, {"digits": {"the latent": SEEDS, "random": SEEDS}}, "strength"),
+    steering.by_choice: lambda f: f(["comma", "self", "number"], {"next": SEEDS, "read": -SEEDS}, "nats"),
     tokens.picture: lambda f: f([tokens.Context(["if", " x", ":"], [0.0, 1.0, 4.0])], "a latent"),
     toy.runs_against_optimum: lambda f: f({"S = 0": np.array([0.0, 0.1])}),
     toy.counts: lambda f: f(UP, {"represented": np.array([[2, 3, 4]])}, "features"),
@@ -216,6 +232,13 @@ def test_a_panel_shows_the_curve_that_it_is_given(plot, panel, values):
     assert any(np.array_equal(line.get_ydata(), values) for line in drawn(plot).axes[panel].lines)
 
 
+def test_latents_that_are_never_active_are_counted_beside_the_histogram_and_not_in_it():
+    first, second = drawn(density.densities).axes
+    assert [sum(bar.get_height() for bar in axes.patches) for axes in (first, second)] == [2, 3]
+    assert [axes.get_title("right") for axes in (first, second)] == ["never active: 1 of 3", "never active: 0 of 3"]
+    assert [len(axes.lines) for axes in (first, second)] == [2, 1]  # the median, and the border where there is one
+
+
 def test_sparsity_runs_along_x_and_dimensions_along_y():
     """A published figure has the two labels exchanged. Counts grow sparser to the right."""
     assert drawn(toy.counts).axes[0].xaxis.get_inverted()
@@ -267,11 +290,24 @@ def test_means_stand_where_they_are_and_floors_over_their_noise_share():
 # --- bars ---
 
 
+def test_a_label_s_mark_stands_at_the_mean_of_its_seeds():
+    (axes,) = steering.by_choice(["comma", "self", "number"], {"next": SEEDS, "read": -SEEDS}, "nats").axes
+    np.testing.assert_allclose(axes.lines[0].get_xdata(), SEEDS.mean(axis=0))
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["comma", "self", "number"]
+
+
 def test_mistakes_are_sorted_and_their_bars_begin_at_no_harm():
     (axes,) = drawn(bars.times_worse).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["bad", "mild"]
     assert [bar.get_x() for bar in axes.patches] == [1.0, 1.0]
     assert [bar.get_x() + bar.get_width() for bar in axes.patches] == pytest.approx([22, 1.1])
+
+
+def test_a_score_s_bar_begins_where_nothing_is_known_and_ends_at_its_mean():
+    (axes,) = drawn(population.by_what).axes
+    assert [bar.get_x() for bar in axes.patches] == [0.5, 0.5]
+    assert [bar.get_x() + bar.get_width() for bar in axes.patches] == pytest.approx([1 - UP.mean(), 0.6])
+    assert [bar.get_facecolor()[:3] for bar in axes.patches] == [to_rgb(style.OURS), to_rgb(style.CONTROL)]
 
 
 def test_a_replacement_s_bar_ends_at_the_rise_over_the_clean_loss():

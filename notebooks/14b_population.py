@@ -1,0 +1,623 @@
+# %% [markdown]
+# # 14b. All latents at once: would another model have them?
+#
+# [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/14b_population.ipynb)
+#
+# **Pages** [← 13b. What the ablation score measures](13b_score_taken_apart.ipynb) · [Start here](00_start_here.ipynb) · [14e. Explaining all latents, and rating them blind →](14e_interpretability.ipynb)
+#
+# One latent of a sparse autoencoder (SAE, also called a dictionary) can look convincing because somebody picked it. This page picks none. It takes
+# all latents of a small language model and looks for each one's partner in a second model that was trained apart from the first. The answer means
+# something only beside the same for neurons, for another dictionary of the *same* model, and for dictionaries that were never trained.
+#
+# **You will** find each latent's partner in a second model · see how the answer depends on how many latents there are and how rare they are · take
+# away what the current token explains · find partners that agree in where they are active and not in what they do.
+#
+# **Needs** to know what an SAE and a latent are ([page 8](08_sae_training.ipynb#model)), and the one-layer language model of [page
+# 7](07_language_model.ipynb#model). **Takes** about seven minutes at `laptop` on two cores, two once the dictionaries are trained ([start
+# here](00_start_here.ipynb#profiles) has the other profiles).
+#
+# **Paper** Bricken et al. 2023, [*Towards Monosemanticity*](https://transformer-circuits.pub/2023/monosemantic-features/index.html): the section on
+# universality.
+#
+# **On this page** [1 Two models, one text](#measure) · [2 Would another model have this latent?](#universality) · [3 The same activations, other logits](#logits) · [4 Your turn](#your-turn) · [5 Limits](#limits) · [6 What was checked](#checked)
+
+# %% tags=["skip-execution"]
+import importlib.metadata
+import sys
+
+import numpy
+
+if "google.colab" in sys.modules:
+    get_ipython().run_line_magic("pip", "install -q 'superposition-companion[lm,live] @ git+https://github.com/OWNER/superposition-companion'")
+    assert numpy.__version__ == importlib.metadata.version("numpy"), "numpy was replaced: Runtime > Restart session, then run again"
+
+# %%
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from IPython.display import display
+
+from companion import claims, dictionaries, run
+from companion.evals import features, population
+from companion.lm import training
+from companion.lm.training import TINY
+from companion.plots import population as plots
+from companion.plots import tokens as coloured
+from companion.plots.lines import Log, Panel, Share, lines
+from companion.sae.models import Code
+from companion.sae.recipe import TrainConfig
+
+claims.opening("14b_population")
+
+# %% [markdown]
+# The parameters, one entry per profile. *Model A* and *model B* are the two one-layer transformers of [page 7](07_language_model.ipynb#training): the
+# same shape and text, other random numbers. The dictionaries read the model's neurons, that is the MLP's activations after the ReLU.
+
+
+# %%
+@dataclass(frozen=True)
+class Config:
+    a: tuple[dictionaries.DictionaryConfig, ...]  # dictionaries of model A, one per random seed
+    b: dictionaries.DictionaryConfig  # one of model B
+    narrow: tuple[dictionaries.DictionaryConfig, ...]  # of A and B, as many latents as neurons
+    random: tuple[dictionaries.DictionaryConfig, ...]  # of model A with random weights
+    contexts: int  # held-out contexts for every measurement
+    least: int = 20  # tokens of each half on which a latent must be active to be counted
+    used: int = 10  # places at which a token of the vocabulary must occur to be counted
+
+
+def seeds(base, count):
+    return tuple(dictionaries.variant(base, seed=seed) for seed in range(count))
+
+
+# %% tags=["parameters"]
+KEEP = ("averaged", "untrained")
+SITE = dict(layer=0, hook="mlp.hook_post", keep=KEEP)
+other = run.seed_shift() + 1  # model B starts from other random numbers than A
+tiny = replace(TINY, layers=1, steps=100)
+quick_recipe = TrainConfig(n=128, k=8, steps=100, batch=512, lr=3e-3, space="scalar")
+small = dictionaries.DictionaryConfig(tiny, quick_recipe, contexts=1000, heldout=64, **SITE)
+one, one_b = dictionaries.offline_subject("python-stdlib-1l"), training.OFFLINE["python-stdlib-1l"]
+recipe = TrainConfig(n=2048, k=16, steps=400, batch=2048, space="scalar", dead_after_tokens=100_000)
+usual = dictionaries.DictionaryConfig(one, recipe, contexts=6000, heldout=1024, **SITE)
+longer = replace(one_b, steps=20_000, batch=64)
+wide = TrainConfig(n=2**14, k=16, steps=20_000, batch=8192, space="scalar")
+large = dictionaries.DictionaryConfig(longer, wide, contexts=48_000, heldout=1024, **SITE)
+
+
+def row(base, model_b, count, neurons, **sizes):
+    b = replace(base, subject=model_b)
+    narrow = tuple(dictionaries.variant(each, n=neurons) for each in (base, b))
+    return Config(seeds(base, count), b, narrow, seeds(replace(base, shuffled=True), 2), **sizes)
+
+
+cfg = run.choose(
+    quick=row(small, replace(tiny, seed=other), 2, 128, contexts=160, least=8, used=3),
+    laptop=row(usual, replace(one_b, seed=other), 5, 512, contexts=512),
+    paper=row(large, replace(longer, seed=other), 5, 512, contexts=1024),
+)
+page = claims.Page("14b_population", cfg)
+print(f"{len(cfg.a)} dictionaries of model A with n = {cfg.a[0].train.n:,} latents, k = {cfg.a[0].train.k}")
+
+# %% [markdown]
+# <a id="measure"></a>
+# ## 1 Two models, one text
+# Both models read the same held-out text. It has two halves, and everything that is *chosen*, such as a partner, is chosen on one half and reported
+# on the other. The reason: the best of two thousand useless candidates looks useful on the text on which it was found to be the best.
+
+# %%
+site = cfg.a[0].site
+model_a, model_b = dictionaries.subject_of(cfg.a[0]), dictionaries.subject_of(cfg.b)
+everything = model_a.tokens("heldout")
+assert torch.equal(everything, model_b.tokens("heldout"))
+tokens = dictionaries.spread(everything, cfg.contexts)
+middle = len(tokens) // 2
+shape = (middle, tokens.shape[1])  # contexts and tokens of a half
+halves = slice(0, middle), slice(middle, 2 * middle)
+texts = [tokens[half] for half in halves]
+words = model_a.tokenizer.batch_decode([[token] for token in range(len(model_a.unembedding()))])
+print(f"{texts[0].numel():,} tokens in each half")
+
+# %% [markdown]
+# A dictionary gives each token amounts of a few latents. Neurons can be treated as latents, too: latent $i$ is neuron $i$, and its direction is the
+# $i$-th axis. Written down as a dictionary, they go through the same code as latents do, and only the numbers will differ.
+
+
+# %%
+class AsTheyAre:
+    """The neurons as a dictionary: nothing is encoded."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def encode(self, acts):  # (..., n) -> which latents, and how much of each
+        return Code(torch.arange(self.n).expand(acts.shape), acts)
+
+
+d_mlp = model_a.activations(tokens[:1], site).shape[-1]
+few = [features.fired(model_a, each(d_mlp), site, tokens[:2]) for each in (AsTheyAre, population.Neurons)]
+assert all(torch.equal(ours, theirs) for ours, theirs in zip(*few, strict=True))
+
+# %% [markdown]
+# Now the activations of every dictionary of this page, kept as a list of (context, position, amount) per latent, since most are zero. Beside the
+# trained dictionaries stand two kinds that ought to have nothing to find. Some were *never trained*: they are the random start of the others. And
+# some are trained on a model with *random weights*: the entries of each weight matrix of model A were shuffled (biases and layer norms stay).
+
+
+# %%
+def firings(config, dictionary):
+    """The activations above 0 of every latent, on each half of the text."""
+    every = features.fired(dictionaries.subject_of(config), dictionary, site, tokens)
+    return [population.part(every, half) for half in halves]
+
+
+def of(configs, which="averaged"):
+    return [firings(each, dictionaries.dictionary(each, which)) for each in configs]
+
+
+trained, [trained_b] = of(cfg.a), of([cfg.b])
+narrow, random_weights = of(cfg.narrow), of(cfg.random)
+never, [never_b] = of(cfg.a[-2:], "untrained"), of([cfg.b], "untrained")
+neurons_a, neurons_b = (firings(each, population.Neurons(d_mlp)) for each in (cfg.a[0], cfg.b))
+
+# %% [markdown]
+# How often is something active? The *density* of a latent is the share of tokens on which it is. Neurons after a ReLU are active on a large share of
+# all tokens, latents are not. Rarity is a plain property that no dictionary is needed for, so we also make *rare neurons*: subtract a threshold
+# from each neuron, chosen on the first half so that it is active as often as the middle latent, and keep what lies above.
+
+# %%
+count = int(trained[0][0].counts.float().median())
+
+
+def made_rare(neurons):
+    threshold = population.thresholds(neurons[0], torch.full_like(neurons[0].counts, count))
+    return [population.above(half, threshold) for half in neurons]
+
+
+rare_a, rare_b = made_rare(neurons_a), made_rare(neurons_b)
+for name, fired in {"latents": trained[0], "neurons": neurons_a, "rare neurons": rare_a}.items():
+    density = fired[1].counts / texts[1].numel()
+    print(f"{name:13} density: median {density.median():.2%}, never active {(density == 0).sum()}")
+
+# %% [markdown]
+# <a id="universality"></a>
+# ## 2 Would another model have this latent?
+# Models A and B have the text and the architecture in common, and nothing else: neuron 7 of the one has nothing to do with neuron 7 of the other. But
+# both read the same tokens, so the activations of a latent of A and of a latent of B are two columns of numbers over the same places, and can be
+# correlated. The paper calls a feature *universal* if other models have it, too.
+#
+# First one latent of A against some latents of B, with NumPy. The package does the same for all pairs, as a product of two sparse matrices. (The
+# example is chosen to be clear: its largest correlation is near .7. Everything after it is about all latents.)
+
+
+# %%
+def often(fired):
+    """Latents that are active often enough in both halves."""
+    return ((fired[0].counts >= cfg.least) & (fired[1].counts >= cfg.least)).nonzero().flatten()
+
+
+def columns(fired, latents):  # (latents, tokens)
+    return features.matrix(features.only(fired, torch.as_tensor(latents)), shape).toarray()
+
+
+table = population.alike(trained[0][0], trained_b[0], shape)  # (n of A, n of B)
+counted = often(trained[0])
+latent = counted[(table[counted].amax(1) - 0.7).abs().argmin()].item()  # a good partner, not the best
+f, g = columns(trained[0][0], [latent])[0], columns(trained_b[0], range(64))
+by_hand = np.nan_to_num([np.corrcoef(f, other)[0, 1] if other.any() else 0.0 for other in g])
+assert np.allclose(by_hand, table[latent, :64], atol=1e-5)
+
+# %% [markdown]
+# The *partner* of a latent is the one of B with the largest correlation on the first half. Here are a latent of A and its partner, on the same
+# places of the second half: those where the latent of A is most active. The deeper the colour, the more active. Do the two agree?
+
+# %%
+partner = table[latent].argmax().item()
+
+
+def lines_of(fired, which, places):
+    amounts = torch.from_numpy(columns(fired, [which])[0]).view(shape)
+    spans = [(context, slice(max(0, at - 12), at + 4)) for context, at in places]
+    pairs = [(texts[1][where].tolist(), amounts[where].tolist()) for where in spans]
+    return [coloured.Context([words[token] for token in ids], values) for ids, values in pairs]
+
+
+found = features.examples(trained[0][1], latent, run.generator(0, "shown"), top=5, intervals=1, each=0)
+places = list(zip(found.context.tolist(), found.position.tolist(), strict=True))
+for model, fired, which in (("A", trained[0], latent), ("B", trained_b, partner)):
+    display(coloured.bundle(f"model {model}, latent {which}", lines_of(fired[1], which, places)), raw=True)
+
+# %% [markdown]
+# Then all latents. The correlation with the partner is taken on the half on which the partner was not chosen; then the halves change places, and the
+# two numbers are averaged.
+
+
+# %%
+class Partners(NamedTuple):
+    rows: torch.Tensor  # the latents that are counted
+    partner: torch.Tensor  # of every latent, chosen on the first half
+    alike: torch.Tensor  # correlation with it on the second half
+    value: np.ndarray  # of those counted: mean of the two directions
+
+
+def partners(first, second, candidates=None):
+    by_half = [population.alike(*pair, shape) for pair in zip(first, second, strict=True)]
+    candidates = torch.arange(by_half[0].shape[1]) if candidates is None else candidates
+    found = []
+    for choose, report in (by_half, by_half[::-1]):
+        best = candidates[choose[:, candidates].argmax(1)]
+        found.append((best, report.gather(1, best[:, None])[:, 0]))
+    rows = often(first)
+    return Partners(rows, *found[0], (found[0][1] + found[1][1])[rows].numpy() / 2)
+
+
+# %% [markdown]
+# Six comparisons. *Two dictionaries of A* is the ceiling: the same model and the same training, another random seed. *Never trained* shows
+# how large the largest of so many correlations is without any training. *Random weights* asks what a dictionary of B has in common with that of a
+# model that has learned nothing. What do you expect for neurons, and for rare neurons?
+
+# %%
+AB, AA, NEURONS, RARE, RANDOM, NEVER = (
+    "latents of A and B", "two dictionaries of A", "neurons of A and B", "rare neurons of A and B",
+    "random weights, and B", "never trained",
+)  # fmt: skip
+measured = {
+    AB: [(each, trained_b) for each in trained],
+    AA: list(pairwise([*trained, trained[0]])),
+    NEURONS: [(neurons_a, neurons_b)],
+    RARE: [(rare_a, rare_b)],
+    RANDOM: [(each, trained_b) for each in random_weights],
+    NEVER: [(each, never_b) for each in never],
+}
+
+
+def for_each(f, *tables):
+    """f of what each table has under the same name and seed; the first table says which names."""
+    return {name: list(map(f, *(table[name] for table in tables))) for name in tables[0]}
+
+
+pairs = for_each(lambda two: partners(*two), measured)
+medians = {name: np.array([np.median(each.value) for each in found]) for name, found in pairs.items()}
+for name, values in medians.items():
+    print(f"{name:24} median {values.mean():.2f}   seeds: {', '.join(f'{value:.3f}' for value in values)}")
+
+# %% [markdown]
+# In the picture, read each curve at a height of one half: there is its median.
+
+
+# %%
+def above(values):
+    return np.sort(values), 1 - np.arange(1, len(values) + 1) / len(values)
+
+
+def by_density(two, found, bins=7):
+    first, second = two[0]  # the halves of the text
+    density = (first.counts + second.counts)[found.rows].numpy() / (2 * texts[0].numel())
+    groups = np.array_split(density.argsort(), bins)
+    return tuple(np.array([[np.median(part[at]) for at in groups] for part in (density, found.value)]))
+
+
+across, up = "correlation with the partner, on the other half", Share("latents that have more")
+shares = {name: [above(each.value) for each in found] for name, found in pairs.items()}
+page.save_figure(
+    lines(Panel(None, shares, across, up, settings=dict(xlim=(-0.05, 1))), size=(5.2, 3.6), lw=1.4),
+    "universality",
+    {"medians": medians},
+    "How alike each latent is to its partner in another dictionary: the share of latents that have more, a "
+    f"line per seed. The median is {medians[AB].mean():.2f} for latents of two models (the paper: .72) and "
+    f"{medians[NEURONS].mean():.2f} for their neurons (.46). Partners are chosen on one half of the text and "
+    f"compared on the other. n = {cfg.a[0].train.n:,}, k = {cfg.a[0].train.k}, {len(cfg.a)} seeds; the paper "
+    "has 4,096 latents and 41 million tokens.",
+)
+
+# %% [markdown]
+# The same medians by density. A dictionary's rare latents need not be as easy to find again as its common ones, and neurons stand where no latent does.
+
+# %%
+curves = for_each(by_density, measured, pairs)
+densities = Log("density", every=(1,))
+page.save_figure(
+    lines(Panel(None, curves, densities, "median correlation", settings=dict(ylim=(0, 1))), size=(5.2, 3.4)),
+    "by_density",
+    {"density, median": curves},
+    "The median correlation with the partner, by how often latents are active: seven groups of equal size, a "
+    "line per seed. The paper has no such figure.",
+)
+
+# %% [markdown]
+# The paper's sentence is that latents are more universal than neurons. A margin for it was written down before these two models were compared. The
+# controls must stay below it: rare neurons, because rarity alone might make partners easy to find, and dictionaries that were never
+# trained, because there are more latents to choose from than neurons.
+
+# %%
+base = medians[NEURONS][0]
+page.check(
+    "population.universal",
+    medians[AB] - base,
+    control={
+        "dictionaries that were never trained": medians[NEVER] - base,
+        "neurons made as rare as latents": medians[RARE] - base,
+    },
+    witness=medians[AA] - base,
+)
+
+# %% [markdown]
+# Latents lead neurons by less than in the paper; the margin is only just reached. Rarity is not what helps them: it makes partners *harder* to
+# find. Is it the number of candidates?
+# A dictionary with as many latents as there are neurons has the same number. And if partners are looked for among a random quarter of B's latents,
+# most true partners are not among them.
+
+# %%
+n_b = len(trained_b[0].counts)
+quarter = torch.randperm(n_b, generator=run.generator(0, "candidates"))[: n_b // 4]
+fewer = {
+    f"n = {cfg.narrow[0].train.n}, A and B": partners(*narrow),
+    "a quarter of B's latents": partners(trained[0], trained_b, quarter),
+    "never trained, a quarter": partners(never[0], never_b, quarter),
+}
+for name, found in fewer.items():
+    print(f"{name:26} median {np.median(found.value):.2f}")
+
+# %% [markdown]
+# The narrow dictionaries lead neurons as well, so the number is not the reason either. With a quarter of the candidates latents fall behind neurons: a
+# comparison of equal numbers has to be one of whole dictionaries.
+#
+# A question that does not depend on neurons is what it costs to go to *another model*. Put the ceiling (a second dictionary of A) at one. What should
+# stand at zero? Dictionaries that were never trained would be easy to beat. A harder floor is the model with random weights: it has
+# learned nothing, but it has a vector for every token, and its latents find partners in B that respond to the same tokens.
+
+# %%
+floor, ceiling = medians[RANDOM].mean(), medians[AA]
+half_trained = np.array([np.median(partners(each, never_b).value) for each in trained[:2]])
+page.check(
+    "population.another-model",
+    (medians[AB] - floor) / (ceiling - floor),
+    control={
+        "neurons made as rare as latents": (medians[RARE] - floor) / (ceiling.mean() - floor),
+        "a dictionary of B that was never trained": (half_trained - floor) / (ceiling.mean() - floor),
+    },
+)
+
+# %% [markdown]
+# Most of what two dictionaries of one model have in common beyond that floor, dictionaries of two models have in common, too. But what is it? A
+# latent that is active on one word wherever it stands has a partner in any model, and says little about the model. To take this away, subtract from
+# every activation the mean over all places with the same token, $f - \mathbb{E}[f \mid \text{token}]$, and correlate what is left.
+
+# %%
+first, second = columns(trained[0][1], [latent])[0], columns(trained_b[1], [partner])[0]
+place = texts[1].flatten().unique(return_inverse=True)[1].numpy()
+
+
+def left(f):  # (tokens,)
+    means = np.bincount(place, weights=f) / np.bincount(place)
+    return f - means[place]
+
+
+aligned = features.only(trained[0][1], [latent]), features.only(trained_b[1], [partner])
+fast = population.within_token(*aligned, texts[1]).item()
+assert np.isclose(np.corrcoef(left(first), left(second))[0, 1], fast, atol=1e-4)
+print(f"latent {latent}: {np.corrcoef(first, second)[0, 1]:.2f} over all tokens, {fast:.2f} within tokens")
+
+# %% [markdown]
+# For latents that depend on the current token alone this is zero, however alike they are. So the model with random weights is a control here: it has
+# learned nothing about what stands before a token.
+
+
+# %%
+def within(two, found):
+    first, second = two
+    lined_up = features.only(second[1], found.partner)
+    return population.within_token(first[1], lined_up, texts[1])[found.rows].median().item()
+
+
+beyond = {name: np.array(values) for name, values in for_each(within, measured, pairs).items()}
+page.check(
+    "population.beyond-the-token",
+    beyond[AB] - beyond[RARE],
+    control={
+        "dictionaries that were never trained": beyond[NEVER] - beyond[RARE],
+        "a dictionary of the model with random weights": beyond[RANDOM] - beyond[RARE],
+    },
+)
+print({name: np.round(values.mean(), 2).item() for name, values in beyond.items()})
+
+# %% [markdown]
+# The last line has the medians themselves; compare them with those over all tokens above. A good part of what the models share is the token, and what
+# is left is above the controls. Neurons as they are agree more within tokens than latents do: a neuron that is active on every fifth token may follow
+# something broad, such as being inside a string, and a single latent seldom does.
+#
+# <a id="logits"></a>
+# ## 3 The same activations, other logits
+# A latent is not only where it is active but also what it does. Its *logit weights* say which next tokens it raises: its direction, through the MLP's
+# output matrix, less the mean (the final layer norm subtracts it), times the norm's gain, through the unembedding.
+
+# %%
+at = model_a.activations(tokens[:1], site)[0, -1]
+d = features.directions(dictionaries.dictionary(cfg.a[0]), torch.tensor([latent]), at)  # (1, neurons)
+written = d @ model_a.blocks[0].mlp.c_proj.weight.detach()  # (1, d)
+raised = (written - written.mean()) * model_a.final_gain() @ model_a.unembedding().T  # (1, V)
+weights = (raised - raised.median()).detach()
+assert torch.allclose(weights, features.logit_weights(model_a, site, d), atol=1e-4)
+print("raises most:", [words[token] for token in weights[0].topk(8).indices])
+
+
+# %% [markdown]
+# Do partners raise the same tokens? The paper found latents whose activations are nearly the same in both models, and whose logit weights are
+# not: its Arabic latents correlate by .91 in the first and by .23 in the second. It calls the reason *weight interference*: a direction shares
+# its space with others, and so raises some tokens that it has nothing to do with.
+#
+# An *attribution* weighs a latent's effect by what happened: its activation times the logit weight of the token that really followed. Two latents can
+# be compared in this way, too, over all tokens.
+
+
+# %%
+def weights_of(config, dictionary):
+    at = dictionaries.subject_of(config).activations(tokens[:1], site)[0, -1]
+    d = features.directions(dictionary, torch.arange(dictionary.n), at)
+    return features.logit_weights(dictionaries.subject_of(config), site, d)
+
+
+class Compared(NamedTuple):
+    activations: np.ndarray
+    logits: np.ndarray
+    attributions: np.ndarray
+
+
+def compared(weights, two, found):
+    first, second = two[0][1], features.only(two[1][1], found.partner)
+    mine, theirs = weights[0], weights[1][found.partner]
+    logits = population.rows_alike(mine, theirs, occurring)
+    effects = (population.attributions(*each, texts[1]) for each in ((first, mine), (second, theirs)))
+    attributions = population.paired(*effects, shape)
+    return Compared(*(each[found.rows].numpy() for each in (found.alike, logits, attributions)))
+
+
+occurring = torch.bincount(everything.flatten(), minlength=len(words)) >= cfg.used
+
+# %% [markdown]
+# The same for each seed, for two dictionaries of model A, for neurons, and for dictionaries that were never trained.
+
+# %%
+mine = [weights_of(each, dictionaries.dictionary(each)) for each in cfg.a]
+theirs = weights_of(cfg.b, dictionaries.dictionary(cfg.b))
+starts = [weights_of(each, dictionaries.dictionary(each, "untrained")) for each in (*cfg.a[-2:], cfg.b)]
+weights = {
+    AB: [(each, theirs) for each in mine],
+    AA: list(pairwise([*mine, mine[0]])),
+    NEURONS: [[weights_of(each, population.Neurons(d_mlp)) for each in (cfg.a[0], cfg.b)]],
+    NEVER: [(each, starts[-1]) for each in starts[:-1]],
+}
+effects = for_each(compared, weights, measured, pairs)
+
+# %% [markdown]
+# Look at the right edge of both panels, where activations nearly agree. If logit weights tell what a latent is for, pairs at this edge lie at the
+# top; if interference disturbs them, they lie lower, and lower for two models than for one.
+
+# %%
+ups = "correlation of the logit weights", "correlation of the attributions"
+one_seed = {name: effects[name][0] for name in (AB, AA)}
+drawn = {
+    ups[0]: {name: (each.activations, each.logits) for name, each in one_seed.items()},
+    ups[1]: {name: (each.activations, each.attributions) for name, each in one_seed.items()},
+}
+page.save_figure(
+    plots.beside_activations(drawn, "correlation of the activations", {ups[0]: (0.91, 0.23)}),
+    "logit_weights",
+    {name: [values[:400] for values in each] for name, each in one_seed.items()},
+    "Partners, one dot each: how alike their logit weights (left) and their attributions (right) are, by how "
+    "alike their activations are. Compare two models with two dictionaries of one model. One seed, second "
+    "half of the text. The paper names single latents (its Arabic one is marked) and has no such figure.",
+)
+
+# %% [markdown]
+# Two claims. The first is the paper's sentence: attributions agree with activations better than logit weights do. There is a trap: an attribution is
+# the activation times a number, so part of this is arithmetic. Dictionaries that were never trained show how much, and what they give is subtracted.
+# The controls are neurons, and attributions with the logit weights of *other latents*.
+
+
+# %%
+def agreement(each, attributions=None):
+    attributions = each.attributions if attributions is None else attributions
+    gained = np.corrcoef(each.activations, attributions)[0, 1]
+    return gained - np.corrcoef(each.activations, each.logits)[0, 1]
+
+
+draw = run.generator(0, "other latents")
+others = [[each[torch.randperm(len(each), generator=draw)] for each in both] for both in weights[AB]]
+exchanged = for_each(compared, {AB: others}, measured, pairs)[AB]
+gained = {name: np.array([agreement(each) for each in found]) for name, found in effects.items()}
+mixed = [agreement(each, other.attributions) for each, other in zip(effects[AB], exchanged, strict=True)]
+arithmetic = gained[NEVER].mean()
+page.check(
+    "population.attributions",
+    gained[AB] - arithmetic,
+    control={
+        "logit weights of other latents": np.array(mixed) - arithmetic,
+        "neurons": gained[NEURONS] - arithmetic,
+    },
+)
+print({name: np.round(values.mean(), 2).item() for name, values in gained.items()})
+
+# %% [markdown]
+# Then weight interference: among pairs whose activations correlate by more than .7, logit weights should be less than half as alike as activations.
+# Noisy directions would give the same, so the control is a second dictionary of model A, whose directions are as noisy.
+
+
+# %%
+def ratio(each):
+    strong = each.activations > 0.7
+    return np.median(each.logits[strong]) / np.median(each.activations[strong]) if strong.any() else 1.0
+
+
+page.check(
+    "population.weight-interference",
+    [ratio(each) for each in effects[AB]],
+    control={"two dictionaries of model A": [ratio(each) for each in effects[AA]]},
+)
+
+# %% [markdown]
+# Two latents can stand for the same thing in two models and still differ in most of their logit weights. A list of the tokens that a latent raises
+# most is read with this in mind: some of it belongs to the model's other latents.
+#
+# <a id="your-turn"></a>
+# ## 4 Your turn
+# Write each answer in a new cell below the last one, after the page has run. Say what you expect before you run it.
+#
+# 1. *(5 minutes)* Make the easy mistake of section 2: choose the partner and report the correlation on the *same* half. How much better do latents
+#    look? And dictionaries that were never trained?
+#    <details><summary>Hint</summary>`population.alike(..., shape).amax(1)` is the largest correlation on one half.</details>
+#    <details><summary>Answer</summary>
+#
+#    ```python
+#    for name, (first, second) in {"trained": (trained[0], trained_b), "never": (never[0], never_b)}.items():
+#        honest = partners(first, second)
+#        mistaken = population.alike(first[0], second[0], shape).amax(1)[honest.rows].median().item()
+#        print(f"{name}: {mistaken:.3f} on the same half, {np.median(honest.value):.3f} on the other")
+#        assert mistaken > np.median(honest.value)
+#    ```
+#
+#    Both look better than they are. How much depends on how much text there is for each latent.
+#    </details>
+# 2. *(5 minutes)* Is the floor really chance? Give model B's activations to the wrong contexts: now nothing is left in common. What is the median?
+#    <details><summary>Hint</summary>Turn the contexts of both halves round: `half._replace(context=shape[0] - 1 - half.context)`.</details>
+#    <details><summary>Answer</summary>
+#
+#    ```python
+#    turned = [half._replace(context=shape[0] - 1 - half.context) for half in trained_b]
+#    chance, honest = partners(trained[0], turned), partners(trained[0], trained_b)
+#    print(f"{np.median(chance.value):.3f}, and {np.median(honest.value):.3f} in the right contexts")
+#    assert np.median(chance.value) < 0.5 * np.median(honest.value)
+#    ```
+#
+#    Hardly anything is left. Dictionaries that were never trained have more in common than this: both respond to the token.
+#    </details>
+# 3. *(10 minutes)* Some partners choose each other: the partner's own best match in A is the latent that we came from. How many, and are such pairs more
+#    alike than the others?
+#    <details><summary>Hint</summary>`partners(trained_b, trained[0]).partner` is the way back.</details>
+#    <details><summary>Answer</summary>
+#
+#    ```python
+#    there, back = pairs[AB][0], partners(trained_b, trained[0]).partner
+#    mutual = (back[there.partner[there.rows]] == there.rows).numpy()
+#    print(f"{mutual.mean():.0%}: {there.value[mutual].mean():.2f}, the others {there.value[~mutual].mean():.2f}")
+#    assert there.value[mutual].mean() > there.value[~mutual].mean()
+#    ```
+#
+#    They are. The others are often parts of one latent of the other model: several latents of A name the same partner.
+#    </details>
+#
+# <a id="limits"></a>
+# ## 5 Limits
+# - The two models are small and were trained for two thousand steps; the paper's saw a hundred billion tokens. Models that know more might agree more.
+# - Both models, and all dictionaries, were trained on the same files. What they have in common may be a property of these files.
+# - A correlation finds partners that are alike one to one. A latent that is split into several in the other dictionary counts as hardly universal.
+#
+# <a id="checked"></a>
+# ## 6 What was checked
+# Every claim of this page, with its band and its control.
+
+# %%
+page.close()
