@@ -431,11 +431,11 @@ page.check(
 
 # %%
 ORDER = torch.arange(int(DEFINED.sum()))
-OTHER, THIRD = ORDER.roll(len(ORDER) // 2), ORDER.roll(len(ORDER) // 4)  # words of other classes than a word's own
+OTHER, THIRD = (ORDER.roll(len(ORDER) // part) for part in (2, 4))  # words of other classes than a word's own
 
 
 def follows(subject, words, places, block, toward=OTHER):
-    """Share of defined words whose answer is the class of word `toward`, with the stream of word OTHER at the places."""
+    """Share of answers that are the class of word `toward`, with the stream of word OTHER at the places."""
     edge = torch.full((len(words), 1), END)
     prompts = torch.cat([edge, words, torch.full_like(edge, MEANS)], dim=1)[DEFINED]
     stream = subject.activations(prompts, f"blocks.{block}.hook_resid_pre")  # (words, 4, d)
@@ -452,36 +452,41 @@ read_at = {}  # by place, (models, blocks)
 for name, places in PLACES.items():
     read_at[name] = np.array([[follows(*pair, places, int(block)) for block in blocks] for pair in pairs])
 enters = cfg.layer + 1  # the block that reads the stream after block `layer`
-for name, shares_here in read_at.items():
-    print(f"entering block {enters}, at {name:19}", ", ".join(f"{share:.0%}" for share in shares_here[:, enters]))
+for name, found in read_at.items():
+    print(f"entering block {enters}, at {name:19}", ", ".join(f"{share:.0%}" for share in found[:, enters]))
 
 # %% [markdown]
 # The stream that enters block 0 is the word itself: with both syllables moved there, the prompt *is* that of the other word. So the left panel must begin at
 # the share of defined words that are answered rightly, and the right one near zero. The question is what is left after block 0, where the
 # next sections put a direction.
 
+
 # %%
+def by_seed(place):  # a curve per seed, each a little to the right of the one before
+    rows = zip(cfg.models, read_at[place], strict=True)
+    return {f"seed {model.seed}": [(blocks + 0.04 * model.seed, row)] for model, row in rows}
+
+
+across, common = "block that the moved stream enters", dict(xticks=blocks, ylim=(-0.04, 1.04))
+beside = dict(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 panels = [
     curves.Panel(
-        None,
-        {f"seed {m.seed}": [(blocks + 0.04 * m.seed, row)] for m, row in zip(cfg.models, read_at[place], strict=True)},
-        "block that the moved stream enters", curves.Share(label),
-        legend="center right" if label else None,
-        settings=dict(title=title, xticks=blocks, ylim=(-0.04, 1.04)),
+        None, by_seed(place), across, curves.Share(up), legend=legend,
+        settings=common | dict(title=f"moved at {name}"),
     )
-    for place, title, label in (
-        ("the word", "moved at the word", "answers that follow"), ("means", "moved at `means`", "")
+    for place, name, up, legend in (
+        ("the word", "the word", "answers that follow", None), ("means", '"means"', "", beside)
     )
 ]  # fmt: skip
 page.save_figure(
     curves.lines(*panels, size=(3.2, 3.0), marker="o", ms=4, lw=1.3),
     "where_read",
     {"block": blocks} | read_at,
-    "Where a word is read: share of defined words for which the answer follows the stream of another word, put "
-    "in at both syllables (left) or at the last token (right), by the block that this stream enters; a line per "
-    f"seed ({len(subjects)}), shifted a little. Look at block {enters}: a line that is low on the left and high "
-    "on the right is a model that no longer needs the word.",
-)  # fmt: skip
+    "Where a word is read: share of defined words for which the answer follows the stream of another word, "
+    "put in at both syllables (left) or at the last token (right), by the block that this stream enters; a "
+    f"line per seed ({len(subjects)}), shifted a little. Look at block {enters}: a line that is low on the "
+    "left and high on the right is a model that no longer needs the word.",
+)
 
 # %% [markdown]
 # The claim says what the method needs: after the block where we shall inject, answers follow the word. The band is that of a word that is known: three
@@ -507,8 +512,8 @@ print(f"seed {cfg.models[reader].seed} reads at the word most")
 # a second time. The class at the second syllable, which predicts the next word, is then not what the answer is read from, and no direction put there can
 # change it. Nothing in the language forbids this; which way a model learns depends on the seed.
 #
-# So in such a model the method must fail, however good its directions are. We go on with all models, and look at the one that reads at the word most with
-# more care.
+# So in such a model the method must fail, however good its directions are. We go on with all models, and look with more care at the *reader*, the one that
+# reads at the word most. Even there both syllables count: moved at the second alone, where we shall put a direction, the stream has less effect.
 #
 # <a id="asking"></a>
 # ## 5 Directions in the place of the word
@@ -764,11 +769,13 @@ page.check(
 )
 for name, rows in right.items():
     others = np.delete(rows[:, 1:].max(axis=1), reader)
-    print(f"{name:11} at the best scale: the reader {rows[reader, 1:].max():.0%}, others", ", ".join(f"{x:.0%}" for x in others))
+    listed = ", ".join(f"{share:.0%}" for share in others)
+    print(f"{name:11} at the best scale: the reader {rows[reader, 1:].max():.0%}, others {listed}")
 
 # %% [markdown]
 # The last lines give each model its best scale in hindsight, so they flatter all directions alike. Compare the reader with the others: where the word is not
-# read, even the class mean is not named more often than a random direction.
+# read, even the class mean does about as badly as a random direction. And compare the reader's class means with section 4: a direction replaces the second
+# syllable *alone*, and what the whole stream of another word does there bounds what a direction can do.
 #
 # Try it: choose a latent of the reader and a scale, and see the probabilities of the next token.
 
@@ -797,27 +804,30 @@ one = given["latents"][reader]
 shown = int((one.right.float().mean(dim=1) - 0.5).abs().argmin())  # right at about half of the scales
 similarity, spread, good = one.similarity[shown], one.entropy[shown], one.right[shown]
 joined = explain.composite(similarity, spread)
+chosen = [explain.best(score, scales, least=scales[1]) for score in (similarity, -spread, joined)]
 measures = {"self-similarity": similarity, "entropy (nats)": spread, "composite": joined}
 panels = [
     curves.Panel(
         scales.numpy(), {name: curve.numpy()}, "scale", name, [dict(color=style.OURS)], legend=None,
         settings=dict(title=f"choice: {scales[at]:.2f}, {'right' if good[at] else 'wrong'}"),
     )
-    for name, curve, at in zip(
-        measures, measures.values(), (similarity.argmax(), spread.argmin(), joined.argmax()), strict=True
-    )
+    for name, curve, at in zip(measures, measures.values(), chosen, strict=True)
 ]  # fmt: skip
 page.save_figure(
     curves.lines(*panels, size=(3.0, 2.8)),
     "one_latent",
     {"scale": scales} | measures | {"right": good.float()},
-    f"The measures of one latent ({CLASSES[named[reader]['latents'].label[shown]]}) by scale, less their value at "
-    f"scale 0. Its answer is right at {int(good.sum())} of {cfg.scales} scales"
+    f"The measures of one latent ({CLASSES[named[reader]['latents'].label[shown]]}) by scale, less their "
+    f"value at scale 0. Its answer is right at {int(good.sum())} of {cfg.scales} scales"
     + (f", from {scales[good].min():.2f} to {scales[good].max():.2f}. " if good.any() else ". ")
     + "Above each panel: the scale that the measure chooses, and whether the answer there is right.",
 )
 
 # %% [markdown]
+# The self-similarity is a step: zero at scale 0, and one value above. That is no accident. The first block above reads the vector through a layer norm, which
+# takes the scale away (section 7), and with two blocks above, the stream before the last has seen no more than that. In a model this shallow the composite has
+# only the entropy to choose by.
+#
 # Now all latents of all seeds. Each way to choose gives one scale per latent, and a share of right answers per seed. The first four
 # are the authors'; then come three that show what the signs do. Scale 0 is not among the choices. Beside them stand what can be had without any
 # measure: a random scale (the mean over all scales above 0), the fixed scale of
@@ -871,16 +881,17 @@ page.save_figure(
 # published success should be held against: a random scale, a single scale for all latents, and the other sign.
 #
 # Last, the authors' filter: a direction whose self-similarity never rises by more than 0.01 counts as one that cannot be explained, and is dropped. Would it
-# have told us that the word is not read?
+# have told us in which models the word is not read?
 
 # %%
 for number, one in enumerate(given["latents"]):
     count, hit = int(explain.failed(one.similarity.T).sum()), one.right[:, fixed[number]].float().mean()
-    print(f"seed {cfg.models[number].seed}: {count} of {len(one.right)} latents dropped; {hit:.0%} of all named right")
+    here = "the reader" if number == reader else "not"
+    print(f"seed {cfg.models[number].seed} ({here}): {count} of {len(one.right)} dropped, {hit:.0%} named")
 
 # %% [markdown]
-# A latent that is kept is no latent that is named: the self-similarity can rise by this little while the answer stays the same at every scale. Moving
-# streams (section 4) is the test that tells.
+# The filter is right to drop nearly all latents of a model that does not read the word, as far as it does so. Look whether it spares those of the reader: if it drops
+# most of them too, it does not tell the two kinds of model apart. Moving streams (section 4) does.
 #
 # <a id="depth"></a>
 # ## 7 Where a direction can stand
@@ -893,7 +904,7 @@ for number, one in enumerate(given["latents"]):
 #   $s > 0$. **Every scale gives the same answer.**
 #
 # So a scale to be chosen exists only where at least two blocks follow. There the first of them *adds* something to $s\,d$, and the scale says how much of the
-# sum is $d$.
+# sum is $d$. And for the same reason the stream at the last token *after the first block above* is the same at every scale: the step in section 6.
 
 # %%
 top = len(subjects[0].blocks) - 1
@@ -904,6 +915,8 @@ for subject, layer, over_zero in ((single, 0, True), (subjects[0], top, True), (
     assert torch.allclose(logits, logits[:1].expand_as(logits), atol=2e-2)
     if over_zero:
         assert torch.allclose(logits[0], subject.logits(prompts[0][None])[0, -1], atol=1e-4)
+after = explain.sweep(subjects[0], prompts[0], PLACE, mean[0], some, 0).stream[:, 0]
+assert torch.allclose(after, after[:1].expand_as(after), atol=2e-2)
 
 # %% [markdown]
 # (The norm divides by $\sqrt{\mathrm{var} + \varepsilon}$ with a small $\varepsilon$, so that the equality of scales holds up to a small error.)
@@ -1067,7 +1080,7 @@ for latent, d in zip(some, features.directions(sae, some, stream.flatten(0, 1)[1
 #   about features that nobody has listed. What fails here may work there, and the other way round.
 # - The labels come from the F1 of a latent with a class, and these F1 are modest. An answer that differs from the label may say something true of the latent.
 # - Our model has two blocks above the injection; gemma-2b has fifteen. The measures have little room in so few blocks: the self-similarity is taken one block
-#   above the injection.
+#   above the injection, where it cannot depend on the scale.
 # - In most of the models here the answer is not read at the place of the injection (section 4). So the page says when the method cannot work, and next to nothing
 #   about how well it works where it can. That would need models in which the class *must* be read at the word, for instance with an attention window
 #   that lets each block see one token back. None was trained for this page.
