@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/15b_self_explanation.ipynb)
 #
-# **Pages** [← 13b. What the ablation score measures](13b_score_taken_apart.ipynb) · [Start here](00_start_here.ipynb) · [16. Why a training step is fast: operations, bytes, and what a clock says →](16_speed.ipynb)
+# **Pages** [← 15. Steering: text that is written while a latent is held](15_steering.ipynb) · [Start here](00_start_here.ipynb) · [16. Why a training step is fast: operations, bytes, and what a clock says →](16_speed.ipynb)
 #
 # What does a latent of a sparse autoencoder stand for? One idea: ask the model itself. Put the latent's direction in the place of a word, ask
 # "what does this word mean?", and read the answer. The idea has a premise: that the model reads the meaning of a word *at the word*. On this page
@@ -22,7 +22,7 @@
 # **Paper** *Self-explaining SAE features* (2024), by the measures in its authors' public code. To put a vector in the place of a word and ask what
 # it means is the idea of SelfIE and Patchscopes (2024).
 #
-# **On this page** [1 A direction in the place of a word](#idea) · [2 Three measures of an answer](#measures) · [3 A language with known meanings](#language) · [4 Directions in the place of the word](#asking) · [5 Choosing the scale without knowing the answer](#choosing) · [6 Where a direction can stand](#depth) · [7 A model of real text](#real) · [8 Your turn](#your-turn) · [9 Limits](#limits) · [10 What was checked](#checked)
+# **On this page** [1 A direction in the place of a word](#idea) · [2 Three measures of an answer](#measures) · [3 A language with known meanings](#language) · [4 Where is a word read?](#where) · [5 Directions in the place of the word](#asking) · [6 Choosing the scale without knowing the answer](#choosing) · [7 Where a direction can stand](#depth) · [8 A model of real text](#real) · [9 Your turn](#your-turn) · [10 Limits](#limits) · [11 What was checked](#checked)
 
 # %% tags=["skip-execution"]
 import importlib.metadata
@@ -1074,6 +1074,39 @@ for latent, d in zip(some, features.directions(sae, some, stream.flatten(0, 1)[1
 #    No. If it hardly grows, the model nearly always answers with some class: it takes any vector for a word.
 #    </details>
 #
+# 5. *(10 minutes)* Force the model to read at the word. Let every block attend only to a token itself and to the one before
+#    it. Check that the first syllable can then no longer reach `means` in the first block.
+#    <details><summary>Hint</summary>A forward pre-hook on a block's `attn` can replace its `attention_mask`: 0 where it may look, a very negative number
+#    elsewhere. Compare the streams after block 0 of two prompts that differ in the first syllable.</details>
+#    <details><summary>Answer</summary>
+#
+#    ```python
+#    def window(attention, size=2):
+#        def local(_, positional, named):
+#            count = positional[0].shape[1]
+#            away = torch.arange(count)[:, None] - torch.arange(count)
+#            hidden = torch.zeros(count, count)
+#            hidden[(away < 0) | (away >= size)] = torch.finfo(torch.float32).min
+#            return positional, named | {"attention_mask": hidden[None, None]}
+#
+#        attention.register_forward_pre_hook(local, with_kwargs=True)
+#
+#    def reaches_means(model):
+#        subject = Subject(model, "a model")
+#        one, two = (subject.residual(torch.tensor([[END, first, 1, MEANS]]), 0) for first in (0, 2))
+#        return (one - two)[0, -1].abs().max().item()
+#
+#    usual, short = (fresh(cfg.models[0]).eval().requires_grad_(False) for _ in range(2))
+#    for block in short.transformer.h:
+#        window(block.attn)
+#    print("change after block 0 at `means`:", reaches_means(usual), "with all in view,", reaches_means(short), "with a window")
+#    assert reaches_means(short) == 0 < reaches_means(usual)
+#    ```
+#
+#    To train such a model, call `window` for its blocks in `train` and in `trained`, right after `fresh`. Then repeat sections 4 and 5 with it: does the answer
+#    follow the second syllable now, and are latents named?
+#    </details>
+#
 # <a id="limits"></a>
 # ## 10 Limits
 # - The language has eight classes and a few thousand possible sentences; an "explanation" is one word out of eight. The authors' model writes free text
@@ -1083,7 +1116,8 @@ for latent, d in zip(some, features.directions(sae, some, stream.flatten(0, 1)[1
 #   above the injection, where it cannot depend on the scale.
 # - In most of the models here the answer is not read at the place of the injection (section 4). So the page says when the method cannot work, and next to nothing
 #   about how well it works where it can. That would need models in which the class *must* be read at the word, for instance with an attention window
-#   that lets each block see one token back. None was trained for this page.
+#   that lets each block see one token back (exercise 5). Two pilots with a seed that no claim uses, one with the window in every block and
+#   one in the first alone, did read at the word and named latents more often than the controls; one seed is no result, and no claim rests on it.
 # - The test of section 4 moves the whole stream. That an answer follows says that what it depends on is there, not that one direction carries it.
 # - Five seeds give five languages and five models of one size. Other sizes, other places of injection and other prompts were not tried.
 # - Section 8 marks nothing: for real text there is no key to the answers.
