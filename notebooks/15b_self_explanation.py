@@ -268,6 +268,13 @@ TRUE = torch.arange(K * WORDS) // WORDS  # class of each word
 DEFINED = torch.arange(K * WORDS) % WORDS >= UNDEFINED
 
 
+# %% [markdown]
+# A language is the words and what their definitions say; its text is three definitions to seven sentences, in random order. `permuted` is for the
+# control, a language in which definitions are dealt out at random:
+# they can be learned by heart, but they have nothing to do with use.
+
+
+# %%
 def language(seed, permuted):
     """Words as pairs of syllables (W, 2), and the class that a definition says (W,)."""
     draw, said = run.generator(seed, "words"), TRUE.clone()
@@ -278,12 +285,6 @@ def language(seed, permuted):
     return words, said
 
 
-# %% [markdown]
-# The text: three definitions to seven sentences, in random order. `permuted` is for the control, a language in which definitions are dealt out at random:
-# they can be learned by heart, but they have nothing to do with use.
-
-
-# %%
 def text(words, said, count, length, draw):
     """Contexts of a language, (count, length); each begins with a period."""
     most = count * (length // 5 + 1)
@@ -444,6 +445,13 @@ def follows(subject, words, places, block, toward=OTHER):
     return (said == TRUE[DEFINED][toward]).float().mean().item()
 
 
+# %% [markdown]
+# The stream that enters block 0 is the word itself: with both syllables moved there, the prompt *is* that of the other word. So the left panel must begin at
+# the share of defined words that are answered rightly, and the right one near zero. The question is what is left after block 0, where the
+# next sections put a direction.
+
+
+# %%
 words_of = [language(model.seed, False)[0] for model in cfg.models]
 pairs = list(zip(subjects, words_of, strict=True))
 blocks = np.arange(cfg.models[0].layers)
@@ -455,13 +463,7 @@ enters = cfg.layer + 1  # the block that reads the stream after block `layer`
 for name, found in read_at.items():
     print(f"entering block {enters}, at {name:19}", ", ".join(f"{share:.0%}" for share in found[:, enters]))
 
-# %% [markdown]
-# The stream that enters block 0 is the word itself: with both syllables moved there, the prompt *is* that of the other word. So the left panel must begin at
-# the share of defined words that are answered rightly, and the right one near zero. The question is what is left after block 0, where the
-# next sections put a direction.
 
-
-# %%
 def by_seed(place):  # a curve per seed, each a little to the right of the one before
     rows = zip(cfg.models, read_at[place], strict=True)
     return {f"seed {model.seed}": [(blocks + 0.04 * model.seed, row)] for model, row in rows}
