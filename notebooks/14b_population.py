@@ -185,9 +185,9 @@ for name, fired in {"latents": trained[0], "neurons": neurons_a, "rare neurons":
 # %% [markdown]
 # <a id="universality"></a>
 # ## 2 Would another model have this latent?
-# Models A and B have the text, the tokenizer and the architecture in common, and nothing else: neuron 7 of the one has nothing to do with neuron 7 of the other. But
-# both read the same tokens, so the activations of a latent of A and of a latent of B are two columns of numbers over the same places, and can be
-# correlated. The paper calls a feature *universal* if other models have it, too.
+# Models A and B have the text, the tokenizer and the architecture in common, and nothing else: neuron 7 of the one has nothing to do with neuron 7 of
+# the other. But both read the same tokens, so the activations of a latent of A and of a latent of B are two columns of numbers over the same places,
+# and can be correlated. The paper calls a feature *universal* if other models have it, too.
 #
 # First one latent of A against some latents of B, with NumPy. The package does the same for all pairs, as a product of two sparse matrices. (The
 # example is chosen to be clear: its largest correlation is near .7. Everything after it is about all latents.)
@@ -314,8 +314,8 @@ page.save_figure(
 )
 
 # %% [markdown]
-# The same medians by density. Are a dictionary's rare latents as easy to find again as its common ones? And at which densities is the lead over the model
-# with random weights largest? Neurons as they are lie to the right of all latents, so at equal density only rare neurons can be compared.
+# The same medians by density. Are a dictionary's rare latents as easy to find again as its common ones? And at which densities is the lead over the
+# model with random weights largest? Neurons as they are lie to the right of all latents, so at equal density only rare neurons can be compared.
 
 # %%
 curves = for_each(by_density, measured, pairs)
@@ -347,8 +347,8 @@ page.check(
 )
 
 # %% [markdown]
-# At `laptop` every seed leads neurons, by much less than in the paper, and not every seed reaches the margin: the verdict is MIXED. The median also hides
-# something that the first picture shows. At small correlations the curve of neurons lies above that of latents: hardly any neuron is without a
+# At `laptop` every seed leads neurons, by much less than in the paper, and not every seed reaches the margin: the verdict is MIXED. The median also
+# hides something that the first picture shows. At small correlations the curve of neurons lies above that of latents: hardly any neuron is without a
 # moderately similar partner, while latents have both more close partners and more that are nearly unlike.
 #
 # What could explain the lead? Not rarity: neurons have partners that are *less* similar once they are made rare. Is it the number of candidates? A
@@ -367,14 +367,15 @@ for name, found in fewer.items():
     print(f"{name:26} median {np.median(found.value):.2f}")
 
 # %% [markdown]
-# Compare the three medians with that of neurons. Narrow dictionaries (one pair, one seed) ask for equal numbers fairly: if they lead as well, the number
-# of candidates is not the reason. A random quarter does not: most latents' true partners are missing from it, so latents must do worse there.
+# Compare the three medians with that of neurons. Narrow dictionaries (one pair, one seed) are a fair comparison of equal numbers: if they lead as well,
+# the number of candidates is not the reason. A random quarter is not a fair one: most latents' true partners are missing from it, so latents must do
+# worse there.
 #
 # A question that does not depend on neurons is what it costs to go to *another model*. Put the ceiling (a second dictionary of A) at one. What should
-# stand at zero? Dictionaries that were never trained would be easy to beat. A harder floor is the model with random weights: it has
-# learned nothing, but it has a vector for every token, and its latents find partners in B that respond to the same tokens. On this scale another model
-# is nearer to the ceiling if its value is above one half. (Both controls lie below the floor already in the first picture, so they are easy to pass; the
-# floor itself is the strict comparison.)
+# stand at zero? Dictionaries that were never trained would be easy to beat. A harder floor is the model with random weights: it has learned nothing,
+# but it has a vector for every token, and its latents find partners in B that respond to the same tokens. On this scale another model is nearer to
+# the ceiling if its value is above one half. (Both controls are expected to lie below the floor, so they are easy to pass; the floor
+# itself is the strict comparison.)
 
 # %%
 floor, ceiling = medians[RANDOM].mean(), medians[AA]
@@ -390,8 +391,9 @@ page.check(
 
 # %% [markdown]
 # A value above one half says: most of what two dictionaries of one model have in common beyond that floor, dictionaries of two models have in common,
-# too. But what is it? A latent that is active on one word wherever it stands has a partner in any model, and says little about the model. To take this away, subtract from
-# every activation the mean over all places with the same token, $f - \mathbb{E}[f \mid \text{token}]$, and correlate what is left.
+# too. But what is it? A latent that is active on one word wherever it stands has a partner in any model, and says little about the model. To take
+# this away, subtract from every activation the mean over all places with the same token, $f - \mathbb{E}[f \mid \text{token}]$, and correlate what is
+# left.
 
 # %%
 first, second = columns(trained[0][1], [latent])[0], columns(trained_b[1], [partner])[0]
@@ -432,10 +434,10 @@ page.check(
 print({name: np.round(values.mean(), 2).item() for name, values in beyond.items()})
 
 # %% [markdown]
-# The last line has the medians themselves; compare them with those over all tokens in section 2. How much smaller they are is the part of the agreement
-# that the current token explains. What is left need not be deep: two latents that follow the *previous* token, or the place in the context, agree within
-# tokens as well. Compare also with neurons as they are, which the claim does not: at `laptop` they agree more within tokens than latents do. A
-# possible reason, not tested here, is that a neuron is active on many tokens and can follow something broad, such as being inside a string.
+# The last line has the medians themselves; compare them with those over all tokens in section 2. How much smaller they are is the part of the
+# agreement that the current token explains. What is left need not be deep: two latents that follow the *previous* token, or the place in the context,
+# agree within tokens as well. Compare also with neurons as they are, which the claim does not: at `laptop` they agree more within tokens than latents
+# do. A possible reason, not tested here, is that a neuron is active on many tokens and can follow something broad, such as being inside a string.
 #
 # <a id="logits"></a>
 # ## 3 The same activations, other logits
@@ -553,9 +555,9 @@ page.check(
 print({name: np.round(values.mean(), 2).item() for name, values in gained.items()})
 
 # %% [markdown]
-# In the printed line, compare two models with dictionaries that were never trained: much of the difference is arithmetic. Compare also *two dictionaries
-# of A*: theirs can be smaller than that of dictionaries that were never trained, because where logit weights already agree, attributions have little to
-# add. So the card tells how attributions compare with logit weights across two models; it does not rate latents.
+# In the printed line, compare two models with dictionaries that were never trained: much of the difference is arithmetic. Compare also *two
+# dictionaries of A*: theirs can be smaller than that of dictionaries that were never trained, because where logit weights already agree, attributions
+# have little to add. So the card tells how attributions compare with logit weights across two models; it does not rate latents.
 #
 # Then weight interference: among pairs whose activations correlate by more than .7, are logit weights less than half as alike as activations?
 # Noisy directions would give the same, so the control is a second dictionary of model A, whose directions are as noisy.
