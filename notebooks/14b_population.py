@@ -5,7 +5,8 @@
 #
 # **Pages** [← 13b. What the ablation score measures](13b_score_taken_apart.ipynb) · [Start here](00_start_here.ipynb) · [14e. Explaining all latents, and rating them blind →](14e_interpretability.ipynb)
 #
-# One latent of a sparse autoencoder (SAE, also called a dictionary) can look convincing because somebody picked it. This page picks none. It takes
+# One latent of a sparse autoencoder (SAE, also called a dictionary) can look convincing because somebody picked it. No result of this page rests on a
+# picked latent (one is shown, as an example of the method). It takes
 # all latents of a small language model and looks for each one's partner in a second model that was trained apart from the first. The answer means
 # something only beside the same for neurons, for another dictionary of the *same* model, and for dictionaries that were never trained.
 #

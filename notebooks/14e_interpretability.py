@@ -384,7 +384,7 @@ page.save_figure(
 
 # %% [markdown]
 # The claim is the paper's: more right answers for latents than for neurons. Look also at the bar of dictionaries that were never trained. If it comes
-# close to the others, the answers have more to do with the model's unembedding than with what a dictionary has learned.
+# close to the others, the answers have more to do with the model's output weights than with what a dictionary has learned.
 
 # %%
 page.check(
