@@ -99,8 +99,8 @@ class Trained(NamedTuple):
         return self.recipe.steps * self.recipe.batch
 
     def operations(self, layer: int) -> float:
-        """Of all of them, with the subject's blocks up to the layer: 2 n d a token for the product of the encoder, as much again for
-        AuxK; kinds with a penalty have dense codes, whose decoder and gradients are products too."""
+        """Of all of them, with the subject's blocks up to the layer: 2 n d a token for the product of the encoder, as much again for AuxK;
+        kinds with a penalty have dense codes, whose decoder and gradients are products too."""
         dense = 12 if model_class(self.recipe.kind).kind in ("relu", "relu_norm", "gated", "jumprelu") else 4
         own = dense * self.recipe.n * self.width
         return self.count * self.tokens * (own + (24 * self.width**2 * (layer + 1) if self.streamed else 0))
@@ -124,8 +124,8 @@ def _page_08b(c: Any) -> Iterator[Trained]:
     for kind, rates in c.rates.items():
         own = dict(k=None) if kind in c.penalties else dict(k=1)
         pilot = 2 * len(rates) if len(rates) > 1 else 0
-        recipe = dataclasses.replace(c.stream.train, kind=kind, **own)
-        yield Trained(len(c.kept) * (pilot + (c.seeds if kind in ("topk", "relu_norm") else 1)), recipe, 768)
+        seeds = c.seeds if kind in ("topk", "relu_norm") else 1
+        yield Trained(len(c.kept) * (pilot + seeds), dataclasses.replace(c.stream.train, kind=kind, **own), 768)
 
 
 def _page_09(c: Any) -> Iterator[Trained]:
@@ -137,16 +137,15 @@ def _page_09(c: Any) -> Iterator[Trained]:
 
 def _page_10(c: Any) -> Iterator[Trained]:
     yield from (Trained(len(c.kept) * c.seeds, dataclasses.replace(c.base.train, n=n), 768) for n in c.widths)
-    longest = dict(n=c.widths[-1])
-    yield from (Trained(c.seeds, dataclasses.replace(c.base.train, steps=steps, **longest), 768) for steps in c.shorter)
+    yield from (Trained(c.seeds, dataclasses.replace(c.base.train, steps=steps, n=c.widths[-1]), 768) for steps in c.shorter)
 
 
 def _others(c: Any) -> Iterator[Trained]:
     """Every dictionary of a model of the hub that the row names, once per seed. A block has four times as many neurons as channels."""
     for config in held(c, dictionaries.DictionaryConfig):
         if isinstance(config.subject, HubConfig):
-            width = SIZES[config.subject.name].shape[0]
-            yield Trained(getattr(c, "seeds", 1), config.train, 4 * width if config.hook == "mlp.hook_post" else width)
+            width = SIZES[config.subject.name].shape[0] * (4 if config.hook == "mlp.hook_post" else 1)
+            yield Trained(getattr(c, "seeds", 1), config.train, width)
 
 
 COUNTED: dict[str, Callable[[Any], Iterator[Trained]]] = {
@@ -253,16 +252,16 @@ def trained_by(page: str, profile: str, row: Any) -> list[Trained]:
 
 
 def _line(page: str, profile: str, row: Any) -> str:
-    trained, subjects = trained_by(page, profile, row), held(row, HubConfig)
-    if not subjects:
+    trained = trained_by(page, profile, row)
+    if not held(row, HubConfig):
         what = "offline models" if held(row, (ShippedConfig, SubjectConfig)) else "toy models or planted data"
         return f"| {page} | `{profile}` | {what} | not counted | none | not counted | not counted | not yet run |"
     layer = max((config.layer for config in held(row, (dictionaries.DictionaryConfig, dictionaries.PublishedConfig))), default=8)
     hours = sum(each.operations(layer) for each in trained) / RATE / 3600
     memory = sum(array.size for array in _one_of_each(arrays(row, trained)))
     time = f"{float(f'{hours:.2g}'):g} h" if trained else f"{_minutes(row):.2g} min"
-    count = f"{sum(each.count for each in trained):,}" + ("" if page in COUNTED or not trained else " or more")
-    cells = (page, f"`{profile}`", count if trained else "nothing", _epochs(row, trained), _bytes(download(row)), _bytes(memory), time, "not yet run")
+    count = f"{sum(each.count for each in trained):,}" + ("" if page in COUNTED else " or more") if trained else "nothing"
+    cells = (page, f"`{profile}`", count, _epochs(row, trained), _bytes(download(row)), _bytes(memory), time, "not yet run")
     return f"| {' | '.join(cells)} |"
 
 
@@ -298,5 +297,4 @@ def _bytes(size: float) -> str:
 
 
 if __name__ == "__main__":
-    root = run.project_root()
-    files.write(root / "PAPER.md", text(root))
+    files.write((root := run.project_root()) / "PAPER.md", text(root))

@@ -837,7 +837,7 @@ def side_by_side(config):
         some = torch.randperm(len(pairs.first), generator=draw)[: -(-len(pairs.first) // 2)]
         v = contrast.difference(acts, contrast.Pairs(*(side[some] for side in pairs)))
         count, row = each * len(PROMPTS), []
-        noise = [contrast.difference(acts, contrast.halves(pairs, draw)) for _ in range(count)]  # one per text
+        noise = [contrast.difference(acts, contrast.halves(pairs, draw)) for _ in range(count)]
         nearest = s.d[best_cosine(s, whole, whole)[0]].cpu()
         along = [v[None], nearest[None], torch.stack(noise), torch.randn(count, len(v), generator=draw)]
         for direction in along:
@@ -853,11 +853,11 @@ beside = memo.memo(side_by_side, cfg)["share"]
 multiples = np.array([0.0, *MULTIPLES])
 ways = dict(zip(WAYS, beside.numpy().transpose(1, 0, 2), strict=True))
 page.save_figure(
-    plots.dose_response(multiples, {"commas and closing brackets": ways}, "length of the push, in |v|"),
+    plots.dose_response(multiples, {"commas, closing brackets": ways}, "length of the push, in |v|", own=2),
     "side_by_side",
     {"multiples": multiples, "ways": list(WAYS), "share": beside.numpy()},
     "The share of commas and closing brackets in what the model writes while it is pushed along the contrast"
-    " of 'argument of a call' and 'first of a statement' (blue), along the direction of the nearest latent,"
+    " of 'argument of a call' and 'first of a statement' (blue), along the nearest latent's (orange),"
     " along the difference of random halves and along a random direction, all as far. A line per seed"
     f" ({len(cfg.dictionaries)}); {SIZE} a point. The paper steers behaviours of a chat model instead.",
 )

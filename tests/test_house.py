@@ -271,7 +271,7 @@ def code_lines(module: Path) -> int:
     return len(used - {line for node in notes for line in range(node.lineno, node.end_lineno + 1)})
 
 
-LINES_OF_CODE = {"toy": 950, "lm": 1350, "sae": 1880, "evals": 2050, "plots": 2200, "claims": 400, "companion": 1340}
+LINES_OF_CODE = {"toy": 950, "lm": 1350, "sae": 1880, "evals": 2530, "plots": 2480, "claims": 400, "companion": 1340}
 """Most lines of code per room, docstrings, comments and blanks apart: what a reader of one room has to get through."""
 
 

@@ -12,12 +12,12 @@ MARKS = ("o", "s", "^", "v", "D")
 
 
 @styled
-def dose_response(strengths: Row, shares: Mapping[str, Mapping[str, Rows]], across: str, columns: int = 3) -> Figure:
-    """A panel per class: its share of the text by strength, a line per seed for each thing that was pushed; the first one stands out."""
+def dose_response(strengths: Row, shares: Mapping[str, Mapping[str, Rows]], across: str, own: int = 1, columns: int = 3) -> Figure:
+    """A panel per class: its share of the text by strength, a line per seed for each thing that was pushed; the first `own` (1 or 2) stand out."""
     figure, axes = sheet(len(shares), columns, (3.1, 2.7))
     for panel, (title, arms) in zip(axes, shares.items(), strict=True):
-        for (name, rows), colour, mark in zip(arms.items(), (OURS, *CONTROLS, SECOND), MARKS, strict=False):
-            seeds(panel, strengths, rows, name, color=colour, marker=mark, ms=3.5, lw=1.4 if colour == OURS else 0.9, alpha=0.85)
+        for (name, rows), colour, mark in zip(arms.items(), ((OURS, SECOND)[:own] + CONTROLS), MARKS, strict=False):
+            seeds(panel, strengths, rows, name, color=colour, marker=mark, ms=3.5, lw=1.4 if colour in (OURS, SECOND) else 0.9, alpha=0.85)
         frame(panel, across, Share("share of the characters"), title=title)
         panel.set_xticks(strengths, [f"{strength:g}" for strength in strengths])
         panel.set_ylim(bottom=0)
@@ -34,7 +34,7 @@ def by_choice(names: Sequence[str], effects: Mapping[str, Rows], across: str) ->
         axes.hlines(heights, rows.min(0), rows.max(0), color=colour, lw=1.6, alpha=0.5)
         axes.plot(rows.mean(0), heights, MARKS[place], color=colour, ms=5, label=name)
     axes.axvline(0, color=THEORY, lw=0.8)
-    frame(axes, across, legend=dict(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=len(effects)))
+    frame(axes, across, legend=dict(loc="lower left", bbox_to_anchor=(-0.25, 1.0), ncols=len(effects), fontsize=7, columnspacing=1.0))
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from companion.plots import dynamics, style, widgets
+from companion.plots import dynamics, splitting, style, widgets
 
 PNG = b"\x89PNG"
 
@@ -112,6 +112,16 @@ def test_points_have_their_text_on_the_axes_of_the_picture(shown):
     data = widgets.hoverable_points({"pair": (np.array([2.0]), np.array([0.5]))}, {"pair": ["feature 3 of 3, 7"]}, static)
     assert data["data"][0]["text"] == ["feature 3 of 3, 7"]
     assert data["layout"]["xaxis"]["range"] == [0, 1]
+    assert "image/png" in shown[0]
+
+
+def test_points_of_a_map_have_their_texts_by_group(shown):
+    at = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]])
+    groups = {"import line": np.array([False, True, False])}
+    static = splitting.latent_map(at, groups, {"512": np.array([True, True, True])})
+    data = splitting.hoverable_map(at, groups, ["a", "b", "c"], static)
+    assert [(part["name"], list(part["text"])) for part in data["data"]] == [("the rest", ["a", "c"]), ("import line", ["b"])]
+    assert data["layout"]["xaxis"]["range"] == list(static.axes[0].get_xlim())
     assert "image/png" in shown[0]
 
 
