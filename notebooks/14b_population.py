@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/14b_population.ipynb)
 #
-# **Pages** [← 14. One latent, taken apart](14_anatomy_of_a_feature.ipynb) · [Start here](00_start_here.ipynb) · [14d. Recipes, density, and how much of the loss is recovered →](14d_density_and_recipes.ipynb)
+# **Pages** [← 14. One latent, taken apart](14_anatomy_of_a_feature.ipynb) · [Start here](00_start_here.ipynb) · [14c. Feature splitting →](14c_feature_splitting.ipynb)
 #
 # One latent of a sparse autoencoder (SAE, also called a dictionary) can look convincing because somebody picked it. This page picks none. It takes
 # all latents of a small language model and looks for each one's partner in a second model that was trained apart from the first. The answer means
