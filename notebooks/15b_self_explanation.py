@@ -6,13 +6,13 @@
 # **Pages** [← 15. Steering: text that is written while a latent is held](15_steering.ipynb) · [Start here](00_start_here.ipynb) · [16. Why a training step is fast: operations, bytes, and what a clock says →](16_speed.ipynb)
 #
 # What does a latent of a sparse autoencoder stand for? One idea: ask the model itself. Put the latent's direction in the place of a word, ask
-# "what does this word mean?", and read the answer. On this page you train a model so small that this takes minutes, in a language whose every
-# word has a known class, so that every answer can be marked right or wrong. Here it fails for most of the models, and a simple test shows why: a model
-# need not read the meaning of a word at the place where you put the direction.
+# "what does this word mean?", and read the answer. The idea has a premise: that the model reads the meaning of a word *at the word*. On this page
+# you train a model so small that this takes minutes, in a language whose every word has a known class, so that every answer can be marked right or
+# wrong, and ask first: **where is a word read?** In most of these models it is not read at the word, and then the method cannot work.
 #
 # **You will** write the measures by which a scale is chosen, and test them on cases with known results · train a model that says the class of
-# words it never saw defined · inject the directions of an SAE's latents and mark the answers · find out where a model reads a word ·
-# compare ways to choose the scale · see which layers can be used at all, and why.
+# words it never saw defined · move streams between prompts to find out where a model reads a word · inject the directions of an SAE's latents and
+# mark the answers · see which layers can be used at all, and why.
 #
 # **Needs** [page 7](07_language_model.ipynb#model) (the residual stream, blocks) and [page 8](08_sae_training.ipynb) (what an SAE is).
 #
@@ -22,7 +22,7 @@
 # **Paper** *Self-explaining SAE features* (2024), by the measures in its authors' public code. To put a vector in the place of a word and ask what
 # it means is the idea of SelfIE and Patchscopes (2024).
 #
-# **On this page** [1 A direction in the place of a word](#idea) · [2 Three measures of an answer](#measures) · [3 A language with known meanings](#language) · [4 Directions in the place of the word](#asking) · [5 Choosing the scale without knowing the answer](#choosing) · [6 Where a direction can stand](#depth) · [7 A model of real text](#real) · [8 Your turn](#your-turn) · [9 Limits](#limits) · [10 What was checked](#checked)
+# **On this page** [1 A direction in the place of a word](#idea) · [2 Three measures of an answer](#measures) · [3 A language with known meanings](#language) · [4 Where is a word read?](#where) · [5 Directions in the place of the word](#asking) · [6 Choosing the scale without knowing the answer](#choosing) · [7 Where a direction can stand](#depth) · [8 A model of real text](#real) · [9 Your turn](#your-turn) · [10 Limits](#limits) · [11 What was checked](#checked)
 
 # %% tags=["skip-execution"]
 import importlib.metadata
@@ -64,7 +64,7 @@ claims.opening("15b_self_explanation")
 
 # %% [markdown]
 # The parameters: small models of a made-up language, the SAE trained on each, and how far the scale is swept. `real` is a model of real text
-# for section 7.
+# for section 8.
 
 
 # %%
@@ -118,7 +118,7 @@ code_recipe = TrainConfig(n=512, k=16, steps=200, batch=1024, dead_after_tokens=
 code_sae = dictionaries.DictionaryConfig(code, code_recipe, layer=0, contexts=1600)
 brief = replace(small, d=16, contexts=200, steps=12)
 brief_recipe = replace(sae_recipe, n=64, steps=30, batch=256)
-tiny = replace(TINY, context=64, steps=60)  # long enough for the prompts of section 7
+tiny = replace(TINY, context=64, steps=60)  # long enough for the prompts of section 8
 tiny_recipe = TrainConfig(n=128, k=4, steps=60, batch=512, lr=3e-3)
 tiny_sae = dictionaries.DictionaryConfig(tiny, tiny_recipe, layer=0, contexts=300)
 gpt2 = HubConfig("gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e")
@@ -167,7 +167,7 @@ page = claims.Page("15b_self_explanation", cfg)
 # to latent. Nobody can read all answers at 64 scales. So the scale should be chosen *without knowing the answer*, from numbers that the forward
 # pass gives. Section 2 writes these down.
 #
-# Models of real text leave a second question open: who says that an answer is right? We build a language in which that is known (sections 3 to 5).
+# Models of real text leave a second question open: who says that an answer is right? We build a language in which that is known (sections 3 to 6).
 #
 # <a id="measures"></a>
 # ## 2 Three measures of an answer
@@ -268,6 +268,13 @@ TRUE = torch.arange(K * WORDS) // WORDS  # class of each word
 DEFINED = torch.arange(K * WORDS) % WORDS >= UNDEFINED
 
 
+# %% [markdown]
+# A language is the words and what their definitions say; its text is three definitions to seven sentences, in random order. `permuted` is for the
+# control, a language in which definitions are dealt out at random:
+# they can be learned by heart, but they have nothing to do with use.
+
+
+# %%
 def language(seed, permuted):
     """Words as pairs of syllables (W, 2), and the class that a definition says (W,)."""
     draw, said = run.generator(seed, "words"), TRUE.clone()
@@ -278,12 +285,6 @@ def language(seed, permuted):
     return words, said
 
 
-# %% [markdown]
-# The text: three definitions to seven sentences, in random order. `permuted` is for the control, a language in which definitions are dealt out at random:
-# they can be learned by heart, but they have nothing to do with use.
-
-
-# %%
 def text(words, said, count, length, draw):
     """Contexts of a language, (count, length); each begins with a period."""
     most = count * (length // 5 + 1)
@@ -415,8 +416,109 @@ page.check(
 # control says that this comes from definitions and use being of one kind, since where they contradict each other the same training finds nothing
 # of the sort.
 #
+# <a id="where"></a>
+# ## 4 Where is a word read?
+# The class of `bagi` can first be known at `gi`, where both syllables have been seen. The answer is given at `means`. So the model must bring the two
+# together, and it has two ways.
+#
+# - **At the word.** A block joins the syllables into a class at `gi`, and a later block reads the class from there. This is the picture behind the method: a
+#   vector at `gi` stands for a meaning.
+# - **At the question.** The attention at `means` looks at `ba` and `gi` themselves and joins them there. The stream at `gi` is not needed for
+#   the answer.
+#
+# Which of them a model has learned can be tested without any SAE. Take the prompts of two defined words of different classes. Put the stream of the one,
+# as it enters some block, into the prompt of the other: at both syllables, or at `means`. If the answer follows, what it depends on is there.
+
+
+# %%
+ORDER = torch.arange(int(DEFINED.sum()))
+OTHER, THIRD = (ORDER.roll(len(ORDER) // part) for part in (2, 4))  # words of other classes than a word's own
+
+
+def follows(subject, words, places, block, toward=OTHER):
+    """Share of answers that are the class of word `toward`, with the stream of word OTHER at the places."""
+    edge = torch.full((len(words), 1), END)
+    prompts = torch.cat([edge, words, torch.full_like(edge, MEANS)], dim=1)[DEFINED]
+    stream = subject.activations(prompts, f"blocks.{block}.hook_resid_pre")  # (words, 4, d)
+    stream[:, places] = stream[OTHER][:, places]
+    said = subject.logits_from(stream, block - 1)[:, -1].argmax(dim=-1) - FIRST
+    return (said == TRUE[DEFINED][toward]).float().mean().item()
+
+
+# %% [markdown]
+# The stream that enters block 0 is the word itself: with both syllables moved there, the prompt *is* that of the other word. So the left panel must begin at
+# the share of defined words that are answered rightly, and the right one near zero. The question is what is left after block 0, where the
+# next sections put a direction.
+
+
+# %%
+words_of = [language(model.seed, False)[0] for model in cfg.models]
+pairs = list(zip(subjects, words_of, strict=True))
+blocks = np.arange(cfg.models[0].layers)
+PLACES = {"the word": (1, 2), "its second syllable": (2,), "means": (3,)}
+read_at = {}  # by place, (models, blocks)
+for name, places in PLACES.items():
+    read_at[name] = np.array([[follows(*pair, places, int(block)) for block in blocks] for pair in pairs])
+enters = cfg.layer + 1  # the block that reads the stream after block `layer`
+for name, found in read_at.items():
+    print(f"entering block {enters}, at {name:19}", ", ".join(f"{share:.0%}" for share in found[:, enters]))
+
+
+def by_seed(place):  # a curve per seed, each a little to the right of the one before
+    rows = zip(cfg.models, read_at[place], strict=True)
+    return {f"seed {model.seed}": [(blocks + 0.04 * model.seed, row)] for model, row in rows}
+
+
+across, common = "block that the moved stream enters", dict(xticks=blocks, ylim=(-0.04, 1.04))
+beside = dict(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+panels = [
+    curves.Panel(
+        None, by_seed(place), across, curves.Share(up), legend=legend,
+        settings=common | dict(title=f"moved at {name}"),
+    )
+    for place, name, up, legend in (
+        ("the word", "the word", "answers that follow", None), ("means", '"means"', "", beside)
+    )
+]  # fmt: skip
+page.save_figure(
+    curves.lines(*panels, size=(3.2, 3.0), marker="o", ms=4, lw=1.3),
+    "where_read",
+    {"block": blocks} | read_at,
+    "Where a word is read: share of defined words for which the answer follows the stream of another word, "
+    "put in at both syllables (left) or at the last token (right), by the block that this stream enters; a "
+    f"line per seed ({len(subjects)}), shifted a little. Look at block {enters}: a line that is low on the "
+    "left and high on the right is a model that no longer needs the word.",
+)
+
+# %% [markdown]
+# The claim says what the method needs: after the block where we shall inject, answers follow the word. The band is that of a word that is known: three
+# quarters. Two controls: the stream at the period before the word is moved instead, and answers are compared with the class of a *third* word. The
+# positive example is the better of the two places: wherever it is read, the test can show it.
+
+# %%
+either = np.maximum(read_at["the word"], read_at["means"])[:, enters]
+page.check(
+    "selfexplain.read-where",
+    read_at["the word"][:, enters],
+    control={
+        "at the period": [follows(*pair, (0,), enters) for pair in pairs],
+        "a third word": [follows(*pair, (1, 2), enters, THIRD) for pair in pairs],
+    },
+    witness=either,
+)
+reader = int(read_at["the word"][:, enters].argmax())
+print(f"seed {cfg.models[reader].seed} reads at the word most")
+
+# %% [markdown]
+# Where the answer moves with `means`, the model has gathered both syllables in its *first* block already, at the last token, and worked the class out there
+# a second time. The class at the second syllable, which predicts the next word, is then not what the answer is read from, and no direction put there can
+# change it. Nothing in the language forbids this; which way a model learns depends on the seed.
+#
+# So in such a model the method must fail, however good its directions are. We go on with all models, and look with more care at the *reader*, the one that
+# reads at the word most. Even there both syllables count: moved at the second alone, where we shall put a direction, the stream has less effect.
+#
 # <a id="asking"></a>
-# ## 4 Directions in the place of the word
+# ## 5 Directions in the place of the word
 # Now an SAE. It is trained on the stream after the first block, at all places of some new text, as on [page 8](08_sae_training.ipynb): a TopK
 # autoencoder. Its decoder rows are the directions. The text has labels: for each place, the class of the word that ends there.
 
@@ -462,7 +564,6 @@ def saes_of(model):
 
 saes = [saes_of(model) for model in cfg.models]
 heldout = [new_text(model, cfg.heldout, "held out") for model in cfg.models]
-words_of = [language(model.seed, False)[0] for model in cfg.models]
 ends = [word_ends(tokens, words) for tokens, words in zip(heldout, words_of, strict=True)]
 streams = [subject.residual(tokens, cfg.layer) for subject, tokens in zip(subjects, heldout, strict=True)]
 print([(TOKENS[token], (*CLASSES, "-")[k]) for token, k in zip(heldout[0][0, :9], ends[0][0], strict=False)])
@@ -576,7 +677,7 @@ for at in range(0, cfg.scales, max(1, cfg.scales // 8)):
 
 # %% [markdown]
 # An answer is **right** if the likeliest next token, of the whole vocabulary, is the name of the direction's class. Now for all directions, all scales
-# and all models. The measures of section 2 are kept for section 5; the self-similarity is that of the last block but one (the authors use block
+# and all models. The measures of section 2 are kept for section 6; the self-similarity is that of the last block but one (the authors use block
 # 16 of 18), and the vector that says nothing is the mean embedding, of length 1, at scale 1.
 
 
@@ -611,7 +712,8 @@ given = {
 right = {name: np.stack([one.right.float().mean(dim=0) for one in found]) for name, found in given.items()}
 
 # %% [markdown]
-# If the method works, the latents' lines rise above those of the controls. The class means say how high they could rise.
+# If the method works, the latents' lines rise above those of the controls. The class means say how high they could rise. A model that does not read the
+# word there gives flat lines.
 
 # %%
 looks = [dict(color=style.THEORY, ls="--"), dict(color=style.OURS), dict(color=style.SECOND, ls="-.")]
@@ -647,34 +749,15 @@ labels = [kinds["latents"].label for kinds in named]
 said = [one.token[:, at] - FIRST for one, at in zip(given["latents"], fixed, strict=True)]
 another = [(one == (label + 1) % K).float().mean().item() for one, label in zip(said, labels, strict=True)]
 site = f"blocks.{cfg.layer}.hook_resid_post"
-pairs = list(zip(subjects, (kinds["latents"].d for kinds in named), strict=True))
-weights = [features.logit_weights(subject, site, d)[:, FIRST : FIRST + K] for subject, d in pairs]
+lenses = zip(subjects, (kinds["latents"].d for kinds in named), strict=True)
+weights = [features.logit_weights(subject, site, d)[:, FIRST : FIRST + K] for subject, d in lenses]
 by_lens = [(w.argmax(1) == label).float().mean().item() for w, label in zip(weights, labels, strict=True)]
 
 # %% [markdown]
-# The band begins half-way between the latents and the nearest control of a pilot with a seed that is not used here.
-#
-# Before the verdict, a test of the premise: *is the word read at all at the place where we inject*? Take the prompts of two defined words. Put the stream of
-# the one, after the same block, into the prompt of the other: at both syllables, or at the last token, `means`. Where the answer follows, there the class is.
-# The better of the two places is the positive example: the stream of a word of the class, put where it is read.
-
+# The band begins half-way between the latents and the nearest control of a pilot with a seed that is not used here; the pilot's model read at the word. The
+# positive example is the test of section 4: the whole stream of a word of the class, put where it is read, is named.
 
 # %%
-def follows(subject, words, places):
-    """Share of defined words for which the answer is the class of the word whose stream was put there."""
-    edge = torch.full((len(words), 1), END)
-    prompts = torch.cat([edge, words, torch.full_like(edge, MEANS)], dim=1)[DEFINED]
-    stream, true = subject.residual(prompts, cfg.layer), TRUE[DEFINED]
-    other = torch.arange(len(true)).roll(len(true) // 2)  # a word of another class
-    stream[:, places] = stream[other][:, places]
-    said = subject.logits_from(stream, cfg.layer)[:, -1].argmax(dim=-1) - FIRST
-    return (said == true[other]).float().mean().item()
-
-
-pairs = list(zip(subjects, words_of, strict=True))
-moved = [(follows(one, words, (1, 2)), follows(one, words, (3,))) for one, words in pairs]
-for number, (word, last) in enumerate(moved):
-    print(f"seed {number}: moved with both syllables {word:.0%}, with `means` {last:.0%}")
 page.check(
     "selfexplain.latents-named",
     at_fixed["latents"],
@@ -684,51 +767,29 @@ page.check(
         "another class": another,
         "logit lens": by_lens,
     },
-    witness=[max(places) for places in moved],
+    witness=either,
 )
+for name, rows in right.items():
+    others = np.delete(rows[:, 1:].max(axis=1), reader)
+    listed = ", ".join(f"{share:.0%}" for share in others)
+    print(f"{name:11} at the best scale: the reader {rows[reader, 1:].max():.0%}, others {listed}")
 
 # %% [markdown]
-# Compare the two columns above. Where the answer moves with `means`, the model has gathered both syllables in its *first* block already, at the last
-# token, and worked the class out there a second time. The class at the second syllable, which the SAE sees and which predicts the next word, is then not what
-# the answer is read from, and no direction put there can change the answer. Where the answer moves with the syllables, the injection can work. Nothing in
-# the language forbids the first way; which one a model learns depends on the seed. (The pilot's model had learned the second.)
+# The last lines give each model its best scale in hindsight, so they flatter all directions alike. Compare the reader with the others: where the word is not
+# read, even the class mean does about as badly as a random direction. And compare the reader's class means with section 4: a direction replaces the second
+# syllable *alone*, and what the whole stream of another word does there bounds what a direction can do.
 #
-# Two more questions to the same answers. They make sense only for models that read the word there. How much of the success does *choosing* explain? The untrained latents were picked, out of as many, by the
-# same rule, and their labels come from the same text. If they too are named more often than random directions, a part of every such success belongs
-# to the choice and not to training.
-#
-# And how much does the scale matter? Success in a narrow range of scales is reported for larger models. Our measure is the largest share of right
-# answers over the scales above 0, less the smallest.
-
+# Try it: choose a latent of the reader and a scale, and see the probabilities of the next token.
 
 # %%
-def span(rows):
-    return rows[:, 1:].max(axis=1) - rows[:, 1:].min(axis=1)
-
-
-page.check(
-    "selfexplain.choice-alone",
-    np.subtract(at_fixed["untrained"], at_fixed["random"]),
-    control={"random directions, less chance": np.subtract(at_fixed["random"], 1 / K)},
-)
-page.check(
-    "selfexplain.scale-matters",
-    span(right["latents"]),
-    control={"random directions": span(right["random"])},
-)
-
-# %% [markdown]
-# Try it: choose a latent of the first model and a scale, and see the probabilities of the next token.
-
-# %%
-choices = tuple(f"{i}: {CLASSES[k]}" for i, k in enumerate(named[0]["latents"].label.tolist()))
+choices = tuple(f"{i}: {CLASSES[k]}" for i, k in enumerate(named[reader]["latents"].label.tolist()))
 
 
 def next_token(latent, scale, count=6):
-    d = named[0]["latents"].d[int(latent.partition(":")[0])]
-    p = injected(subjects[0], prompts[0], d, scale * length[0], cfg.layer).softmax(dim=-1)
+    d = named[reader]["latents"].d[int(latent.partition(":")[0])]
+    p = injected(subjects[reader], prompts[reader], d, scale * length[reader], cfg.layer).softmax(dim=-1)
     best = p.argsort(descending=True)[:count]
-    shown = f"{written(prompts[0][:1].tolist())} X X means"
+    shown = f"{written(prompts[reader][:1].tolist())} X X means"
     return plots.guesses(shown, [TOKENS[token] for token in best.tolist()], p[best].numpy())
 
 
@@ -736,40 +797,43 @@ widgets.live(next_token, latent=choices, scale=widgets.Slider(0.0, cfg.reach, 1.
 
 # %% [markdown]
 # <a id="choosing"></a>
-# ## 5 Choosing the scale without knowing the answer
-# For a model of real text the right answers are not known, so the scale is chosen by the measures. Here is what they look like for one latent; the caption
-# says at which scales its answer is right.
+# ## 6 Choosing the scale without knowing the answer
+# For a model of real text the right answers are not known, so the scale is chosen by the measures. Here is what they look like for one latent of the
+# reader; the caption says at which scales its answer is right.
 
 # %%
-one = given["latents"][0]
+one = given["latents"][reader]
 shown = int((one.right.float().mean(dim=1) - 0.5).abs().argmin())  # right at about half of the scales
 similarity, spread, good = one.similarity[shown], one.entropy[shown], one.right[shown]
 joined = explain.composite(similarity, spread)
+chosen = [explain.best(score, scales, least=scales[1]) for score in (similarity, -spread, joined)]
 measures = {"self-similarity": similarity, "entropy (nats)": spread, "composite": joined}
 panels = [
     curves.Panel(
         scales.numpy(), {name: curve.numpy()}, "scale", name, [dict(color=style.OURS)], legend=None,
         settings=dict(title=f"choice: {scales[at]:.2f}, {'right' if good[at] else 'wrong'}"),
     )
-    for name, curve, at in zip(
-        measures, measures.values(), (similarity.argmax(), spread.argmin(), joined.argmax()), strict=True
-    )
+    for name, curve, at in zip(measures, measures.values(), chosen, strict=True)
 ]  # fmt: skip
 page.save_figure(
     curves.lines(*panels, size=(3.0, 2.8)),
     "one_latent",
     {"scale": scales} | measures | {"right": good.float()},
-    f"The measures of one latent ({CLASSES[named[0]['latents'].label[shown]]}) by scale, less their value at "
-    f"scale 0. Its answer is right at {int(good.sum())} of {cfg.scales} scales"
+    f"The measures of one latent ({CLASSES[named[reader]['latents'].label[shown]]}) by scale, less their "
+    f"value at scale 0. Its answer is right at {int(good.sum())} of {cfg.scales} scales"
     + (f", from {scales[good].min():.2f} to {scales[good].max():.2f}. " if good.any() else ". ")
     + "Above each panel: the scale that the measure chooses, and whether the answer there is right.",
 )
 
 # %% [markdown]
+# The self-similarity is a step: zero at scale 0, and one value above. That is no accident. The first block above reads the vector through a layer norm, which
+# takes the scale away (section 7), and with two blocks above, the stream before the last has seen no more than that. In a model this shallow the composite has
+# only the entropy to choose by.
+#
 # Now all latents of all seeds. Each way to choose gives one scale per latent, and a share of right answers per seed. The first four
 # are the authors'; then come three that show what the signs do. Scale 0 is not among the choices. Beside them stand what can be had without any
 # measure: a random scale (the mean over all scales above 0), the fixed scale of
-# section 4, and the best scale in hindsight: whether any scale gives a right answer. The last is no method, since it knows the answer.
+# section 5, and the best scale in hindsight: whether any scale gives a right answer. The last is no method, since it knows the answer.
 
 
 # %%
@@ -814,68 +878,25 @@ page.save_figure(
 )
 
 # %% [markdown]
-# What we expected from the notes: the composite near the best in hindsight, and its other sign far below. The claim asks only that the composite be better than a
-# random scale; the fixed scale is the positive example, which shows that a better choice exists.
-
-# %%
-gain = {name: share - ways["a random scale"] for name, share in ways.items()}
-page.check(
-    "selfexplain.composite-chooses",
-    gain["composite"],
-    control={"the other sign": gain["composite, other sign"]},
-    witness=gain["fixed on other seeds"],
-)
-page.check(
-    "selfexplain.fixed-scale",
-    gain["fixed on other seeds"],
-    control={"self-similarity": gain["self-similarity"], "entropy": gain["entropy"]},
-)
-
-# %% [markdown]
-# If nothing here differs from a random scale, look back at section 4: where the answer does not depend on the direction, no choice of a scale can help, and
-# the measures have not been put to the test.
+# There is no claim about these bars. In a model whose answer does not depend on the direction no choice of a scale can help, and that holds for most of the
+# dots; so this figure is **no evidence for or against the measures**. It shows how they would be compared, with three things to compare with that a
+# published success should be held against: a random scale, a single scale for all latents, and the other sign.
 #
-# The cross-entropy has a sign that can be tested by itself. Where an answer has to do with the direction, it should be an answer that the empty
-# placeholder does not give: *large* cross-entropy. The composite subtracts it, as the code that we read writes it down. How much hangs on this
-# sign? For random directions, which have no right answer, it should make no difference.
-
+# Last, the authors' filter: a direction whose self-similarity never rises by more than 0.01 counts as one that cannot be explained, and is dropped. Would it
+# have told us in which models the word is not read?
 
 # %%
-def sign_matters(found):
-    by = shares(found, fixed)
-    return by["cross-entropy, other sign"] - by["cross-entropy"]
-
-
-page.check(
-    "selfexplain.sign-of-cross-entropy",
-    sign_matters(given["latents"]),
-    control={"random directions": sign_matters(given["random"])},
-)
+for number, one in enumerate(given["latents"]):
+    count, hit = int(explain.failed(one.similarity.T).sum()), one.right[:, fixed[number]].float().mean()
+    here = "the reader" if number == reader else "not"
+    print(f"seed {cfg.models[number].seed} ({here}): {count} of {len(one.right)} dropped, {hit:.0%} named")
 
 # %% [markdown]
-# Last, the authors' filter: some directions cannot be explained at any scale, and those whose self-similarity never rises by more than 0.01 are
-# dropped. Do they fail here? For every latent of every seed we have its largest self-similarity and whether its answer at the fixed scale is right. The table counts; an area under the ROC curve (AUROC) of one half means that the measure does not tell them apart.
-
-
-# %%
-def auroc(score, positive):
-    """Chance that a positive has a higher score than a negative; ties count half."""
-    above, below = score[positive][:, None], score[~positive]
-    return ((above > below).float() + 0.5 * (above == below)).mean().nan_to_num(0.5).item()
-
-
-largest = torch.cat([one.similarity.amax(dim=1) for one in given["latents"]])
-drop = torch.cat([-one.entropy.amin(dim=1) for one in given["latents"]])
-named_right = torch.cat([one.right[:, at] for one, at in zip(given["latents"], fixed, strict=True)])
-dropped = torch.cat([explain.failed(one.similarity.T) for one in given["latents"]])
-for name, group in {"kept": ~dropped, "dropped": dropped}.items():
-    print(f"{name}: {group.sum()} latents, {named_right[group].sum()} of them named right")
-areas = f"self-similarity {auroc(largest, named_right):.2f}, drop of entropy {auroc(drop, named_right):.2f}"
-print("AUROC:", areas)
-
-# %% [markdown]
+# The filter is right to drop nearly all latents of a model that does not read the word, as far as it does so. Look whether it spares those of the reader: if it drops
+# most of them too, it does not tell the two kinds of model apart. Moving streams (section 4) does.
+#
 # <a id="depth"></a>
-# ## 6 Where a direction can stand
+# ## 7 Where a direction can stand
 # Which blocks above the injection are needed? The vector stands at one place, and the answer is read at another. Only attention moves things between
 # places, and a block's attention reads its input through a layer norm. Two consequences are exact, and need no training:
 #
@@ -885,7 +906,7 @@ print("AUROC:", areas)
 #   $s > 0$. **Every scale gives the same answer.**
 #
 # So a scale to be chosen exists only where at least two blocks follow. There the first of them *adds* something to $s\,d$, and the scale says how much of the
-# sum is $d$.
+# sum is $d$. And for the same reason the stream at the last token *after the first block above* is the same at every scale: the step in section 6.
 
 # %%
 top = len(subjects[0].blocks) - 1
@@ -896,6 +917,8 @@ for subject, layer, over_zero in ((single, 0, True), (subjects[0], top, True), (
     assert torch.allclose(logits, logits[:1].expand_as(logits), atol=2e-2)
     if over_zero:
         assert torch.allclose(logits[0], subject.logits(prompts[0][None])[0, -1], atol=1e-4)
+after = explain.sweep(subjects[0], prompts[0], PLACE, mean[0], some, 0).stream[:, 0]
+assert torch.allclose(after, after[:1].expand_as(after), atol=2e-2)
 
 # %% [markdown]
 # (The norm divides by $\sqrt{\mathrm{var} + \varepsilon}$ with a small $\varepsilon$, so that the equality of scales holds up to a small error.)
@@ -920,7 +943,7 @@ def right_after(layer):
 depths = {f"after block {layer}": right_after(layer) for layer in range(top + 1)}
 across, up = "scale (mean lengths of the stream there)", curves.Share("class means that are named")
 page.save_figure(
-    curves.lines(curves.Panel(scales.numpy(), depths, across, up, **full), size=(6.4, 3.4), lw=1.2, alpha=0.85),
+    curves.lines(curves.Panel(scales.numpy(), depths, across, up, **full), size=(6.4, 3.4), lw=1.2),
     "by_block",
     {"scale": scales} | depths,
     "Share of class means whose class is named, injected after each block; a line per seed. Look for flat "
@@ -929,7 +952,7 @@ page.save_figure(
 
 # %% [markdown]
 # <a id="real"></a>
-# ## 7 A model of real text
+# ## 8 A model of real text
 # The same functions with the authors' two prompts. The placeholder is every token `X` of the prompt; the scale is in mean lengths of the stream, and the composite
 # chooses it. In the offline profiles the model is a small one of Python code: it was never taught to answer a question, and **nothing should be expected of
 # its answers**. The cell shows how it is done. The profiles `published` and `paper` ask GPT-2 small about latents of a published SAE; it does not
@@ -977,10 +1000,10 @@ for latent, d in zip(some, features.directions(sae, some, stream.flatten(0, 1)[1
 
 # %% [markdown]
 # Compare the tokens on which a latent is most active with the answers. For the model of code we see no reason why they should agree, and read nothing into it if
-# some do: with several tokens on each side, some agreement comes by chance. That is the difference to sections 3 to 5, where every answer is marked.
+# some do: with several tokens on each side, some agreement comes by chance. That is the difference to sections 3 to 6, where every answer is marked.
 #
 # <a id="your-turn"></a>
-# ## 8 Your turn
+# ## 9 Your turn
 # Write each answer in a new cell below the last one, after the page has run. Say what you expect before you run it.
 #
 # 1. *(5 minutes)* With one block above the injection, the length of the vector does not count. Does its sign? Inject $-s\,d$ for several $s$.
@@ -994,11 +1017,12 @@ for latent, d in zip(some, features.directions(sae, some, stream.flatten(0, 1)[1
 #        explain.sweep(subjects[0], prompts[0], PLACE, mean[0], sign * lengths, below).logits for sign in (1, -1)
 #    )
 #    assert torch.allclose(minus, minus[:1].expand_as(minus), atol=1e-2)
-#    assert (plus[0] - minus[0]).abs().max() > 3 * (minus[0] - minus[1]).abs().max()
+#    assert (plus[0] - minus[0]).abs().max() + 1e-2 >= (minus[0] - minus[1]).abs().max()
 #    print(TOKENS[plus[0].argmax()], "and", TOKENS[minus[0].argmax()])
 #    ```
 #
-#    It does: a layer norm divides by a positive number, so $-d$ is another word. It need not mean "not an animal".
+#    It does, as far as the model reads this place at all: a layer norm divides by a positive number, so $-d$ is another word. It need not mean "not an
+#    animal".
 #    </details>
 # 2. *(5 minutes)* The composite brings each curve to the range 0 to 1. Take a self-similarity that is nothing but noise a millionth high, beside the planted
 #    entropy of section 2. How often is the planted scale still chosen?
@@ -1052,21 +1076,56 @@ for latent, d in zip(some, features.directions(sae, some, stream.flatten(0, 1)[1
 #    No. If it hardly grows, the model nearly always answers with some class: it takes any vector for a word.
 #    </details>
 #
+# 5. *(10 minutes)* Force the model to read at the word. Let every block attend only to a token itself and to the one before
+#    it. Check that the first syllable can then no longer reach `means` in the first block.
+#    <details><summary>Hint</summary>A forward pre-hook on a block's `attn` can replace its `attention_mask`: 0 where it may look, a very negative number
+#    elsewhere. Compare the streams after block 0 of two prompts that differ in the first syllable.</details>
+#    <details><summary>Answer</summary>
+#
+#    ```python
+#    def window(attention, size=2):
+#        def local(_, positional, named):
+#            count = positional[0].shape[1]
+#            away = torch.arange(count)[:, None] - torch.arange(count)
+#            hidden = torch.zeros(count, count)
+#            hidden[(away < 0) | (away >= size)] = torch.finfo(torch.float32).min
+#            return positional, named | {"attention_mask": hidden[None, None]}
+#
+#        attention.register_forward_pre_hook(local, with_kwargs=True)
+#
+#    def reaches_means(model):
+#        subject = Subject(model, "a model")
+#        one, two = (subject.residual(torch.tensor([[END, first, 1, MEANS]]), 0) for first in (0, 2))
+#        return (one - two)[0, -1].abs().max().item()
+#
+#    usual, short = (fresh(cfg.models[0]).eval().requires_grad_(False) for _ in range(2))
+#    for block in short.transformer.h:
+#        window(block.attn)
+#    print("change after block 0 at `means`:", reaches_means(usual), "with all in view,", reaches_means(short), "with a window")
+#    assert reaches_means(short) == 0 < reaches_means(usual)
+#    ```
+#
+#    To train such a model, call `window` for its blocks in `train` and in `trained`, right after `fresh`. Then repeat sections 4 and 5 with it: does the answer
+#    follow the second syllable now, and are latents named?
+#    </details>
+#
 # <a id="limits"></a>
-# ## 9 Limits
+# ## 10 Limits
 # - The language has eight classes and a few thousand possible sentences; an "explanation" is one word out of eight. The authors' model writes free text
 #   about features that nobody has listed. What fails here may work there, and the other way round.
 # - The labels come from the F1 of a latent with a class, and these F1 are modest. An answer that differs from the label may say something true of the latent.
 # - Our model has two blocks above the injection; gemma-2b has fifteen. The measures have little room in so few blocks: the self-similarity is taken one block
-#   above the injection.
-# - In most of the models here the answer is not read at the place of the injection (section 4). What sections 4 and 5 say about scales and their choice then
-#   concerns an answer that does not depend on the direction: it is no evidence for or against the measures. A language in which the class *must* be read
-#   at the word would be needed to test them.
+#   above the injection, where it cannot depend on the scale.
+# - In most of the models here the answer is not read at the place of the injection (section 4). So the page says when the method cannot work, and next to nothing
+#   about how well it works where it can. That would need models in which the class *must* be read at the word, for instance with an attention window
+#   that lets each block see one token back (exercise 5). Two pilots with a seed that no claim uses, one with the window in every block and
+#   one in the first alone, did read at the word and named latents more often than the controls; one seed is no result, and no claim rests on it.
+# - The test of section 4 moves the whole stream. That an answer follows says that what it depends on is there, not that one direction carries it.
 # - Five seeds give five languages and five models of one size. Other sizes, other places of injection and other prompts were not tried.
-# - Section 7 marks nothing: for real text there is no key to the answers.
+# - Section 8 marks nothing: for real text there is no key to the answers.
 #
 # <a id="checked"></a>
-# ## 10 What was checked
+# ## 11 What was checked
 # Every claim of this page, with its band and its control.
 
 # %%
