@@ -164,7 +164,7 @@ about = {"latent": "latent", "share of active tokens": "density", "tokens it mak
 # | [14e. Explaining all latents, and rating them blind](14e_interpretability.ipynb) | Are latents easier to explain than neurons, and is that more than their rarity? | Towards Monosemanticity: Decomposing Language Models With Dictionary Learning |
 # | [14f. A map of latents, and automata](14f_map_and_automata.ipynb) | Do latents with similar meanings lie together, and which of them hand over to each other? | Towards Monosemanticity |
 # | [15. Steering: text that is written while a latent is held](15_steering.ipynb) | Which latents steer what a model writes, and what does it cost? | Towards Monosemanticity; Scaling Monosemanticity; Contrastive Activation Addition |
-# | [15b. A model that explains its own features](15b_self_explanation.ipynb) | Can a model say what the latents of its own autoencoder stand for? | Self-explaining SAE features (2024) |
+# | [15b. A model that explains its own features](15b_self_explanation.ipynb) | Where does a model read a word, and can it then say what the latents of its own autoencoder stand for? | Self-explaining SAE features (2024) |
 # | [16. Why a training step is fast: operations, bytes, and what a clock says](16_speed.ipynb) | Where does the time of a training step go, and what makes it fast? | Scaling and evaluating sparse autoencoders |
 # <!-- end of map -->
 #
