@@ -887,7 +887,6 @@ page.check("contrast.steers", over_halves[WAYS[0]], control={WAYS[3]: over_halve
 # %%
 some = labels.ContextLabels(*(part[:64] for part in chosen_labels))
 view = views.look(subject, s.sae, site, tokens=chosen_on[:64], known=some)
-print({name: latent for name, latent in chosen_for(text, s).items() if view.fired.counts[latent]})
 room = dict(new=min(32, chosen_on.shape[1] // 2), samples=6)
 
 
@@ -903,6 +902,7 @@ def steer(prompt, latent, strength):
 shown = int(view.fired.counts.argmax()) if not view.fired.counts[capital] else capital
 typed = explorer.Text("def read(self, name):\n    ")
 explorer.live(steer, prompt=typed, latent=explorer.Number(shown), strength=Slider(-2.0, 5.0, 1.0))
+print({name: latent for name, latent in chosen_for(text, s).items() if view.fired.counts[latent]})
 
 # %% [markdown]
 # <a id="your-turn"></a>
