@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/13b_score_taken_apart.ipynb)
 #
-# **Pages** [← 13. Is the effect of one latent sparse?](13_ablation_sparsity.ipynb) · [Start here](00_start_here.ipynb) · [16. Why a training step is fast: operations, bytes, and what a clock says →](16_speed.ipynb)
+# **Pages** [← 13. Is the effect of one latent sparse?](13_ablation_sparsity.ipynb) · [Start here](00_start_here.ipynb) · [14. One latent, taken apart →](14_anatomy_of_a_feature.ipynb)
 #
 # [Page 13](13_ablation_sparsity.ipynb) removed one latent of a sparse autoencoder (SAE) at a time and scored how sparse the change of the
 # logits is. The paper reports 10 to 14 % for latents and 60 % for channels of the residual stream. A public attempt to reproduce it found 19 to 25 %

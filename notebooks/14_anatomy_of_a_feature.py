@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/14_anatomy_of_a_feature.ipynb)
 #
-# **Pages** [← 13b. What the ablation score measures](13b_score_taken_apart.ipynb) · [Start here](00_start_here.ipynb) · [16. Why a training step is fast: operations, bytes, and what a clock says →](16_speed.ipynb)
+# **Pages** [← 13b. What the ablation score measures](13b_score_taken_apart.ipynb) · [Start here](00_start_here.ipynb) · [14b. All latents at once: would another model have them? →](14b_population.ipynb)
 #
 # The word `is` has two roles in Python files: it is an operator of the language (`x is None`), and it is a word of English in comments and docstrings.
 # The token is the same. On this page you find a direction in a small language model that is active for the first role only, and check in five ways

@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/14c_feature_splitting.ipynb)
 #
-# **Pages** [← 13b. What the ablation score measures](13b_score_taken_apart.ipynb) · [Start here](00_start_here.ipynb) · [14f. A map of latents, and automata →](14f_map_and_automata.ipynb)
+# **Pages** [← 14b. All latents at once: would another model have them?](14b_population.ipynb) · [Start here](00_start_here.ipynb) · [14d. Recipes, density, and how much of the loss is recovered →](14d_density_and_recipes.ipynb)
 #
 # What happens to a latent when the dictionary has four times as many of them? *Towards Monosemanticity* says that it splits into several finer ones.
 # On this page you repeat this on a language model of Python code, where the true role of every token is known. Each finding is also measured where it

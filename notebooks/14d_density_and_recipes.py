@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/14d_density_and_recipes.ipynb)
 #
-# **Pages** [← 14b. All latents at once: would another model have them?](14b_population.ipynb) · [Start here](00_start_here.ipynb) · [14e. Explaining all latents, and rating them blind →](14e_interpretability.ipynb)
+# **Pages** [← 14c. Feature splitting](14c_feature_splitting.ipynb) · [Start here](00_start_here.ipynb) · [14e. Explaining all latents, and rating them blind →](14e_interpretability.ipynb)
 #
 # Between 2023 and 2024 the recipe for a sparse autoencoder (SAE, also called a dictionary) changed in nearly every part. On this page you train
 # the recipe of 2023 and that of 2024 on the same neurons, and look at three numbers by which they were compared: how much of the language model's

@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/14e_interpretability.ipynb)
 #
-# **Pages** [← 14b. All latents at once: would another model have them?](14b_population.ipynb) · [Start here](00_start_here.ipynb) · [16. Why a training step is fast: operations, bytes, and what a clock says →](16_speed.ipynb)
+# **Pages** [← 14d. Recipes, density, and how much of the loss is recovered](14d_density_and_recipes.ipynb) · [Start here](00_start_here.ipynb) · [14f. A map of latents, and automata →](14f_map_and_automata.ipynb)
 #
 # Are the latents of a sparse autoencoder (SAE, also called a dictionary) easier to understand than the neurons that it reads? The paper answers with
 # three scores: a person who rates both without knowing which is which, and a language model that explains both and predicts from its explanations where

@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/14f_map_and_automata.ipynb)
 #
-# **Pages** [← 14c. Feature splitting](14c_feature_splitting.ipynb) · [Start here](00_start_here.ipynb) · [16. Why a training step is fast: operations, bytes, and what a clock says →](16_speed.ipynb)
+# **Pages** [← 14e. Explaining all latents, and rating them blind](14e_interpretability.ipynb) · [Start here](00_start_here.ipynb) · [15. Steering: text that is written while a latent is held →](15_steering.ipynb)
 #
 # Two ways to see many latents at once. The first is a map: the directions of all latents, of dictionaries of several sizes, in one plane, where those that
 # stand for similar things should lie together. The second is a graph: one latent raises the tokens on which another is active next, so that a few of

@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/15_steering.ipynb)
 #
-# **Pages** [← 13b. What the ablation score measures](13b_score_taken_apart.ipynb) · [Start here](00_start_here.ipynb) · [16. Why a training step is fast: operations, bytes, and what a clock says →](16_speed.ipynb)
+# **Pages** [← 14f. A map of latents, and automata](14f_map_and_automata.ipynb) · [Start here](00_start_here.ipynb) · [15b. A model that explains its own features →](15b_self_explanation.ipynb)
 #
 # If a latent stands for "digits come next", then a model whose digit latent is held at a large value should write digits, whatever it was asked to
 # continue. On this page you hold latents at chosen values and let a small model of Python code write. You find which latents steer it, which do not,

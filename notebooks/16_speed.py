@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/16_speed.ipynb)
 #
-# **Pages** [← 13b. What the ablation score measures](13b_score_taken_apart.ipynb) · [Start here](00_start_here.ipynb)
+# **Pages** [← 15b. A model that explains its own features](15b_self_explanation.ipynb) · [Start here](00_start_here.ipynb)
 #
 # A sparse autoencoder (SAE) has thousands of latents, but uses only a few for each token. A training step written with plain matrix products
 # computes all of them anyway. On this page you leave out the products with zeros, see that the results stay the same, and find out how much time
