@@ -79,7 +79,7 @@ KEEP = ("averaged", "untrained")
 SITE = dict(layer=0, hook="mlp.hook_post", keep=KEEP)
 other = run.seed_shift() + 1  # model B starts from other random numbers than A
 tiny = replace(TINY, layers=1, steps=100)
-quick_recipe = TrainConfig(n=128, k=8, steps=100, batch=512, lr=3e-3, space="scalar")
+quick_recipe = TrainConfig(n=64, k=8, steps=100, batch=512, lr=3e-3, space="scalar")
 small = dictionaries.DictionaryConfig(tiny, quick_recipe, contexts=1000, heldout=64, **SITE)
 one, one_b = dictionaries.offline_subject("python-stdlib-1l"), training.OFFLINE["python-stdlib-1l"]
 recipe = TrainConfig(n=2048, k=16, steps=400, batch=2048, space="scalar", dead_after_tokens=100_000)
@@ -96,7 +96,7 @@ def row(base, model_b, count, neurons, **sizes):
 
 
 cfg = run.choose(
-    quick=row(small, replace(tiny, seed=other), 2, 128, contexts=160, least=8, used=3),
+    quick=row(small, replace(tiny, seed=other), 2, 32, contexts=160, least=4, used=3),
     laptop=row(usual, replace(one_b, seed=other), 5, 512, contexts=512),
     paper=row(large, replace(longer, seed=other), 5, 512, contexts=1024),
 )

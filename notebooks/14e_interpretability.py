@@ -78,7 +78,7 @@ def seeds(base, count):
 KEEP = ("averaged", "untrained")
 SITE = dict(layer=0, hook="mlp.hook_post", keep=KEEP)
 tiny = replace(TINY, layers=1, steps=100)
-quick_recipe = TrainConfig(n=128, k=8, steps=100, batch=512, lr=3e-3, space="scalar")
+quick_recipe = TrainConfig(n=64, k=8, steps=100, batch=512, lr=3e-3, space="scalar")
 small = dictionaries.DictionaryConfig(tiny, quick_recipe, contexts=1000, heldout=64, **SITE)
 one = dictionaries.offline_subject("python-stdlib-1l")
 recipe = TrainConfig(n=2048, k=16, steps=400, batch=2048, space="scalar", dead_after_tokens=100_000)
@@ -93,7 +93,7 @@ def row(base, count, **sizes):
 
 
 cfg = run.choose(
-    quick=row(small, 2, contexts=160, scored=8, played=2, least=8, held=5, used=3),
+    quick=row(small, 2, contexts=160, scored=8, played=2, least=4, held=5, used=3),
     laptop=row(usual, 5, contexts=512, scored=80),
     paper=row(large, 5, contexts=1024, scored=400),
 )

@@ -170,7 +170,8 @@ def best_labels(fired):
 
 
 best_wide = best_labels(wide)
-for latent in wide.counts.argsort(descending=True)[100:104].tolist():
+after = min(100, int((wide.counts > 0).sum()) - 4)
+for latent in wide.counts.argsort(descending=True)[after : after + 4].tolist():
     print(f"{latent:5}  {views.NAMES[best_wide[latent]]:18} {top_tokens(wide, latent)}")
 
 # %% [markdown]
