@@ -882,7 +882,7 @@ page.check("contrast.steers", over_halves[WAYS[0]], control={WAYS[3]: over_halve
 # <a id="live"></a>
 # ## 6 Steer it yourself
 # Type a prompt and a latent's number, and move the strength (in multiples of the latent's largest activation; 0 ablates it). The chart compares
-# the labels of what is written with those of the model as it is. The latents that were chosen above are printed; whatever else is active works too.
+# the labels of what is written with those of the model as it is. The latents that were chosen above are printed under it; whatever else is active works too.
 
 # %%
 some = labels.ContextLabels(*(part[:64] for part in chosen_labels))
