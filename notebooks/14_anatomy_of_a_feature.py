@@ -153,7 +153,8 @@ page.check(
 )
 
 # %% [markdown]
-# Every seed finds two groups of two. A neuron with two meanings is not an accident of training here; the loss asks for it. (The paper's words for the
+# A loss near $\ln 2$ means two groups of two (the best of four starts counts, for the control too). A neuron with two meanings is not an accident of
+# training here; the loss is lower with it. (The paper's words for the
 # two kinds are *monosemantic* and *polysemantic*.) So the search is not for better neurons but for better directions.
 #
 # <a id="latents"></a>
@@ -291,7 +292,7 @@ print(f"correlation with the label: latent {scored:.2f}, the token alone {token_
 print(f"at its best threshold: precision {curve.precision[best]:.2f}, recall {curve.recall[best]:.2f}")
 
 # %% [markdown]
-# The latent says more than the token does, so it must use what stands before the word. Whether that holds for other dictionaries too is the question of
+# If the first correlation is the larger, the latent uses what stands before the word. Whether that holds for other dictionaries too is the question of
 # section 5.
 #
 # <a id="proxy"></a>
@@ -372,7 +373,7 @@ print(f"the token alone: {token_alone[caps]:.2f}")
 # ## 5 Five dictionaries
 # One dictionary could be a lucky one. The next function measures one dictionary: the correlation of every latent with every label and with the
 # proxies, on both halves; and for the label of section 3 the best latent's activations. It does the same for the dictionary before its training. It also
-# notes five other latents whose density (share of active tokens) is nearest to that of the best one; sections 7 and 8 compare with them.
+# notes five other latents whose density (share of active tokens) is nearest to that of the best one; section 8 compares with them.
 
 
 # %%
@@ -591,13 +592,14 @@ more = (latents_by[:, head] > token_by[head]).sum(axis=1)
 print(f"on so many of {len(head)} labels the best latent says more than the token alone: {more.tolist()}")
 
 # %% [markdown]
-# Latents are ahead of neurons on most labels. But see the black lines: on many of these labels the token alone says as much as the best latent or more. A
+# In the picture blue is ahead of orange on most labels; whether by a tenth, and by more than the dictionaries differ, the card says. (The best of 2,048
+# latents is a choice among more candidates than the best of 512 neurons; the untrained control has as many.) But see the black lines: on many of these labels the token alone says as much as the best latent or more. A
 # good correlation is common and cheap; what made the latent of this page worth a page is that it says more than its token.
 #
 # ### States that are too broad
-# The last row is a counter-example. A docstring goes on for many tokens, and a large part of the text is inside one. We expect no latent for it: the dictionary
-# allows itself 16 latents per token and spends them on what is special about a token, so a state that lasts is split among many latents that are each
-# active on a part of it. A single neuron may follow it better. (The row above it, ALL_CAPS, lies between: a frequent label whose best latent
+# Look at the last row. A docstring goes on for many tokens, and a large part of the text is inside one. We expect no latent for it: the dictionary
+# allows itself 16 latents per token and spends them on what is special about a token, so a state that lasts may be split among many latents that are each
+# active on a part of it (a guess, which is not tested here). A single neuron may follow it better. (The row above it, ALL_CAPS, lies between: a frequent label whose best latent
 # and best neuron are near each other.)
 
 # %%
@@ -669,7 +671,7 @@ page.save_figure(
 )
 
 # %% [markdown]
-# That looks convincing, and it is not. Two rival explanations come to mind. The latent may only know the *word*: after any `is` other tokens come next than
+# Look how few different tokens make up the blue bars: the number rests on them. And two rival explanations come to mind. The latent may only know the *word*: after any `is` other tokens come next than
 # elsewhere. A direction that knows nothing but the word is easy to make: the mean of the neurons on it, in both roles, less their mean on all
 # tokens. The fair comparison is with the other role: next tokens where the label holds against next tokens at the *same* token where it does not.
 
@@ -811,8 +813,9 @@ print("correlation with the label, by seed:", latents_by[:, y].round(2))
 print("change where the label holds:       ", places["the label holds"].round(2))
 
 # %% [markdown]
-# In most dictionaries the model guesses what follows the operator clearly worse without the latent, and the controls change little. But compare the two printed
-# rows: the effect differs much more from dictionary to dictionary than the correlation does. A latent can follow a label well, and removing it still
+# Read the card seed by seed: does the model guess what follows the operator worse without the latent in every dictionary? Two of the controls are weak: the
+# other latents are silent at nearly all of the places, and where the label does not hold less is subtracted. The random direction of the same
+# size is the one to look at. Then compare the two printed rows: the effect differs much more from dictionary to dictionary than the correlation does. A latent can follow a label well, and removing it still
 # costs little. What a latent is active on and what the model loses without it are two questions. (The last row of the figure is no control: these
 # are other latents with contexts of their own, some of which matter as much.)
 #
@@ -949,9 +952,9 @@ with tempfile.TemporaryDirectory() as folder:  # give a folder of your own to ke
 # - One label, chosen on another random seed because its latent was good there. What holds of it need not hold of a latent drawn at random; most labels have no
 #   latent that says more than the token does.
 # - The labels are Python's. A latent may stand for something that no label of ours says, and would then look bad here.
-# - Our stand-in for the paper's analysis is small: a model of less than a million parameters, dictionaries trained on 0.8 million tokens. The paper's has the same
+# - Our stand-in for the paper's analysis is small: a model of less than a million parameters, dictionaries trained on 0.8 million tokens. The paper's has as many
 #   neurons, a hundred billion tokens of text, and eight billion vectors for the dictionary.
-# - One dictionary of each seed, on one language model. Whether another model has the same latents is not asked here.
+# - The five seeds are five dictionaries of one language model, all compared with the same best neuron. Whether another model has the same latents is not asked here.
 #
 # <a id="checked"></a>
 # ## 12 What was checked

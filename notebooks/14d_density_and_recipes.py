@@ -376,8 +376,10 @@ print(f"the same step before training: {np.mean(widened('untrained', range(cfg.c
 print(f"from {middle} to {wide} latents: {removed(by_k[1], by_k[2]):.0%} (one seed)")
 
 # %% [markdown]
-# A wider dictionary does lose less. But a random one gains as well, and nearly as large a share of what it loses: among more directions the best $k$ fit
-# better, learned or not. So the gain from width says nothing yet about what the new latents are; [page 14c](14c_feature_splitting.ipynb) asks that.
+# The card says in how many seeds four times as many latents help by a tenth. Look at the last printed line too: the widest dictionary has the same few
+# steps for four times as many latents, and need not be better. A random dictionary gains from width as well, nearly as large a share of what it loses:
+# among more directions the best $k$ fit better, learned or not. So the gain from width says nothing yet about what the new latents are; [page
+# 14c](14c_feature_splitting.ipynb) asks that.
 #
 # <a id="conventions"></a>
 # ## 3 One penalty, three conventions
@@ -645,8 +647,11 @@ page.check(
 )
 
 # %% [markdown]
-# The explanation of February 2024 fits: rows of rare latents are much further apart than those of common ones, and they are not where the two start
-# parallel. That the encoder rows of rare latents are *nearly the same* is not what we see; they are only a little more alike than others.
+# Rows of rare latents are further apart than those of common ones, as the explanation of February 2024 says, yet they are not independent: two random
+# directions of this width have a cosine of about $1/\sqrt{512}$, and most points of the picture lie above that. In the control look at the sign. If there
+# the rare rows are the *closer* ones, a plainer explanation serves both: a latent that is seldom active is seldom trained and stays near its start. This
+# check does not separate the two. That the encoder rows of rare latents are *nearly the same* is not what we see; they are only a little more
+# alike than others.
 #
 # ### Does it need a long run?
 # The paper's runs have a million steps. Here are shorter and longer runs of the recipe of 2023, and the control with the parallel start, all of seed 0.
@@ -660,8 +665,8 @@ for name, config in (runs | {"parallel start": parallel[0]}).items():
     print(f"{name:14} {config.train.steps * cfg.batch:10,} tokens: {text}")
 
 # %% [markdown]
-# The groups part early, and with more steps the rare group becomes rarer. The parallel start has rare latents too, but fewer, and a lower loss. Theirs are not
-# latents without a direction (the control above), so that the explanation covers many rare latents, and not all.
+# The groups part early, and with more steps the rare group becomes rarer. The parallel start has rare latents too, but fewer, and a lower loss. Their
+# encoder and decoder still point the same way (the control above), so a lost direction is not what makes all rare latents rare.
 #
 # Look at the recipes one by one. The menu chooses between dictionaries that the page has trained.
 
@@ -868,8 +873,8 @@ page.check(
 )
 
 # %% [markdown]
-# So it matters where a new latent points. Restarted on a badly reconstructed input it finds work; in a random direction it is soon as rare as before, and the
-# error is that of the run without restarts. Even so many latents are still without use at the end. The parallel start of section 4 does more than the
+# So it matters where a new latent points. Restarted on an input it finds work; in a random direction (two seeds) it is soon as rare as before, and the
+# error is that of the run without restarts. Whether the input must be a badly reconstructed one is not asked here. Even so many latents are still without use at the end. The parallel start of section 4 does more than the
 # restarts (compare its loss there with the one above), and the recipe of April 2024, which has that start, has no dead latents to revive.
 #
 # The paper warns that the loss jumps at every restart, because a dictionary with new rows has to settle again. In the histories of the training runs (the error
@@ -965,10 +970,11 @@ page.save_figure(
 #
 # <a id="limits"></a>
 # ## 7 Limits
-# - The runs are short, and the dictionaries small. The paper's rare latents are a hundred times rarer than ours; whether ours would become theirs in
+# - The runs are short, and the dictionaries small. The paper's rare latents are some hundreds of times rarer than ours; whether ours would become theirs in
 #   a million steps is not shown. Section 4 shows only where they go in a few thousand.
 # - One learning rate for both recipes. At three times that rate most latents of the April recipe died within the first steps (seed 100, $n = 512$,
 #   $\lambda = 3$), so that its report of hardly any dead latents holds for a rate that suits the length of the run.
+# - The recipes of 2023 and 2024 differ in six parts and here in the number of steps; only the parallel start is varied alone.
 # - Restarts come later in the run than the paper's 2.5 to 10 %: at these shares of a short run no latent has been silent yet.
 # - Only neurons of a one-layer model. On a residual stream the loss recovered, and its zero point, are other numbers ([page
 #   8](08_sae_training.ipynb#reconstruction)).

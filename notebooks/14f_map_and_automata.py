@@ -405,8 +405,6 @@ print(f"letters in capitals {shares[0]:.2%}, underscores {shares[1]:.2%}")
 # line and underscores in the second.
 
 # %%
-
-
 early = known.known & (torch.arange(len(tokens)) < half)[:, None]
 
 
