@@ -132,8 +132,8 @@ print(f"{len(text.tokens)} contexts of {text.tokens.shape[1]} tokens; {sae.n} la
 # %% [markdown]
 # At every token the dictionary writes the activation as $x = \mathrm{SAE}(x) + \mathrm{error}(x)$: a part that is made of latents, and the error that
 # it leaves. *Scaling Monosemanticity* changes one latent in the first part and adds the error back unchanged. The function below does this in the open.
-# Three things must hold. Clamping to the latent's own value changes nothing. Clamping twice is clamping once. And since decoding is linear in the
-# latents, all of it is one line, with $d_i$ the latent's decoder direction:
+# Three things must hold. Clamping to the latent's own value changes nothing. After two clamps of one latent only the second shows (tested below, with
+# the package). And since decoding is linear in the latents, all of it is one line, with $d_i$ the latent's decoder direction:
 #
 # $$ x \;\to\; x + (v - f_i(x))\, d_i . $$
 
@@ -200,9 +200,10 @@ assert torch.allclose(logits_with(lambda x: clamp(x, latent, v), tokens), packag
 # %% [markdown]
 # <a id="add"></a>
 # ## 2 Adding is not clamping
-# The SAELens tutorial steers in another way: it adds a multiple of the direction, $x + a\,d_i$, whatever the latent does by itself. Where the latent is
-# silent the two agree. Where it is active, an addition stacks on what is there, and the sum is more than was asked for; a second addition stacks
-# again. Clamping ignores both. What would you expect of the latent's value after each, at the tokens where it was active?
+# The tutorial of SAELens, a library for dictionaries, steers in another way: it adds a multiple of the direction, $x + a\,d_i$, whatever the latent
+# does by itself. Where the latent is silent the two agree. Where it is active, an addition stacks on what is there, and the sum is more than was asked
+# for; a second addition stacks again. Clamping ignores both. What would you expect of the latent's part in the activation, the factor of $d_i$, after
+# each, at the tokens where it was active?
 
 # %%
 active = (f > 0).expand_as(x)
@@ -215,9 +216,9 @@ for name, value in asked.items():
     print(f"{name:12} {float(value):.1f}")
 
 # %% [markdown]
-# The tutorial has a second habit: it adds at the positions of the prompt only. Does the text after it still feel the push? That depends on the layers
-# *above* the site. Attention carries a change to later tokens, and this model has one block, whose attention comes before the neurons. So a push at
-# the prompt's neurons can change the first new token at most. We push at the first half of a context, and look for a change in the second.
+# The tutorial has a second habit: it adds at the positions of the prompt only. Does the push still change the text that follows? That depends on the
+# layers *above* the site. Attention carries a change to later tokens, and this model has one block, whose attention comes before the neurons. So a push
+# at the prompt's neurons can change the first new token at most. We push at the first half of a context, and look for a change in the second.
 
 # %%
 middle = tokens.shape[1] // 2
@@ -316,8 +317,8 @@ for strength in (0.0, 1.0, 2.0, 5.0):
     assert torch.equal(written[:, : len(prompt)], again[:, : len(prompt)])
 
 # %% [markdown]
-# Capitals come at the latent's largest value, and with more strength less and less else. To measure this we need a score that a program can
-# compute: here the share of characters that are digits, capitals, or brackets.
+# Look for the strength from which capitals come, and for what else is still written there. To measure this we need a score that a program can compute:
+# here the share of characters that are digits, capitals, or brackets.
 #
 # Two more latents are chosen in the other way, for what they *read*: the latent whose activation goes best with a true label, "attribute" (a name
 # after a dot) and "docstring". Their scores are the share of the text that is a name after a dot, and the share in lines of words alone, as prose has them.
@@ -457,7 +458,10 @@ def figure_of(names):
 
 
 # %% [markdown]
-# The expectation: if latents steer, the blue lines rise and the grey ones stay where they are.
+# The expectation: if latents steer, the blue lines rise and the grey ones stay where they are. For these latents a rise is to be expected: they were
+# chosen by the logits that they raise, and in a model of one layer (at `laptop`) this path is the only one from the neurons to the next token. The
+# figure shows whether the sampled texts bear out that arithmetic, and from which strength on; it does not show that a latent's meaning steers (section
+# 4).
 
 # %%
 figure, numbers = figure_of({name: name for name in CLASSES})
@@ -496,9 +500,10 @@ page.check(
 )
 
 # %% [markdown]
-# The latents steer. The other pushes do so now and then in one class, where a draw happens to be a latent that writes digits or brackets too, but not on
-# the mean. The second claim is that more strength gives more: the rank correlation of strength
-# and share over the five strengths, the smallest of the three classes.
+# A mean over classes can be carried by one of them; the printed range of single classes says whether one of the latents stayed behind. The other pushes
+# raise a class now and then, and a little in the mean too, perhaps because a large push breaks the text into odd characters; the card shows how far
+# they stay below the latents. The second claim is that more strength gives more: the rank correlation of strength and share over the five strengths,
+# the smallest of the three classes.
 
 
 # %%
@@ -510,8 +515,8 @@ def smallest_rank(arm):
 page.check("steering.dose", smallest_rank(ARMS[0]), control={arm: smallest_rank(arm) for arm in ARMS[1:]})
 
 # %% [markdown]
-# Does the text stay Python? The table has the share of characters in lines that Python's parser can read, over all classes. It is a weak measure: most
-# of what the model writes without any push does not parse either, and a line of nothing but digits does.
+# Does the text stay Python? The table has the share of characters in lines that Python's parser can read, over all classes and the two labels. It is a
+# weak measure: most of what the model writes without any push does not parse either, and a line of nothing but digits does.
 
 # %%
 python = shares["python"].mean(0)  # over seeds, classes and labels
@@ -547,7 +552,9 @@ for strength in (0.0, *STRENGTHS, 1000.0):
 assert not last_block or left < 0.05
 
 # %% [markdown]
-# Is this the direction's doing, or would any push of that length? We measure both at twice the largest activation, beside two of the controls.
+# Is this due to the direction, or would any push of that length do it? We measure both at twice the largest activation, beside two of the controls. The
+# claim takes the latents' own directions *and* those of other latents, whichever leave more information, and asks that they leave less than a random
+# push.
 
 
 # %%
@@ -592,15 +599,17 @@ page.check(
 )
 
 # %% [markdown]
-# So at this strength most of what the context said is gone: the clean dose-response above is in part that of a model whose guesses hardly depend on
-# the text. The claim is about the latents *and* about directions of other latents, whichever leave more. The latents themselves leave the least, other
-# latents' directions about twice as much, and a random push of the same length more still. This belongs beside every text that was written under strong
-# steering.
+# Read the first printed line: the less information the latents leave at this strength, the more the clean dose-response above is that of a model whose
+# guesses hardly depend on the text. That line belongs beside every text that was written under strong steering. The card is about something else,
+# whether *any* decoder direction overwrites more than a random push. Where it is mixed, directions of other latents left about as much in some
+# dictionaries as the random push did in others; then it is not shown of decoder directions in general. That the chosen latents leave the least may come
+# from their choice, since they were taken for the probability that they move. Nor are the pushes equal behind the neurons: one length at the neurons
+# becomes different lengths in the residual stream, which this page does not correct for.
 #
 # <a id="reads"></a>
 # ## 4 What a latent reads and what it writes
-# The latents of "attribute" and "docstring" were chosen like the features of the papers are named: by the text on which they are active. The
-# paper's expectation would be a gain for them too.
+# The latents of "attribute" and "docstring" were chosen like the features of the papers are named: by the text on which they are active. If a latent
+# writes what it reads, their scores gain too.
 
 # %%
 figure, numbers = figure_of({"attribute": "attributes", "docstring": "lines of words alone"})
@@ -630,14 +639,15 @@ page.check(
 )
 
 # %% [markdown]
-# With more strength attributes get rarer. Lines of words get more frequent, but not by a factor of two with every dictionary. What is the difference? Prose
-# is followed by more prose, so that a latent which reads it may also write it. A latent that is active on the name of an attribute has read it already.
-# What it writes is about the token *after* the name. To make the model write attributes we should hold a latent that is active *before* them. So for
-# each of a dozen labels we choose two latents on the first half of the text: the
-# one that goes best with the label of the token just read, and the one that goes best with the label of the *next* token. Each is held at its largest
-# activation on the second half, where the next tokens and their labels are known. The *selective effect* is the mean change of the log-probability of next
-# tokens that have the label, less that of those without it. A push that hurts all tokens alike scores 0. As a control three other latents are drawn at
-# random from those that are as often active as the first, and their mean is taken.
+# Compare the cards. On the left of the figure the blue lines fall with the strength, and most of the grey ones fall too. On the right they rise at
+# first, in some dictionaries by less than a factor of two, and some fall again at the largest strength. What could make the difference? Prose is
+# followed by more prose, so that a latent which reads it may also write it. A latent that is active on the name of an attribute has read it already;
+# what it writes may be about the token *after* the name. If this is the reason, a latent that is active *before* attributes should raise them. So for
+# each of thirteen labels we choose two latents on the first half of the text: the one that goes best with the label of the token just read, and the one
+# that goes best with the label of the *next* token. Each is held at its largest activation on the second half, where the next tokens and their labels
+# are known. The *selective effect* is the mean change of the log-probability of next tokens that have the label, less that of those without it. A push
+# that hurts all tokens alike scores 0. As a control three other latents are drawn at random from those that are as often active as the first, and their
+# mean is taken.
 
 # %%
 NAMED = ("number", "attribute", "docstring", "exception name", "comment", "parameter", "comma", "import line")
@@ -699,9 +709,11 @@ page.check(
 )
 
 # %% [markdown]
-# Latents chosen by the next token raise its label; latents chosen by the token just read do not, or lower it. So the failure of "attribute" is one of
-# choice. The name of a latent, taken from the text on which it is active, says what it has read; to
-# steer, look at what comes next.
+# The claim is about the mean over labels, and single rows depart from it: look for rows where orange lies right of blue, such as the names that a `def`
+# defines, and for rows where blue is at zero or left of it. In two rows, docstrings and comments, both choices fall on latents of the same effect:
+# there the next token mostly has the label of the last one. In the row of attributes blue lies right of orange, as the explanation above says; but we
+# have not let those latents write, so that it is supported and not shown. The name of a latent, taken from the text on which it is active, says what it
+# has read; to steer, look at what comes next too.
 #
 # <a id="contrast"></a>
 # ## 5 Steering without a dictionary
@@ -771,8 +783,9 @@ for name, contrasted in CONTRASTS.items():
 # %% [markdown]
 # ### Is there a latent for it?
 # We look for the latent whose direction has the largest cosine with $v$ on the first half of the text, and report its cosine with the $v$ of the
-# second half, the smaller one of the two contrasts. Noise has a best latent too. So the same is done with *random halves*: the same places, on sides
-# drawn at random. A second control is the dictionary before its training.
+# second half, the smaller one of the two contrasts. Noise has a best latent too. So a control takes *random halves*: the same places, on sides drawn at
+# random. A second control is the dictionary before its training. For both controls the latent is chosen and reported on the same half of the text,
+# which favours them.
 
 
 # %%
@@ -863,9 +876,10 @@ page.save_figure(
 )
 
 # %% [markdown]
-# A difference of random halves of the same places is a push by something that the pairs contain, but not by their contrast. So the claim compares $v$, at
-# four times its length, with that push in the same dictionary: commas and closing brackets must take at least twice the share. A random direction must
-# not. What the nearest latent's direction gains over the model as it is is printed beside it.
+# A difference of random halves of the same places, stretched to the length of $v$, is a push by something that the pairs contain, but not by their
+# contrast. So the claim compares $v$, at four times its length, with that push in the same dictionary: commas and closing brackets must take at least
+# twice the share. A random direction must not; it hardly moves the share, so that it is the weaker of the two comparisons. The gain along the nearest
+# latent's direction, over the model without a push, is printed before the card: the orange lines differ more between dictionaries than the blue ones.
 
 
 # %%
@@ -987,10 +1001,14 @@ print({name: latent for name, latent in chosen_for(text, s).items() if view.fire
 # ## 8 Limits
 # - One layer. A push at the neurons goes straight to the logits, and reaches later tokens only through what has been written. In a deep model the
 #   layers above can use it, and texts can stay fluent at strengths at which this model only stutters.
+# - The latents of section 3 were chosen by the very logits that steering raises, and at `laptop` there is no other path. That they steer is close to
+#   arithmetic; in a deep model it would not be.
 # - The classes were chosen because a program can count them. A score of single characters rewards a model that writes nothing else; that is why the
 #   loss and the information stand beside it.
 # - The model writes poor Python even when nobody pushes. Whether a steered text is still good is not a question that it can answer.
-# - Contrastive addition was made for behaviours of chat models (Rimsky et al.). One contrast of syntax says little about those.
+# - Contrastive addition was made for behaviours of chat models (Rimsky et al.). One contrast of syntax says little about those. Its vector and the
+#   nearest latent are compared at one length at the neurons, not at one cost. A cosine with $v$ says that a direction is near, not that the latent
+#   stands for the contrast: even differences of random halves come near to some latent.
 #
 # <a id="checked"></a>
 # ## 9 What was checked
