@@ -7,7 +7,7 @@
 #
 # What happens to a latent when the dictionary has four times as many of them? *Towards Monosemanticity* says that it splits into several finer ones.
 # On this page you repeat this on a language model of Python code, where the true role of every token is known. Each finding is also measured where it
-# should fail, for instance in a dictionary that was never trained, and part of it does not survive that.
+# should fail, for instance in a dictionary that was never trained, and some of them do not survive that.
 #
 # **You will** compute the measure by which latents are called parent and child · find a threshold that chance does not reach · see how much of a
 # latent its children account for · see which roles of `=`, `.`, `:` and the newline have a latent of their own.
@@ -226,8 +226,9 @@ for child in nearest:
     print(f"  {cosines[child]:.2f}  wide {child:4}: {density['wide'][child]:5.1%}  {what}")
 
 # %% [markdown]
-# The nearest latents share tokens with the parent, as the paper's tree would have it. But a table like this can be drawn for any pair of
-# dictionaries. How near would they be by chance?
+# Compare the tokens and the densities. Some of the nearest latents share tokens with the parent, as children in the paper's tree would. Others are
+# hardly ever active, and on other tokens: their cosine is large all the same. A table like this can be drawn for any pair of dictionaries. How near
+# would latents be by chance?
 
 # %% [markdown]
 # <a id="threshold"></a>
@@ -306,10 +307,11 @@ def codes_of(pair, kind):
 
 
 # %% [markdown]
-# The null must have the same density: a rare latent needs a larger cosine than a dense one to mean something. So for each trained latent we take the
-# latents of the untrained wide dictionary of about its density (the nearest in rank), and from them the cosine that 95 % of them stay below. A trained
-# latent *has a parent* if its best cosine is above that. By construction 5 % of untrained latents have one. The trained dictionary has rarer latents
-# than any of the untrained one; they have no match, and do not count for the share of latents with a parent.
+# The null must have the same density, since the cosine that chance reaches depends on it: the line in the second figure below shows how. (The example
+# above is one way to a large cosine. Another is that a dense latent shares many tokens with any other dense one.) So for each trained latent we take
+# the latents of the untrained wide dictionary of about its density (the nearest in rank), and from them the cosine that 95 % of them stay below. A
+# trained latent *has a parent* if its best cosine is above that. By construction 5 % of untrained latents have one. The trained dictionary has rarer
+# latents than any of the untrained one; they have no match, and do not count for the share of latents with a parent.
 
 
 # %%
@@ -375,7 +377,8 @@ def compared(pair: Pair):
 
 # %% [markdown]
 # The paper draws an edge at a masked cosine of about .4. Before looking: at how many of the thresholds does a trained dictionary differ from the
-# controls? The paper's dictionaries are trained a thousand times as long and are far sparser, so its threshold need not be ours.
+# controls? The paper's dictionaries are trained on about ten thousand times as many tokens, and with a penalty in place of TopK, so its threshold need
+# not be ours.
 
 # %%
 SHARED = dict(other=cfg.other, kinds=KINDS, least=cfg.least, near=cfg.near)
@@ -400,7 +403,8 @@ page.save_figure(
 
 # %% [markdown]
 # The first claim says it in a number: at .4, the children that an untrained wide dictionary would give, as a share of those of a trained one. A half
-# or more means that most edges need no training. The control is the same ratio at .8, where it should be small if the threshold is a good one.
+# or more means that most edges need no training. The control is the same ratio at .8, where it should be small if that threshold is a good one. The
+# ratio does not correct for density: the untrained dictionary has fewer rare latents, which may be one reason for its many edges at a low threshold.
 
 # %%
 at_paper, at_high = (int(np.abs(THRESHOLDS - at).argmin()) for at in (0.4, 0.8))
@@ -448,8 +452,9 @@ page.save_figure(
 )
 
 # %% [markdown]
-# If most wide latents are parts of narrow ones, more than half of them should be above the bar. What if only the narrow or only the wide dictionary has
-# learned something, if only the tokens agree, or if the wide dictionary is of a model that has learned nothing? Those are the controls.
+# If most wide latents are parts of narrow ones, more than half of those with a match in the null should be above the bar. What if only the narrow or
+# only the wide dictionary has learned something, if only the tokens agree, or if the wide dictionary is of a model that has learned nothing? Those are
+# the controls.
 
 # %%
 page.check(
@@ -465,9 +470,10 @@ for kind in KINDS:
     print(f"{kind:17} above the bar: {np.mean(over_seeds(f'share/{kind}')):.0%}")
 
 # %% [markdown]
-# Most wide latents have a parent. But read the table from below: a dictionary of the shuffled model comes near, and where only the
-# token agrees a good share is above the bar already. Much of what looks like a family of latents is a family of tokens. And many wide
-# latents have no parent that chance would not give as well. How much of a parent do its children account for? If it splits into them, more than half.
+# Read the table from its last line up. In the dictionary of the shuffled model and where only the token agrees, many latents are above the bar too, far
+# more than the 5 % of the null. So a part of what looks like parents and children comes from the tokens alone, and no more than the distance from these
+# lines to the first can come from learned contexts. The latents below the bar have no parent that chance would not give as well. How much of a parent
+# do its children account for? If it splits into them, it should be more than half.
 #
 # As a positive example, for which this must hold, we cut each narrow latent into four parts, dealing its active tokens at random, and look for its
 # children among these with the same bar.
@@ -511,11 +517,13 @@ alone = (children == 0).float().mean()
 print(f"children of a narrow latent: mean {children.mean():.1f}; none at all: {alone:.0%}")
 
 # %% [markdown]
-# In the median the children account for less than half of their parent, and for hardly more than as many untrained latents do. So here a
-# latent does not simply split: most of what it does is shared out among latents none of which is its child.
+# Read two things on the card. If the median lies below a half, more than half of a typical latent's activation lies on tokens where none of its
+# children is active; then splitting into children is not all that happens, at this bar (a lower bar gives more children and more coverage). And the
+# distance to the third control says what training adds: where as many untrained latents cover nearly as much, coverage is no evidence of splitting.
 #
 # The mean number of children is above 1, but with four times as many latents on one side it must be, as soon as a quarter of them has a parent: that number
-# alone is no evidence of splitting. One step further, from the wide dictionary to the widest, where again each could be a child:
+# alone is no evidence of splitting. One step further, from the wide dictionary to the widest, where again each could be a child. Is the share above the
+# bar as large as before? (The widest is trained on as many tokens, so that each of its latents has seen fewer on which it is active.)
 
 # %%
 further = Pair(wide_config, cfg.widest, cfg.other, KINDS[:2], cfg.least, cfg.near)
@@ -620,7 +628,8 @@ for sign, found in by_sign.items():
 # %% [markdown]
 # The recall is the share of the role's tokens in the second half on which one of its latents is strongly active. Now the number of roles that are told
 # apart, for each width and seed. Finer latents should tell more of them. There are two controls: dictionaries that were never trained, and the same
-# latents with the roles dealt anew among the places of the token.
+# latents with the roles dealt anew among the places of the token. The second can hardly fail, since no role has nine tenths of its token; the first is
+# the one to look at.
 
 
 # %%
@@ -666,7 +675,8 @@ page.save_figure(
 
 # %% [markdown]
 # The claim is on the middle width, which has all seeds: wide dictionaries tell more roles apart than narrow ones, and than untrained ones of their own
-# width. The number should lie above both; the band begins half-way between what a wide and a narrow dictionary of a seed outside of the claim told.
+# width. Look whether each of the five numbers lies above both. The band begins half-way between what a wide and a narrow dictionary told of a seed that
+# no claim uses.
 
 # %%
 page.check(
@@ -680,11 +690,12 @@ page.check(
 )
 
 # %% [markdown]
-# The number of roles grows with the width, but so does that of untrained dictionaries: more latents are more chances. What training adds is the
-# distance between the two lines.
+# In the mean the number of roles grows with the width, but so does that of untrained dictionaries: more latents are more chances. What training adds is
+# the distance between the two lines. The seeds of one width are far apart, and where the card is mixed, one of them tells hardly more roles than a narrow
+# dictionary can. Of the largest width there is one dictionary, so the last part of the line is a single case.
 #
-# Even the largest dictionary leaves some roles without a latent of their own. One condition matters more than the others: that most of
-# the strong activations are on the one token. Exercise 2 drops it, and then untrained dictionaries do best.
+# Even the largest dictionary leaves most roles without a latent of their own. One condition deserves a look: that most of the strong activations are on
+# the one token. Exercise 2 drops it and counts again, in a trained and in an untrained dictionary.
 # [Page 14f](14f_map_and_automata.ipynb) puts the directions of all these latents on a map.
 #
 # <a id="explore"></a>
@@ -747,7 +758,7 @@ explorer.live(children_of, latent=explorer.Number(parent), threshold=explorer.Sl
 #    assert all(without >= with_it for without, with_it in counts.values())
 #    ```
 #
-#    A random direction has a preference among the contexts of a token too. It is the condition that makes it a latent *of* this token.
+#    Compare the two first counts. A random direction has a preference among the contexts of a token too; the condition makes it a latent *of* this token.
 #    </details>
 # 3. *(5 minutes)* Two latents are active on the same 200 tokens, with independent amounts that are uniform between 0 and 1. What is their masked cosine?
 #    <details><summary>Hint</summary>The cosine is $\mathbb{E}[fg] / \mathbb{E}[f^2]$, with $\mathbb{E} f = 1/2$ and $\mathbb{E} f^2 = 1/3$.</details>
@@ -791,7 +802,9 @@ explorer.live(children_of, latent=explorer.Number(parent), threshold=explorer.Sl
 #   left above it is no evidence of learning either (exercise 4): activations on the same token vary together in any two dictionaries.
 # - A second model (model B of [page 7](07_language_model.ipynb#training)) would be another null, and would cost more time than this page has;
 #   [page 14b](14b_population.ipynb) compares the two models.
-# - Roles are few and some have little text. A role without a latent of its own can still be told by several latents together.
+# - The coverage depends on the bar: it says what children above this bar account for, not into how many parts a latent has split.
+# - Roles are few and some have little text, so that one role more or less can decide whether a seed lies in the band. A role without a latent of its
+#   own can still be told by several latents together.
 #
 # <a id="checked"></a>
 # ## 7 What was checked
