@@ -299,7 +299,8 @@ def purities(config: Config, seed: int):
 
 # %% [markdown]
 # The package's form must give the same. Then every wide dictionary is measured, with its labels, with the labels permuted among its latents,
-# and an untrained one with labels of its own. We expect far more agreement in the first.
+# and an untrained one with labels of its own. We expect more agreement in the first. Read on the card how far it is from the controls, and also how
+# large it is: a purity of .5 would mean that half of the neighbours share the label.
 
 # %%
 alive = wide.counts >= cfg.least
@@ -312,8 +313,8 @@ page.check(
 )
 
 # %% [markdown]
-# The labels of neighbours agree far more often than by chance. Is that the doing of the dictionary? There is a simple rival: take activations of
-# the neurons themselves as directions, each labelled by the rarest label that holds at its token. Vectors of the same kind of token lie
+# If the card says that neighbours agree more often than by chance, is it because of what the dictionary has learned? There is a simple rival: take
+# activations of the neurons themselves as directions, each labelled by the rarest label that holds at its token. Vectors of the same kind of token lie
 # together before any dictionary is trained.
 
 # %%
@@ -327,8 +328,8 @@ of_latents = np.mean([each["trained"] for each in pure])
 print(f"purity of activations: {purity(centred, rarest):.2f}; of latents: {of_latents:.2f}")
 
 # %% [markdown]
-# If activations as they are do as well or better, then the clusters belong to the neurons' activations, and the dictionary inherits them; its
-# part is to name them with few directions.
+# If activations do as well or better, then such neighbourhoods need no dictionary, and those of the latents may be inherited from the activations. The
+# two numbers do not settle it: activations are labelled in another way than latents, by one token each, and some of these labels may be commoner.
 #
 # <a id="automata"></a>
 # ## 3 Latents that hand over to each other
@@ -389,9 +390,10 @@ print("self-loops and two-state loops: trained", loops(M, wide.counts), "untrain
 print("the trained matrix with exchanged columns, in the mean:", np.mean(null, axis=0).round(1).tolist())
 
 # %% [markdown]
-# Compare the two lines for each kind of loop. Where the exchanged matrix has nearly as many, their number alone shows nothing: strong rows and popular
-# columns meet by chance. A loop has to be judged by what its latents are. We look for the paper's: the latent that goes best with the letters of names in
-# capitals, and the one that goes best with the underscores in them, both chosen on the first half of the contexts.
+# Compare the two lines for each kind of loop. Where the exchanged matrix has nearly as many, their number alone shows nothing: a latent that raises
+# much and a latent that is active on many tokens make a large entry by chance. A loop has to be judged by what its latents are. We look for the
+# paper's: the latent that goes best with the letters of names in capitals, and the one that goes best with the underscores in them, both chosen on the
+# first half of the contexts.
 
 # %%
 in_caps = known.values[..., labels.COLUMN["ALL_CAPS"]] & known.known
@@ -424,7 +426,8 @@ print(f"letters to underscores {M[letters, joint]:.2f}, back {M[joint, letters]:
 
 # %% [markdown]
 # The loop exists if both entries are well above zero; the claim is on the smaller one. It should vanish when the partner is another latent of the same
-# density, and in a dictionary that was never trained.
+# density, and in a dictionary that was never trained. Both controls are easy to pass: a partner at random has nothing to do with capitals. A harder
+# question is whether the two are special among the latents of capitals and underscores; the graph at the end of this section shows some rivals.
 
 
 # %%
@@ -454,8 +457,8 @@ page.check(
 )
 
 # %% [markdown]
-# The matrix is a calculation about single tokens. The test is to let the model write: hold latent $i$ at its largest activation at the end of real texts,
-# draw the next token, and count how often latent $j$ is active on it. In the open, for one latent:
+# The matrix is a calculation about single tokens. The test is to let the model write: hold latent $i$ at its largest activation while the model reads
+# the beginnings of held-out texts, draw the next token, and count how often latent $j$ is active on it. In the open, for one latent:
 
 # %%
 prompts = tokens[half:][torch.linspace(0, len(tokens) - half - 1, cfg.prompts).long()][:, :12]
@@ -539,10 +542,13 @@ said, wrote = (written[f"trained/{name}"].mean() for name in ("matrix", "rise"))
 print(f"the matrix says {said:.2f}, the model writes {wrote:.2f}")
 
 # %% [markdown]
-# The second number is smaller than the first, in part because the matrix knows nothing of the context: in a real text the latent has to
-# overcome what the other latents want. A matrix of this kind says where to look, not how strongly one state follows another.
+# Compare the two numbers. Two reasons would make the second one smaller. The matrix knows nothing of the context: in a real text the latent has to
+# overcome what the other latents raise. And the edges were chosen because their entries are the largest, so that these are too large on the whole.
+# Which of them counts more is not measured here. So a matrix of this kind says where to look, not how strongly one state follows another.
 #
-# Last, the automaton as a graph: the loop of capitals, and the strongest arrows around it.
+# Last, the automaton as a graph: the two latents of the loop, and for each of them the three latents to which its entries are largest. Compare the
+# arrow from letters to underscores with the others that leave the letters. Where latents of other labels follow more strongly, they are active on
+# underscores too: raising the underscore raises all that are.
 
 # %%
 around = {letters: None, joint: None}
@@ -621,9 +627,12 @@ page.save_figure(
 # <a id="limits"></a>
 # ## 5 Limits
 # - The dictionaries are trained on less than a million tokens, the paper's on eight billion.
-# - The colour of a latent is its best label by correlation, which may still be low; many latents have no good label.
-# - t-SNE shows neighbours, not distances; another seed of it would draw another map.
-# - The matrix of the automaton reads the direct path to the next token and forgets the context.
+# - The colour of a latent is its best label by correlation, which may still be low; many latents have no good label. The purity is of these labels, and
+#   is no evidence that the dictionary made the neighbourhoods: activations of the neurons have them too.
+# - t-SNE shows neighbours, not distances; another perplexity or number of steps would draw another map.
+# - The matrix of the automaton reads the direct path to the next token and forgets the context. Any latent that is active on a token follows all
+#   latents that raise this token, so that an arrow says less of the two latents than of the token between them. Only single arrows are tested by
+#   writing, not a loop as a whole.
 # - The paper's automata of more than two states, such as the one of HTML, are not looked for here.
 #
 # <a id="checked"></a>
