@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/14b_population.ipynb)
 #
-# **Pages** [← 14. One latent, taken apart](14_anatomy_of_a_feature.ipynb) · [Start here](00_start_here.ipynb) · [14c. Feature splitting →](14c_feature_splitting.ipynb)
+# **Pages** [← 14. One latent, taken apart](14_anatomy_of_a_feature.ipynb) · [Start here](00_start_here.ipynb) · [14c. Explaining all latents, and rating them blind →](14c_interpretability.ipynb)
 #
 # One latent of a sparse autoencoder (SAE, also called a dictionary) can look convincing because somebody picked it. No result of this page rests on a
 # picked latent (one is shown, as an example of the method). It takes

@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/14d_density_and_recipes.ipynb)
 #
-# **Pages** [← 14c. Feature splitting](14c_feature_splitting.ipynb) · [Start here](00_start_here.ipynb) · [14e. Explaining all latents, and rating them blind →](14e_interpretability.ipynb)
+# **Pages** [← 14c. Explaining all latents, and rating them blind](14c_interpretability.ipynb) · [Start here](00_start_here.ipynb) · [14e. Feature splitting →](14e_feature_splitting.ipynb)
 #
 # Between 2023 and 2024 the recipe for a sparse autoencoder (SAE, also called a dictionary) changed in nearly every part. On this page you train
 # the recipe of 2023 and that of 2024 on the same neurons, and look at three numbers by which they were compared: how much of the language model's
@@ -379,7 +379,7 @@ print(f"from {middle} to {wide} latents: {removed(by_k[1], by_k[2]):.0%} (one se
 # The card says in how many seeds four times as many latents help by a tenth. Look at the last printed line too: the widest dictionary has the same few
 # steps for four times as many latents, and need not be better. A random dictionary gains from width as well, nearly as large a share of what it loses:
 # among more directions the best $k$ fit better, learned or not. So the gain from width says nothing yet about what the new latents are; [page
-# 14c](14c_feature_splitting.ipynb) asks that.
+# 14e](14e_feature_splitting.ipynb) asks that.
 #
 # <a id="conventions"></a>
 # ## 3 One penalty, three conventions

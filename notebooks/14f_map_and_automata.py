@@ -3,7 +3,7 @@
 #
 # [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/14f_map_and_automata.ipynb)
 #
-# **Pages** [← 14e. Explaining all latents, and rating them blind](14e_interpretability.ipynb) · [Start here](00_start_here.ipynb) · [15. Steering: text that is written while a latent is held →](15_steering.ipynb)
+# **Pages** [← 14e. Feature splitting](14e_feature_splitting.ipynb) · [Start here](00_start_here.ipynb) · [15. Steering: text that is written while a latent is held →](15_steering.ipynb)
 #
 # Two ways to see many latents at once. The first is a map: the directions of all latents, of dictionaries of several sizes, in one plane, where those that
 # stand for similar things should lie together. The second is a graph: one latent raises the tokens on which another is active next, so that a few of
@@ -13,7 +13,7 @@
 # **You will** write the gradient of t-SNE and draw thousands of directions · ask how many neighbours share a label, and whether the dictionary is the
 # reason · compute which latents hand over to which · find a loop between capitals and underscores, and test it by letting the model write.
 #
-# **Needs** what a latent and a dictionary are ([page 8](08_sae_training.ipynb#model)); the dictionaries are those of [page 14c](14c_feature_splitting.ipynb).
+# **Needs** what a latent and a dictionary are ([page 8](08_sae_training.ipynb#model)); the dictionaries are those of [page 14e](14e_feature_splitting.ipynb).
 # **Takes** about seven minutes at `laptop` on two cores, once; afterwards what was trained is read back ([start
 # here](00_start_here.ipynb#profiles) has the other profiles).
 # **Paper** Bricken et al. 2023, [*Towards Monosemanticity*](https://transformer-circuits.pub/2023/monosemantic-features/index.html), its section on
@@ -41,8 +41,8 @@ from torch.nn.functional import normalize
 from companion import claims, dictionaries, memo, run
 from companion.dictionaries import DictionaryConfig, variant
 from companion.evals import automata, features, splitting, views
-from companion.evals.n2g import Firings
-from companion.lm import labels, sources
+from companion.firings import fired_by, labelled
+from companion.lm import labels
 from companion.lm.training import TINY
 from companion.plots import splitting as plots
 from companion.sae.recipe import TrainConfig
@@ -93,58 +93,15 @@ page = claims.Page("14f_map_and_automata", cfg)
 # First the text on which everything is measured: held-out files, and of every token the labels that Python's own parser gives it
 # ([page 14](14_anatomy_of_a_feature.ipynb) explains them).
 
-
 # %%
-@dataclass(frozen=True)
-class Text:
-    subject: sources.Config
-    heldout: int  # contexts
-
-
-def labelled(text: Text):
-    """Held-out tokens (N, T), their labels (N, T, Y), and where these are known (N, T)."""
-    subject = dictionaries.open_subject(text.subject)
-    every = subject.tokens("heldout")
-    known = labels.of_contexts(every, subject.tokenizer.backend_tokenizer)
-    at = dictionaries.spread(torch.arange(len(every)), text.heldout)
-    return {"tokens": every[at], "values": known.values[at], "known": known.known[at]}
-
-
-def text_of(config):
-    made = memo.memo(labelled, Text(config.subject, config.heldout))
-    return made["tokens"], labels.ContextLabels(made["values"], made["known"])
-
-
-subject, (tokens, known) = dictionaries.open_subject(cfg.narrow.subject), text_of(cfg.narrow)
+subject, (tokens, known) = dictionaries.open_subject(cfg.narrow.subject), labelled(cfg.narrow)
 site, V, T = cfg.narrow.site, len(subject.unembedding()), tokens.shape[1]
 print(f"{len(tokens)} contexts of {T} tokens; {known.values.shape[2]} labels")
 
 # %% [markdown]
-# Then where each latent of a dictionary is active on this text, and how much. The codes are sparse: of each token only the active latents are
-# kept. (`features.fired` does it; the result is cached, since every section needs it.)
-
-
-# %%
-@dataclass(frozen=True)
-class Coded:
-    dictionary: DictionaryConfig
-    which: str = "averaged"  # the trained weights; or "untrained"
-
-
-def coded(of: Coded):
-    text, sae = dictionaries.heldout(of.dictionary), dictionaries.dictionary(of.dictionary, of.which)
-    found = features.fired(text.subject, sae, of.dictionary.site, text.tokens)
-    place = found.context * text.tokens.shape[1] + found.position
-    return {"place": place.int(), "value": found.value, "counts": found.counts}
-
-
-def fired_by(config, which="averaged"):
-    made = memo.memo(coded, Coded(config, which))
-    context = made["place"].long() // T
-    return Firings(context, made["place"].long() % T, made["value"], made["counts"])
-
-
-# %% [markdown]
+# `fired_by` tells where each latent of a dictionary is active on this text, and how much. The codes are sparse: of each token only the active
+# latents are kept.
+#
 # One narrow and one wide dictionary serve as examples. Each latent gets a name of two parts, neither of which looks at its direction: the label it
 # goes best with by correlation, and the tokens on which it is most active.
 

@@ -223,6 +223,7 @@ LEFT_OF = {
     "claims": {"run", "files", "memo", "picture", "claims"},
     "released": {"run", "lm", "sae"},
     "dictionaries": {"run", "memo", "lm", "sae", "evals", "released"},
+    "firings": {"memo", "lm", "evals", "dictionaries"},
     "cli": {"run", "files", "lm", "sae", "evals", "released", "dictionaries"},
     "pages": set(),
     "prices": {"run", "files", "pages", "lm", "sae", "released", "dictionaries"},
@@ -271,7 +272,7 @@ def code_lines(module: Path) -> int:
     return len(used - {line for node in notes for line in range(node.lineno, node.end_lineno + 1)})
 
 
-LINES_OF_CODE = {"toy": 950, "lm": 1350, "sae": 1880, "evals": 2530, "plots": 2480, "claims": 400, "companion": 1340}
+LINES_OF_CODE = {"toy": 950, "lm": 1350, "sae": 1880, "evals": 2650, "plots": 2560, "claims": 400, "companion": 1400}
 """Most lines of code per room, docstrings, comments and blanks apart: what a reader of one room has to get through."""
 
 

@@ -1,9 +1,9 @@
 # %% [markdown]
-# # 14c. Feature splitting
+# # 14e. Feature splitting
 #
-# [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/14c_feature_splitting.ipynb)
+# [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/14e_feature_splitting.ipynb)
 #
-# **Pages** [← 14b. All latents at once: would another model have them?](14b_population.ipynb) · [Start here](00_start_here.ipynb) · [14d. Recipes, density, and how much of the loss is recovered →](14d_density_and_recipes.ipynb)
+# **Pages** [← 14d. Recipes, density, and how much of the loss is recovered](14d_density_and_recipes.ipynb) · [Start here](00_start_here.ipynb) · [14f. A map of latents, and automata →](14f_map_and_automata.ipynb)
 #
 # What happens to a latent when the dictionary has four times as many of them? *Towards Monosemanticity* says that it splits into several finer ones.
 # On this page you repeat this on a language model of Python code, where the true role of every token is known. Each finding is also measured where it
@@ -41,13 +41,14 @@ from companion import claims, dictionaries, memo, run
 from companion.dictionaries import DictionaryConfig, variant
 from companion.evals import automata, features, live, splitting, views
 from companion.evals.n2g import Firings
-from companion.lm import labels, sources
+from companion.firings import fired_by, labelled
+from companion.lm import labels
 from companion.lm.training import TINY
 from companion.plots import explorer
 from companion.plots import splitting as plots
 from companion.sae.recipe import TrainConfig
 
-claims.opening("14c_feature_splitting")
+claims.opening("14e_feature_splitting")
 
 # %% [markdown]
 # All dictionaries are of the same 512 neurons, those of model A. Narrow ones have as many latents as there are neurons, wide ones four times as many,
@@ -85,7 +86,7 @@ cfg = run.choose(
     laptop=config(neurons, (512, 2048, 8192), 5, least=32, near=101),
     paper=config(longer, (512, 4096, 16_384), 5, least=32, near=101),
 )
-page = claims.Page("14c_feature_splitting", cfg)
+page = claims.Page("14e_feature_splitting", cfg)
 
 # %% [markdown]
 # <a id="children"></a>
@@ -93,58 +94,15 @@ page = claims.Page("14c_feature_splitting", cfg)
 # First the text on which everything is measured: held-out files, and of every token the labels that Python's own parser gives it
 # ([page 14](14_anatomy_of_a_feature.ipynb) explains them).
 
-
 # %%
-@dataclass(frozen=True)
-class Text:
-    subject: sources.Config
-    heldout: int  # contexts
-
-
-def labelled(text: Text):
-    """Held-out tokens (N, T), their labels (N, T, Y), and where these are known (N, T)."""
-    subject = dictionaries.open_subject(text.subject)
-    every = subject.tokens("heldout")
-    known = labels.of_contexts(every, subject.tokenizer.backend_tokenizer)
-    at = dictionaries.spread(torch.arange(len(every)), text.heldout)
-    return {"tokens": every[at], "values": known.values[at], "known": known.known[at]}
-
-
-def text_of(config):
-    made = memo.memo(labelled, Text(config.subject, config.heldout))
-    return made["tokens"], labels.ContextLabels(made["values"], made["known"])
-
-
-subject, (tokens, known) = dictionaries.open_subject(cfg.narrow[0].subject), text_of(cfg.narrow[0])
+subject, (tokens, known) = dictionaries.open_subject(cfg.narrow[0].subject), labelled(cfg.narrow[0])
 site, V, T = cfg.narrow[0].site, len(subject.unembedding()), tokens.shape[1]
 print(f"{len(tokens)} contexts of {T} tokens; {known.values.shape[2]} labels")
 
 # %% [markdown]
-# Then where each latent of a dictionary is active on this text, and how much. The codes are sparse: of each token only the active latents are
-# kept. (`features.fired` does it; the result is cached, since every section needs it.)
-
-
-# %%
-@dataclass(frozen=True)
-class Coded:
-    dictionary: DictionaryConfig
-    which: str = "averaged"  # the trained weights; or "untrained"
-
-
-def coded(of: Coded):
-    text, sae = dictionaries.heldout(of.dictionary), dictionaries.dictionary(of.dictionary, of.which)
-    found = features.fired(text.subject, sae, of.dictionary.site, text.tokens)
-    place = found.context * text.tokens.shape[1] + found.position
-    return {"place": place.int(), "value": found.value, "counts": found.counts}
-
-
-def fired_by(config, which="averaged"):
-    made = memo.memo(coded, Coded(config, which))
-    context = made["place"].long() // T
-    return Firings(context, made["place"].long() % T, made["value"], made["counts"])
-
-
-# %% [markdown]
+# `fired_by` tells where each latent of a dictionary is active on this text, and how much. The codes are sparse: of each token only the active
+# latents are kept.
+#
 # Two dictionaries that are drawn from one random seed begin with the same rows: the narrow one's first directions are the wide one's first
 # directions. They would be alike without having learned anything. So on this page a narrow dictionary is always compared with a wide one of
 # another seed.
@@ -302,7 +260,7 @@ def codes_of(pair, kind):
     config = pair.other if kind == "other model" else pair.wide
     high = every_other(fired_by(config, "untrained" if kind == "wide untrained" else "averaged"))
     if kind == "same token":
-        high = splitting.moved(high, text_of(pair.narrow)[0][::2], run.generator(pair.wide.seed, "moved"))
+        high = splitting.moved(high, labelled(pair.narrow)[0][::2], run.generator(pair.wide.seed, "moved"))
     return low, high
 
 
@@ -356,7 +314,7 @@ def covered(pair, cosines, joined, shape):
 
 
 def compared(pair: Pair):
-    shape = (len(text_of(pair.narrow)[0][::2]), T)
+    shape = (len(labelled(pair.narrow)[0][::2]), T)
     cosines, best, counts, made = {}, {}, {}, {}
     for kind in pair.kinds:
         low, high = codes_of(pair, kind)

@@ -1,9 +1,9 @@
 # %% [markdown]
-# # 14e. Explaining all latents, and rating them blind
+# # 14c. Explaining all latents, and rating them blind
 #
-# [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/14e_interpretability.ipynb)
+# [![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/superposition-companion/blob/main/notebooks/14c_interpretability.ipynb)
 #
-# **Pages** [← 14d. Recipes, density, and how much of the loss is recovered](14d_density_and_recipes.ipynb) · [Start here](00_start_here.ipynb) · [14f. A map of latents, and automata →](14f_map_and_automata.ipynb)
+# **Pages** [← 14b. All latents at once: would another model have them?](14b_population.ipynb) · [Start here](00_start_here.ipynb) · [14d. Recipes, density, and how much of the loss is recovered →](14d_density_and_recipes.ipynb)
 #
 # Are the latents of a sparse autoencoder (SAE, also called a dictionary) easier to understand than the neurons that it reads? The paper answers with
 # three scores: a person who rates both without knowing which is which, and a language model that explains both and predicts from its explanations where
@@ -51,7 +51,7 @@ from companion.plots import population as plots
 from companion.plots.lines import Panel, Share, lines
 from companion.sae.recipe import TrainConfig
 
-claims.opening("14e_interpretability")
+claims.opening("14c_interpretability")
 
 # %% [markdown]
 # The parameters, one entry per profile. The model is model A of [page 14b](14b_population.ipynb#measure); its dictionaries read its neurons.
@@ -97,7 +97,7 @@ cfg = run.choose(
     laptop=row(usual, 5, contexts=512, scored=80),
     paper=row(large, 5, contexts=1024, scored=400),
 )
-page = claims.Page("14e_interpretability", cfg)
+page = claims.Page("14c_interpretability", cfg)
 print(f"{len(cfg.a)} dictionaries with n = {cfg.a[0].train.n:,} latents, k = {cfg.a[0].train.k}")
 
 # %% [markdown]
