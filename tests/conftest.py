@@ -5,6 +5,14 @@ from pathlib import Path
 import pytest
 
 
+ANSWERS = "test_the_answers_to_the_exercises_run_after_the_page"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Pages first, their answers last: two workers would otherwise train the same page at the same time."""
+    items.sort(key=lambda item: (ANSWERS in item.nodeid) - item.nodeid.startswith("notebooks/"))
+
+
 @pytest.fixture(scope="session")
 def tiny_home() -> Path:
     """The folder of the subject that the quick notebooks use as well."""
