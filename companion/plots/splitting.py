@@ -33,7 +33,7 @@ def children(thresholds: Row, counts: Mapping[str, Row], paper: float) -> Figure
 @styled
 def parents(trained: Curve, null: Curve, quantile: Curve) -> Figure:
     """Masked cosine with the best parent by density: trained latents, those of the null, and the null's quantile at each density."""
-    figure, axes = panels(1, 2, size=(4.2, 3.4), sharey=True)
+    figure, axes = panels(1, 2, size=(4.2, 3.4), sharex=True, sharey=True)
     pairs = ((trained, OURS, "trained"), (null, CONTROL, "never trained"))
     for panel, ((x, y), colour, name) in zip(axes, pairs, strict=True):
         panel.scatter(x, y, s=5, color=colour, alpha=0.6, lw=0)
@@ -69,9 +69,9 @@ def latent_map(at: Float[ndarray, "L 2"], groups: Groups, sizes: Groups) -> Figu
     rest = ~np.any(list(groups.values()), axis=0)
     for (width, of), marker in zip(sizes.items(), MARKS, strict=False):
         area = 26 if marker == MARKS[0] else 7
-        axes.scatter(*at[of & rest].T, s=area / 2, color=REST[0], marker=marker, lw=0)
+        axes.scatter(*at[of & rest].T, s=area / 2, color=REST[0], marker=marker, lw=0, zorder=1)
         for mask, colour in zip(groups.values(), CATEGORIES, strict=False):
-            axes.scatter(*at[of & mask].T, s=area, color=colour, marker=marker, lw=0, alpha=0.85)
+            axes.scatter(*at[of & mask].T, s=area, color=colour, marker=marker, lw=0, alpha=0.85, zorder=2)
         axes.scatter([], [], s=area, color=QUIET, marker=marker, label=f"{width} latents")
     for name, colour in zip(groups, CATEGORIES, strict=False):
         axes.scatter([], [], s=18, color=colour, label=name)
@@ -107,24 +107,30 @@ def graph(names: Sequence[str], edges: Sequence[tuple[int, int, float]]) -> Figu
     at = np.stack([1.35 * np.cos(angle), np.sin(angle)], axis=1)
     box = dict(boxstyle="round,pad=0.35", fc=REST[1], ec=QUIET, lw=0.6)
     states = [axes.text(*place, name, ha="center", va="center", fontsize=7.5, bbox=box) for place, name in zip(at, names, strict=True)]
-    taken = at
-    for i, j, value in edges:
-        start, end, bend = (at[i], at[j], 0.16) if i != j else (at[i] + (-0.12, 0.1), at[i] + (0.12, 0.1), -1.8)
+    ways = [(at[i], at[j], 0.16) if i != j else (at[i] + (-0.12, 0.1), at[i] + (0.12, 0.1), -1.8) for i, j, _ in edges]
+    arcs, labels = [_arc(*way) for way in ways], at
+    for number, ((i, j, value), (start, end, bend)) in enumerate(zip(edges, ways, strict=True)):
         boxes = [states[k].get_bbox_patch() if i != j else None for k in (i, j)]
         ends = dict(patchA=boxes[0], patchB=boxes[1], shrinkA=1, shrinkB=1)
         look = dict(arrowstyle="-|>", color=OURS, lw=0.8 + 4 * value, mutation_scale=13, connectionstyle=f"arc3,rad={bend}")
         axes.add_patch(FancyArrowPatch(start, end, **look, **ends, zorder=states[i].zorder + 1))  # after the boxes, whose sizes it needs
-        taken = np.vstack([taken, _free_place(start, end, bend, taken)])
+        labels = np.vstack([labels, _free_place(arcs[number], np.vstack([at, *arcs[:number], *arcs[number + 1 :]]), labels)])
         label = dict(bbox=dict(fc=PAGE, ec=PAGE, pad=0.6), zorder=states[i].zorder + 2)
-        note(axes, f"{value:.2f}", taken[-1], color=OURS, ha="center", va="center", **label)
+        note(axes, f"{value:.2f}", labels[-1], color=OURS, ha="center", va="center", **label)
     axes.set(xlim=(-1.75, 1.75), ylim=(-1.25, 1.25), aspect="equal")
     axes.set_axis_off()
     return figure
 
 
-def _free_place(start: Row, end: Row, bend: float, taken: Rows) -> Row:
-    """The place on matplotlib's arc3 between two points that is farthest from those taken."""
-    t = np.linspace(0.35, 0.65, 13)[:, None]
+def _arc(start: Row, end: Row, bend: float) -> Rows:
+    """Points of matplotlib's arc3 between two points, (21, 2)."""
+    t = np.linspace(0, 1, 21)[:, None]
     middle = (start + end) / 2 + bend * (end - start)[::-1] * (1, -1)
-    arc = (1 - t) ** 2 * start + 2 * t * (1 - t) * middle + t**2 * end
-    return arc[np.linalg.norm(arc[:, None] - taken, axis=2).min(axis=1).argmax()]
+    return (1 - t) ** 2 * start + 2 * t * (1 - t) * middle + t**2 * end
+
+
+def _free_place(arc: Rows, others: Rows, labels: Rows) -> Row:
+    """The place near the middle of an arc that is farthest from what else is drawn; labels are wide, so they count as half as far."""
+    inner = arc[5:-5]
+    to_others, to_labels = (np.linalg.norm(inner[:, None] - each, axis=2).min(axis=1) for each in (others, labels))
+    return inner[np.minimum(to_others, to_labels / 2).argmax()]
