@@ -202,7 +202,7 @@ print(f"masked cosine {masked_cosine(steady, rare):.3f}; active on {int((rare > 
 assert masked_cosine(steady, rare) > 0.97
 
 # %% [markdown]
-# So a threshold means nothing without a *null*: the same measurement where there is nothing to find. We take five.
+# So a threshold means nothing without a *null*: the same measurement where there is nothing to find. The first line is what is studied, the other four are nulls.
 #
 # | name | what is compared |
 # |---|---|
@@ -268,8 +268,8 @@ def codes_of(pair, kind):
 # The null must have the same density, since the cosine that chance reaches depends on it: the line in the second figure below shows how. (The example
 # above is one way to a large cosine. Another is that a dense latent shares many tokens with any other dense one.) So for each trained latent we take
 # the latents of the untrained wide dictionary of about its density (the nearest in rank), and from them the cosine that 95 % of them stay below. A
-# trained latent *has a parent* if its best cosine is above that. By construction 5 % of untrained latents have one. The trained dictionary has rarer
-# latents and denser ones than any of the untrained one. They have no match, and do not count where trained latents are compared with the null.
+# trained latent *has a parent* if its best cosine is above that. By construction 5 % of untrained latents have one. Some trained latents are rarer or
+# denser than nearly all untrained ones. They have no match, and do not count where trained latents are compared with the null.
 
 
 # %%
@@ -412,7 +412,8 @@ def all_edges(kind):
 print(f"whatever the density: {all_edges('wide untrained') / all_edges('trained'):.2f}")
 
 # %% [markdown]
-# The larger this share, the less an edge at .4 says about what the wide dictionary has learned. So the threshold has to come from the null.
+# The larger this share, the less an edge at .4 says about what the wide dictionary has learned. Matching the density lowers the share somewhat, since
+# untrained latents are less often rare; most edges at .4 are there without training all the same. So the threshold has to come from the null.
 # With the density-matched bar: on the left each point is a trained wide latent, on the right an untrained one; the line is the bar, drawn where the null
 # has latents on both sides.
 

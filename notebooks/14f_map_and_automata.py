@@ -333,9 +333,9 @@ for name, what in (("trained", "directions of latents"), ("activations", "one ac
     print(f"{what:27} {without:.3f}   {any_token:.3f}")
 
 # %% [markdown]
-# Where the second line is as high as the first, a direction of a latent has no purer neighbourhood than the activations at one of its places. Then
-# "directions of one kind lie together" is true, and is no evidence that the dictionary has made these neighbourhoods: it may have found them in the
-# activations. Whether its single latents stand for one thing each is another question ([page 14](14_anatomy_of_a_feature.ipynb)).
+# At `laptop` the second line is the higher one in both columns: the direction of a latent has no purer neighbourhood than the activations at one of its
+# places. So directions of one kind do lie together, but that is no evidence that the dictionary has made these neighbourhoods: it may have found them
+# in the activations. Whether its single latents stand for one thing each is another question ([page 14](14_anatomy_of_a_feature.ipynb)).
 #
 # <a id="automata"></a>
 # ## 3 Latents that hand over to each other
@@ -499,6 +499,11 @@ page.check(
 print("rivals with as strong a loop, of ten:", *(each["stronger"] for each in found_loops))
 
 # %% [markdown]
+# Rivals and bigrams stay far below the loop: it is not one that any latent of underscores has, and not one that the current token explains. What makes
+# the difference to the rivals is the arrow back, since an underscore alone does not say whether its name is in capitals, and the latent does. The loop is not always
+# strong: the card is mixed because a further dictionary, of a random seed that was looked at when the controls were chosen, lies below the band. There
+# the letters raise the underscore too little.
+#
 # The matrix is a calculation about single tokens. The test is to let the model write: hold latent $i$ at its largest activation while the model reads
 # the beginnings of held-out texts, draw the next token, and count how often latent $j$ is active on it. In the open, for one latent:
 
@@ -675,6 +680,8 @@ page.save_figure(
 # - The matrix of the automaton reads the direct path to the next token and forgets the context. Any latent that is active on a token follows all
 #   latents that raise this token, so that an arrow says less of the two latents than of the token between them. Only single arrows are tested by
 #   writing, not a loop as a whole.
+# - In the loop of capitals only the latent of underscores is exchanged for rivals. Several latents may stand for the letters, and the one that goes best
+#   with the label need not have the strongest loop.
 # - The paper's automata of more than two states, such as the one of HTML, are not looked for here.
 #
 # <a id="checked"></a>

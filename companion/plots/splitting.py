@@ -69,7 +69,7 @@ def latent_map(at: Float[ndarray, "L 2"], groups: Groups, sizes: Groups) -> Figu
     rest = ~np.any(list(groups.values()), axis=0)
     for (width, of), marker in zip(sizes.items(), MARKS, strict=False):
         area = 26 if marker == MARKS[0] else 7
-        axes.scatter(*at[of & rest].T, s=area / 2, color=REST[0], marker=marker, lw=0, zorder=1)
+        axes.plot(*at[of & rest].T, ls="", ms=(area / 2) ** 0.5, color=REST[0], marker=marker, mew=0, zorder=1)
         for mask, colour in zip(groups.values(), CATEGORIES, strict=False):
             axes.scatter(*at[of & mask].T, s=area, color=colour, marker=marker, lw=0, alpha=0.85, zorder=2)
         axes.scatter([], [], s=area, color=QUIET, marker=marker, label=f"{width} latents")
