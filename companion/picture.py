@@ -61,13 +61,12 @@ def as_dark_png(figure: Figure, caption: str = "") -> bytes:
 
 def _exchange(artist: Any) -> None:
     """Turn an artist's black and grey inks pale, and its white and near-white grounds dark."""
-    for part in ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor"):
-        get, put = getattr(artist, f"get_{part}", None), getattr(artist, f"set_{part}", None)
-        if get is None or put is None:
-            continue
-        colour = get()
+    parts = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")
+    known = [part for part in parts if hasattr(artist, f"get_{part}") and hasattr(artist, f"set_{part}")]
+    colours = {part: getattr(artist, f"get_{part}")() for part in known}  # all of them first: a marker takes the colour of its line
+    for part, colour in colours.items():
         if isinstance(colour, (str, tuple)) and (other := _other(colour)):
-            put(other)
+            getattr(artist, f"set_{part}")(other)
 
 
 def _other(colour: Any) -> tuple[float, ...] | None:

@@ -202,7 +202,7 @@ print(f"masked cosine {masked_cosine(steady, rare):.3f}; active on {int((rare > 
 assert masked_cosine(steady, rare) > 0.97
 
 # %% [markdown]
-# So a threshold means nothing without a *null*: the same measurement where there is nothing to find. We take five.
+# So a threshold means nothing without a *null*: the same measurement where there is nothing to find. The first line is what is studied, the other four are nulls.
 #
 # | name | what is compared |
 # |---|---|
@@ -268,8 +268,8 @@ def codes_of(pair, kind):
 # The null must have the same density, since the cosine that chance reaches depends on it: the line in the second figure below shows how. (The example
 # above is one way to a large cosine. Another is that a dense latent shares many tokens with any other dense one.) So for each trained latent we take
 # the latents of the untrained wide dictionary of about its density (the nearest in rank), and from them the cosine that 95 % of them stay below. A
-# trained latent *has a parent* if its best cosine is above that. By construction 5 % of untrained latents have one. The trained dictionary has rarer
-# latents than any of the untrained one; they have no match, and do not count for the share of latents with a parent.
+# trained latent *has a parent* if its best cosine is above that. By construction 5 % of untrained latents have one. Some trained latents are rarer or
+# denser than nearly all untrained ones. They have no match, and do not count where trained latents are compared with the null.
 
 
 # %%
@@ -285,11 +285,11 @@ def parents_of(best, counts, pair):
     """By kind: the bar, which latents are above it, and which have null latents of their density."""
     null, null_counts = best["wide untrained"], counts["wide untrained"]
     enough = null_counts >= pair.least
-    low, *_, high = null_counts[enough].sort().values[pair.near // 2 : -(pair.near // 2)].tolist()
     found = {}
     for kind, own in best.items():
-        bar = splitting.matched_quantile(counts[kind], null_counts[enough], null[enough], near=pair.near)
-        found[kind] = bar, own >= bar, (counts[kind] >= low) & (counts[kind] <= high)
+        alike = splitting.matched(counts[kind], null_counts[enough], null[enough], pair.near)
+        bar = alike.quantile(0.95, dim=1)
+        found[kind] = bar, own >= bar, splitting.has_match(counts[kind], null_counts[enough], pair.near)
     return found
 
 
@@ -320,14 +320,13 @@ def compared(pair: Pair):
         low, high = codes_of(pair, kind)
         found, counts[kind] = features.masked_cosine(low, high, shape), high.counts
         best[kind] = found.amax(0)
-        kept = found[:, high.counts >= pair.least]
-        children = torch.stack([(kept >= at).sum(1).float().mean() for at in THRESHOLDS.tolist()])
-        made |= {f"children/{kind}": children, f"best/{kind}": best[kind], f"counts/{kind}": high.counts}
+        edges = torch.stack([(found >= at).sum(0).float() for at in THRESHOLDS.tolist()])  # (thresholds, M)
+        made |= {f"edges/{kind}": edges, f"best/{kind}": best[kind], f"counts/{kind}": high.counts}
         if kind in ("trained", "wide untrained"):
             cosines[kind] = found
     for kind, (bar, above, matched) in parents_of(best, counts, pair).items():
         made[f"share/{kind}"] = (above & matched).sum() / matched.sum().clamp_min(1)
-        made |= {"bar": bar} if kind == "trained" else {}
+        made |= {"bar": bar, "matched": matched} if kind == "trained" else {}
     joined = (cosines["trained"] >= made["bar"]) & (counts["trained"] >= pair.least)
     made["joined"] = joined.sum(1)
     return made | {f"covered/{name}": value for name, value in covered(pair, cosines, joined, shape).items()}
@@ -348,29 +347,54 @@ def over_seeds(name):
     return np.array([float(made[name]) for made in pairs])
 
 
-counted = {kind: np.mean([made[f"children/{kind}"].numpy() for made in pairs], axis=0) for kind in KINDS[:4]}
+first_pair = pairs[0]
+often = first_pair["counts/wide untrained"] >= cfg.least
+null = first_pair["counts/wide untrained"][often], first_pair["best/wide untrained"][often]
+for latent in (0, len(wide.counts) // 2):
+    by_hand = quantile_at(first_pair["counts/trained"][latent], *null, cfg.near)
+    assert torch.isclose(by_hand, first_pair["bar"][latent])
+
+# %% [markdown]
+# Now the children, by the threshold. The two dictionaries must be of the same density here too: among untrained wide latents there are fewer rare ones, and
+# rare latents have fewer large cosines. So for each trained wide latent we take the mean number of edges that untrained latents of its density have.
+
+
+# %%
+def children(made, kind):
+    """Edges per narrow latent at each threshold, of the wide latents that have a match in the null."""
+    edges, counts = made[f"edges/{kind}"], made["counts/trained"]
+    if kind == "wide untrained":  # in place of each trained latent: the mean over those of its density
+        null = made[f"counts/{kind}"]
+        enough = null >= cfg.least
+        rows = [splitting.matched(counts, null[enough], row[enough], cfg.near).mean(1) for row in edges]
+        edges = torch.stack(rows)
+    return (edges[:, made["matched"]].sum(1) / len(narrow.counts)).numpy()
+
+
+every_count = {kind: np.stack([children(made, kind) for made in pairs]) for kind in KINDS[:4]}
+counted = {kind: each.mean(0) for kind, each in every_count.items()}
 sizes = f"n = {len(narrow.counts)} and {len(wide.counts):,}, k = {narrow_config.train.k}"
 page.save_figure(
     plots.children(THRESHOLDS, counted, 0.4),
     "children_by_threshold",
     {"thresholds": THRESHOLDS} | counted,
     f"Children of a narrow latent, by the threshold on the masked cosine ({sizes}, mean of {len(pairs)} "
-    "pairs of dictionaries). Look at the paper's threshold first: an untrained wide dictionary has as many "
-    "children there as a trained one. The curves part further right. The paper has no such figure.",
+    "pairs of dictionaries; wide latents with null latents of their density). Look at the paper's threshold "
+    "first: how far are the controls below the trained dictionaries there? And from which threshold on do "
+    "the curves part? The paper has no such figure.",
 )
 
 # %% [markdown]
-# The first claim says it in a number: at .4, the children that an untrained wide dictionary would give, as a share of those of a trained one. A half
-# or more means that most edges need no training. The control is the same ratio at .8, where it should be small if that threshold is a good one. The
-# ratio does not correct for density: the untrained dictionary has fewer rare latents, which may be one reason for its many edges at a low threshold.
+# The first claim says it in a number: at .4, the edges of untrained wide latents of the same densities, as a share of those of the trained ones. A half
+# or more means that most edges need no training. The control is the same ratio at .8, where it should be small if that threshold is a good one. The last
+# line printed says what the ratio would be if all latents of the two dictionaries were compared, whatever their density.
 
 # %%
 at_paper, at_high = (int(np.abs(THRESHOLDS - at).argmin()) for at in (0.4, 0.8))
 
 
 def untrained_share(at):
-    ratios = [made["children/wide untrained"][at] / made["children/trained"][at] for made in pairs]
-    return np.array(ratios)
+    return every_count["wide untrained"][:, at] / every_count["trained"][:, at]
 
 
 page.check(
@@ -379,16 +403,26 @@ page.check(
     control={"the same at .8": untrained_share(at_high)},
 )
 
+
+def all_edges(kind):
+    kept = [made[f"edges/{kind}"][at_paper][made[f"counts/{kind}"] >= cfg.least] for made in pairs]
+    return sum(float(each.sum()) for each in kept)
+
+
+print(f"whatever the density: {all_edges('wide untrained') / all_edges('trained'):.2f}")
+
 # %% [markdown]
-# The larger this share, the less an edge at .4 says about what the wide dictionary has learned. So the threshold has to come from the null.
-# With the density-matched bar: on the left each point is a trained wide latent, on the right an untrained one; the line is the bar.
+# The larger this share, the less an edge at .4 says about what the wide dictionary has learned. Matching the density lowers the share somewhat, since
+# untrained latents are less often rare; most edges at .4 are there without training all the same. So the threshold has to come from the null.
+# With the density-matched bar: on the left each point is a trained wide latent, on the right an untrained one; the line is the bar, drawn where the null
+# has latents on both sides.
 
 # %%
 made = pairs[0]
-enough = made["counts/trained"] >= cfg.least
+enough, matched = made["counts/trained"] >= cfg.least, made["matched"]
 alike = made["counts/wide untrained"] >= cfg.least
 spot = tokens[::2].numel()
-order = made["counts/trained"][enough].argsort()
+order = made["counts/trained"][matched].argsort()
 
 
 def curve(x, y):
@@ -399,14 +433,15 @@ page.save_figure(
     plots.parents(
         curve(made["counts/trained"][enough], made["best/trained"][enough]),
         curve(made["counts/wide untrained"][alike], made["best/wide untrained"][alike]),
-        curve(made["counts/trained"][enough][order], made["bar"][enough][order]),
+        curve(made["counts/trained"][matched][order], made["bar"][matched][order]),
     ),
     "best_parents",
-    {"bar": made["bar"][enough][order], "counts": made["counts/trained"][enough][order]},
+    {"bar": made["bar"][matched][order], "counts": made["counts/trained"][matched][order]},
     f"The masked cosine of each wide latent with its best parent, by density ({sizes}). Look at how many "
-    f"points lie above the line: {float(made['share/trained']):.0%} on the left, 5 % on the right by "
-    "construction. Where the line is flat at its ends, the null has no latents of that density. The "
-    "paper has no such figure.",
+    f"points lie above the line: on the left {float(made['share/trained']):.0%} of those in its range, on "
+    f"the right 5 % by construction. {int(enough.sum() - (enough & matched).sum())} of {int(enough.sum()):,} "
+    "trained latents are rarer or denser than the line reaches: too few null latents are like them, so they "
+    "are drawn but not counted. The paper has no such figure.",
 )
 
 # %% [markdown]
@@ -449,7 +484,7 @@ def cut_in_four(pair, made):
     cosines = features.masked_cosine(low, high, (len(tokens[::2]), T))
     null, often = made["best/wide untrained"], made["counts/wide untrained"]
     enough = often >= pair.least
-    bar = splitting.matched_quantile(counts, often[enough], null[enough], near=pair.near)
+    bar = splitting.matched(counts, often[enough], null[enough], pair.near).quantile(0.95, dim=1)
     return splitting.coverage(low, high, cosines >= bar, (len(tokens[::2]), T)).nanmedian().item()
 
 
@@ -566,9 +601,8 @@ def tells(latent, token, number, role, inside):
     return bool(on_token.sum() >= strong.sum() / 2 and in_role.sum() >= max(10, 0.9 * on_token.sum()))
 
 
-def own_latents(fired, sign, number=None):
-    token, true = found_roles[sign]
-    number = true if number is None else number
+def own_latents(fired, sign):
+    token, number = found_roles[sign]
     return splitting.specialists(fired, tokens, token, number, len(ROLES[sign]))
 
 
@@ -585,25 +619,32 @@ for sign, found in by_sign.items():
 
 # %% [markdown]
 # The recall is the share of the role's tokens in the second half on which one of its latents is strongly active. Now the number of roles that are told
-# apart, for each width and seed. Finer latents should tell more of them. There are two controls: dictionaries that were never trained, and the same
-# latents with the roles dealt anew among the places of the token. The second can hardly fail, since no role has nine tenths of its token; the first is
-# the one to look at.
+# apart, for each width and seed. Finer latents should tell more of them. But more latents are also more chances that one of them tells a role, and
+# there are two rivals with as many chances: a dictionary of the same width that was never trained, and four narrow dictionaries of other random seeds
+# taken together. These have learned, and have as many latents as the wide one, but no finer ones.
 
 
 # %%
-def with_latents(fired, dealt_by=None):
-    """How many roles have a latent; with a random generator the roles are dealt anew first."""
-    count = 0
-    for sign, (_, number) in found_roles.items():
-        given = number if dealt_by is None else splitting.permuted(number, dealt_by)
-        count += sum(len(each) > 0 for each in own_latents(fired, sign, given).latents)
-    return count
+def roles_with_latents(fired):
+    """The roles that have a latent of their own."""
+    chosen = {sign: own_latents(fired, sign).latents for sign in ROLES}
+    return {(sign, role) for sign, found in chosen.items() for role, own in enumerate(found) if len(own)}
+
+
+by_narrow = [roles_with_latents(fired_by(each)) for each in cfg.narrow]
+
+
+def together(config):
+    """Roles told apart by narrow dictionaries of other seeds: as many as make up the width, if there are."""
+    many = config.train.n // cfg.narrow[0].train.n
+    others = [by_narrow[(config.seed + step) % len(by_narrow)] for step in range(1, len(by_narrow))]
+    return len(set().union(*others[:many])) if many > 1 else len(by_narrow[config.seed])
 
 
 def told_apart(config):
-    trained, untrained = fired_by(config), fired_by(config, "untrained")
-    made = {"trained": with_latents(trained), "untrained": with_latents(untrained)}
-    return made | {"permuted roles": with_latents(trained, run.generator(config.seed, "roles"))}
+    trained, untrained = (roles_with_latents(fired_by(config, which)) for which in ("averaged", "untrained"))
+    joined = np.nan if config == cfg.widest else together(config)
+    return {"trained": len(trained), "untrained": len(untrained), "narrow ones together": joined}
 
 
 # %% [markdown]
@@ -627,14 +668,15 @@ page.save_figure(
     {"widths": widths} | curves,
     f"Roles of `=`, `.`, `:` and the newline that have a latent of their own, of {most}, by the number of "
     f"latents (k = {narrow_config.train.k}; {len(cfg.narrow)} seeds of the two smaller sizes, one of the "
-    "largest). Look at whether the blue line rises, and stays above the controls. The paper shows such cases "
+    "largest). Look at how far the blue line lies above the controls of the same number of latents: never "
+    "trained, and several narrow dictionaries together. The paper shows such cases "
     "singly, for instance for the token “the”.",
 )
 
 # %% [markdown]
-# The claim is on the middle width, which has all seeds: wide dictionaries tell more roles apart than narrow ones, and than untrained ones of their own
-# width. Look whether each of the five numbers lies above both. The band begins half-way between what a wide and a narrow dictionary told of a seed that
-# no claim uses.
+# The claim is on the middle width, which has all seeds: wide dictionaries tell more roles apart than narrow ones, than four narrow ones together, and
+# than untrained ones of their own width. Look whether each of the five numbers lies above all three. The band begins half-way between what a wide
+# dictionary and the best control told of seeds that no claim uses.
 
 # %%
 page.check(
@@ -642,14 +684,15 @@ page.check(
     curves["trained"][:, 1],
     control={
         "narrow dictionaries": curves["trained"][:, 0],
+        "four narrow dictionaries together": curves["narrow ones together"][:, 1],
         "untrained dictionaries of the same width": curves["untrained"][:, 1],
-        "permuted roles": curves["permuted roles"][:, 1],
     },
 )
 
 # %% [markdown]
-# In the mean the number of roles grows with the width, but so does that of untrained dictionaries: more latents are more chances. What training adds is
-# the distance between the two lines. The seeds of one width are far apart, and where the card is mixed, one of them tells hardly more roles than a narrow
+# Compare the two hardest controls. Four narrow dictionaries together have as many latents as a wide one; where they tell hardly more roles than one of
+# them, they have found the same few, and the number of latents alone is not the reason for what the wide ones tell. An untrained dictionary shows how
+# many roles random directions tell. The seeds of one width are far apart, and where the card is mixed, one of them tells hardly more roles than a narrow
 # dictionary can. Of the largest width there is one dictionary, so the last part of the line is a single case.
 #
 # Even the largest dictionary leaves most roles without a latent of their own. One condition deserves a look: that most of the strong activations are on
@@ -758,6 +801,8 @@ explorer.live(children_of, latent=explorer.Number(parent), threshold=explorer.Sl
 #   every width, where the paper's have a penalty. Both can change how latents split.
 # - The bar is a quantile of untrained latents of the same density. Other nulls give other bars, and that of the same token gives a higher one. What is
 #   left above it is no evidence of learning either (exercise 4): activations on the same token vary together in any two dictionaries.
+# - The null is matched by the density of the wide latent alone. Where the coverage is measured, a child without null latents of its density is held to
+#   the bar of the nearest density.
 # - A second model (model B of [page 7](07_language_model.ipynb#training)) would be another null, and would cost more time than this page has;
 #   [page 14b](14b_population.ipynb) compares the two models.
 # - The coverage depends on the bar: it says what children above this bar account for, not into how many parts a latent has split.

@@ -46,6 +46,12 @@ def test_on_a_dark_page_ground_and_ink_change_and_colours_stay():
     assert (png.min(-1) > 200).mean() < 0.05  # and no white slab
 
 
+def test_on_a_dark_page_pale_markers_are_dark_too():
+    pale, without = (pixels(picture.as_dark_png(drawn(color="#dcdcdc", marker="o", ms=size))) for size in (30, 0))
+    assert (pale.min(-1) > 150).sum() <= (without.min(-1) > 150).sum()  # no marker is as light as the letters
+    assert (np.abs(pale - without).max(-1) > 12).any()  # and they can be seen
+
+
 def test_a_page_without_an_opening_picture_shows_none():
     assert picture.opening("99_nothing") is None
 

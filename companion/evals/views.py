@@ -1,7 +1,7 @@
 """What is known of the latents of one autoencoder at one site, measured once for everything that shows them."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -110,26 +110,30 @@ def look(
     every = features.fired(subject, sae, site, tokens)
     latents = _chosen(every.counts, latents, most)
     fired = features.only(every, latents)
-    neurons = f"blocks.{site.split('.')[1]}.mlp.hook_post"
-    some = features.read(subject, site, tokens[:: max(1, len(tokens) // 16)]).flatten(0, 1)
+    siblings = {
+        name: features.masked_cosine(fired, features.fired(subject, other, site, tokens), tokens.shape) for name, other in (others or {}).items()
+    }
+    shown = dict(tokens=tokens, words=_words(subject), latents=latents, total=len(every.counts), fired=fired, labels=known)
     return View(
-        subject,
-        sae,
-        site,
-        tokens,
-        _words(subject),
-        latents,
-        len(every.counts),
-        fired,
-        known,
-        features.correlation(fired, known.values, tokens.shape, known.known),
-        features.correlation(fired, lambda part: subject.activations(tokens[part], neurons), tokens.shape),
-        features.f1(fired, known),
-        features.token_identity(tokens, known),
-        {name: features.masked_cosine(fired, features.fired(subject, other, site, tokens), tokens.shape) for name, other in (others or {}).items()},
-        some[some.norm(dim=1).argsort()[len(some) // 2]],
-        normalised_mse(some, sae.decode(sae.encode(some), some)),
+        subject, sae, site, **shown, **_alike(subject, site, tokens, fired, known), siblings=siblings, **_reconstructed(subject, sae, site, tokens)
     )
+
+
+def _alike(subject: Subject, site: str, tokens: Tensor, fired: Firings, known: ContextLabels) -> dict[str, Tensor]:
+    """Which labels and neurons the latents go with."""
+    neurons = f"blocks.{site.split('.')[1]}.mlp.hook_post"
+    return {
+        "by_label": features.correlation(fired, known.values, tokens.shape, known.known),
+        "by_neuron": features.correlation(fired, lambda part: subject.activations(tokens[part], neurons), tokens.shape),
+        "f1": features.f1(fired, known),
+        "token": features.token_identity(tokens, known),
+    }
+
+
+def _reconstructed(subject: Subject, sae: SAE, site: str, tokens: Tensor) -> dict[str, Any]:
+    """Activations of middling length, and the error on 16 of the contexts."""
+    some = features.read(subject, site, tokens[:: max(1, len(tokens) // 16)]).flatten(0, 1)
+    return {"typical": some[some.norm(dim=1).argsort()[len(some) // 2]], "error": normalised_mse(some, sae.decode(sae.encode(some), some))}
 
 
 def _unlabelled(tokens: Tensor) -> ContextLabels:

@@ -4,23 +4,13 @@ import pytest
 import torch
 
 from companion.evals import features
-from companion.evals.n2g import Firings
 from companion.lm import labels
 from companion.lm.labels import ContextLabels
 from companion.sae.models import TopK
 from companion.sae.weights import Raw
+from tests.evals.conftest import made, stream
 
 SITE = "blocks.0.hook_resid_post"
-
-
-def stream(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def made(dense):
-    """The firings of activations (N, T, L)."""
-    latent, context, position = (dense > 0).permute(2, 0, 1).nonzero(as_tuple=True)
-    return Firings(context, position, dense[context, position, latent], (dense > 0).sum(dim=(0, 1)))
 
 
 @pytest.fixture

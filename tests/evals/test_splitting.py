@@ -1,23 +1,13 @@
-"""Nulls for feature splitting, the roles of a token, t-SNE and the automaton's matrix, against plain definitions on codes made by hand."""
+"""Nulls for feature splitting, the roles of a token and the automaton's matrix, against plain definitions on codes made by hand."""
 
 import pytest
 import torch
 
 from companion.evals import automata, features, splitting
-from companion.evals.n2g import Firings
 from companion.sae.models import TopK
+from tests.evals.conftest import made, stream
 
 SITE = "blocks.0.hook_resid_post"
-
-
-def stream(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def made(dense):
-    """The firings of activations (N, T, L)."""
-    latent, context, position = (dense > 0).permute(2, 0, 1).nonzero(as_tuple=True)
-    return Firings(context, position, dense[context, position, latent], (dense > 0).sum(dim=(0, 1)))
 
 
 def dense_of(fired, shape):
@@ -46,13 +36,16 @@ def test_moved_activations_keep_their_token_and_their_company(dense, tokens):
     assert (full != dense).any()
 
 
-def test_the_matched_quantile_is_that_of_latents_of_its_density():
-    null_counts = torch.arange(200)
+def test_latents_are_matched_with_those_of_their_density():
+    null_counts = torch.arange(200).flip(0)
     null = null_counts / 200
-    found = splitting.matched_quantile(torch.tensor([100, 0, 500]), null_counts, null, q=0.5, near=21)
-    torch.testing.assert_close(found, torch.tensor([0.5, 10 / 200, 189 / 200]), atol=0.006, rtol=0)
+    found = splitting.matched(torch.tensor([100, 0, 500]), null_counts, null, near=21)
+    assert found.shape == (3, 21)
+    for row, middle in zip(found, (100, 10, 189), strict=True):  # the last two at the ends of the null
+        torch.testing.assert_close(row.sort().values, torch.arange(middle - 10, middle + 11) / 200)
+    assert splitting.has_match(torch.tensor([9, 10, 100, 189, 190]), null_counts, near=21).tolist() == [False, True, True, True, False]
     with pytest.raises(ValueError, match="too few"):
-        splitting.matched_quantile(null_counts, null_counts[:5], null[:5])
+        splitting.matched(null_counts, null_counts[:5], null[:5])
 
 
 def test_coverage_is_the_share_on_tokens_of_a_child(dense):
@@ -88,53 +81,6 @@ def test_specialists_are_strong_on_the_token_and_in_the_role():
     weak = splitting.specialists(planted(0.3)[0], tokens, 1, roles, 2)  # half of its largest is below what it has elsewhere
     assert [each.tolist() for each in weak.latents] == [[], []]
     assert not splitting.specialists(fired, tokens, 1, roles, 2, least=1000).latents[0].numel()
-
-
-def test_permuted_roles_are_the_same_roles_of_the_same_places():
-    _, _, roles = planted(1.0)
-    dealt = splitting.permuted(roles, stream())
-    assert torch.equal(dealt >= 0, roles >= 0)
-    assert torch.equal(dealt[:5].flatten().sort().values, roles[:5].flatten().sort().values)
-    assert (dealt != roles).any()
-
-
-def test_purity_is_one_for_groups_and_by_chance_for_coins():
-    label = torch.arange(300) % 3
-    grouped = torch.randn(300, 20, generator=stream()) + 9 * torch.eye(20)[label]
-    assert splitting.purity(grouped, label) == 1
-    assert splitting.purity(torch.randn(300, 20, generator=stream()), label) == pytest.approx(1 / 3, abs=0.05)
-
-
-def test_the_gradient_of_the_map_is_that_of_its_loss():
-    x, y = torch.randn(40, 5, generator=stream()).double(), torch.randn(40, 2, generator=stream(1)).double().requires_grad_()
-    rows, columns, P = splitting.affinities(torch.nn.functional.normalize(x, dim=1), perplexity=5.0)
-    full = torch.zeros(40, 40, dtype=torch.float64).index_put_((rows, columns), P, accumulate=True)
-    assert full.sum() == pytest.approx(1)
-    torch.testing.assert_close(full, full.T)
-    off = ~torch.eye(40, dtype=torch.bool)
-    w = 1 / (1 + (y[:, None] - y[None]).square().sum(-1))
-    Q = w / w[off].sum()
-    loss = torch.special.xlogy(full[off], full[off]).sum() - (full[off] * Q[off].log()).sum()
-    loss.backward()
-    torch.testing.assert_close(4 * splitting.tsne_gradient(y.detach(), rows, columns, P), y.grad)
-
-
-def test_each_direction_has_neighbours_of_the_perplexity():
-    unit = torch.nn.functional.normalize(torch.randn(200, 10, generator=stream()), dim=1)
-    rows, columns, P = splitting.affinities(unit, perplexity=10.0)
-    own = (P * 400)[: len(P) // 2].view(200, -1)  # p_j|i
-    entropy = -(own * own.clamp_min(1e-30).log()).sum(1)
-    torch.testing.assert_close(entropy.exp(), torch.full((200,), 10.0), rtol=1e-2, atol=0)
-    assert (rows != columns).all()
-
-
-def test_the_map_keeps_groups_together():
-    label = torch.arange(240) % 3
-    x = torch.randn(240, 20, generator=stream()) + 6 * torch.eye(20)[label]
-    at = splitting.tsne(x, stream(1), perplexity=15, steps=150, early=50)
-    nearest = torch.cdist(at, at).fill_diagonal_(torch.inf).argmin(1)
-    assert (label[nearest] == label).float().mean() > 0.95
-    torch.testing.assert_close(at.mean(0), torch.zeros(2), atol=1e-4, rtol=0)
 
 
 # --- automata ---
