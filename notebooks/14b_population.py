@@ -325,7 +325,8 @@ page.save_figure(
 
 # %%
 curves = for_each(by_density, measured, pairs)
-panel = Panel(None, curves, Log("density", every=(1,)), "median correlation", looks, settings=dict(ylim=(0, 1)))
+densities, up = Log("density", every=(1,)), "median correlation"
+panel = Panel(None, curves, densities, up, looks, settings=dict(ylim=(0, 1)))
 page.save_figure(
     lines(panel, size=(5.2, 3.4)),
     "by_density",
@@ -423,7 +424,8 @@ print(f"latent {latent}: {np.corrcoef(first, second)[0, 1]:.2f} over all tokens,
 # about them.
 
 # %%
-before = torch.cat([torch.full((shape[0], 1), len(words)), texts[1][:, :-1]], dim=1)  # the first token has none
+before = texts[1].roll(1, 1)
+before[:, 0] = len(words)  # the first token has none before it
 both = before * len(words) + texts[1]
 quarter = torch.arange(shape[1]).expand(shape) * 4 // shape[1]
 TOKEN, BOTH, PLACE = "current token", "current and previous token", "both tokens, quarter of the context"
@@ -470,7 +472,8 @@ for found, fired in zip(pairs[AB], trained, strict=True):
     sums = additive(g, factors)
     of_sums = population.planted(torch.from_numpy(sums - sums.min() + 1e-3).T.reshape(*shape, -1))
     mine = features.only(fired[1], chosen)
-    fitted.append([population.within_token(mine, of_sums, groups).median().item() for groups in (texts[1], both)])
+    left_of = [population.within_token(mine, of_sums, groups) for groups in (texts[1], both)]
+    fitted.append([each.median().item() for each in left_of])
     its_own.append(1 - ((g - sums) ** 2).sum() / ((g - g.mean(1, keepdims=True)) ** 2).sum())
 fitted = np.array(fitted)  # (seeds, conditions)
 print(f"the sums explain {np.mean(its_own):.0%} of the variance of B's latents")
@@ -480,15 +483,16 @@ print({name: np.round(values.mean(), 2).item() for name, values in zip((TOKEN, B
 # The claim takes both tokens away. The comparison is again with rare neurons.
 
 # %%
+alone, rare = agree[BOTH], agree[BOTH][RARE]
 page.check(
     "population.beyond-the-token",
-    agree[BOTH][AB] - agree[BOTH][RARE],
+    alone[AB] - rare,
     control={
-        "dictionaries that were never trained": agree[BOTH][NEVER] - agree[BOTH][RARE],
-        "a dictionary of the model with random weights": agree[BOTH][RANDOM] - agree[BOTH][RARE],
-        "an additive model of token, previous token and place for B's latents": fitted[:, 1] - agree[BOTH][RARE],
+        "dictionaries that were never trained": alone[NEVER] - rare,
+        "a dictionary of the model with random weights": alone[RANDOM] - rare,
+        "an additive model of token, previous token and place for B's latents": fitted[:, 1] - rare,
     },
-    witness=agree[BOTH][AA] - agree[BOTH][RARE],
+    witness=alone[AA] - rare,
 )
 
 # %% [markdown]
@@ -541,16 +545,18 @@ class Compared(NamedTuple):
     uncentred_strangers: np.ndarray
 
 
+def attributed(acts, rows, text):
+    return [population.attributions(*each, text) for each in zip(acts, rows, strict=True)]
+
+
 def compared(weights, two, found, order=slice(None)):
     acts = two[0][1], features.only(two[1][1], found.partner)
     rows = weights[0][order], weights[1][found.partner][order]
-    effects = [
-        population.paired(*(population.attributions(*each, text) for each in zip(acts, rows, strict=True)), shape) for text in (texts[1], elsewhere)
-    ]
+    effects = [population.paired(*attributed(acts, rows, text), shape) for text in (texts[1], elsewhere)]
     a, b = (each[found.rows] for each in rows)
     less = a - weights[0].mean(dim=0), b - weights[1].mean(dim=0)
     logits = [population.rows_alike(x, y.roll(by, 0), occurring) for x, y in (less, (a, b)) for by in (0, 1)]
-    return Compared(*(each[found.rows].numpy() for each in (found.alike, *effects)), *map(torch.Tensor.numpy, logits))
+    return Compared(*(each[found.rows].numpy() for each in (found.alike, *effects)), *map(np.asarray, logits))
 
 
 occurring = torch.bincount(everything.flatten(), minlength=len(words)) >= cfg.used
@@ -606,7 +612,8 @@ page.save_figure(
 
 # %%
 def gained(each):
-    return np.corrcoef(each.activations, each.attributions)[0, 1] - np.corrcoef(each.activations, each.logits)[0, 1]
+    follows = [np.corrcoef(each.activations, of)[0, 1] for of in (each.attributions, each.logits)]
+    return follows[0] - follows[1]
 
 
 def followed(each):
@@ -657,7 +664,7 @@ page.check(
 for name in (AB, AA):
     without = np.mean([ratio(each, each.uncentred) for each in effects[name]])
     far = [np.mean([np.median(each[field]) for each in effects[name]]) for field in (4, 6)]
-    print(f"{name:22} ratio without the subtraction {without:.2f}; strangers {far[0]:.2f}, and {far[1]:.2f} without")
+    print(f"{name:22} ratio {without:.2f} without; strangers {far[0]:.2f}, {far[1]:.2f} without")
 
 # %% [markdown]
 # TODO-interference

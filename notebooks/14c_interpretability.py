@@ -48,7 +48,9 @@ from companion.lm import labels, training
 from companion.lm.training import TINY
 from companion.plots import explanations, explorer
 from companion.plots import population as plots
-from companion.plots.lines import Panel, Share, lines
+from companion.plots.lines import Log, Panel, Share, lines
+from companion.plots.style import CONTROLS, OURS
+from companion.sae.models import Code
 from companion.sae.recipe import TrainConfig
 
 claims.opening("14c_interpretability")
@@ -63,7 +65,8 @@ class Config:
     a: tuple[dictionaries.DictionaryConfig, ...]  # dictionaries of model A, one per random seed
     random: tuple[dictionaries.DictionaryConfig, ...]  # of model A with random weights, a shuffle per seed
     contexts: int  # held-out contexts for every measurement
-    scored: int  # latents of each dictionary that are explained
+    scored: int  # latents of each dictionary that are explained, and all neurons
+    traced: int = 128  # neurons and directions at each density of the second picture
     played: int = 5  # latents, and neurons, in the game
     least: int = 20  # tokens of each half on which a latent must be active to be counted
     held: int = 50  # tokens of each half on which a label must hold to be counted
@@ -93,9 +96,9 @@ def row(base, count, **sizes):
 
 
 cfg = run.choose(
-    quick=row(small, 2, contexts=160, scored=8, played=2, least=4, held=5, used=3),
-    laptop=row(usual, 5, contexts=512, scored=80),
-    paper=row(large, 5, contexts=1024, scored=400),
+    quick=row(small, 2, contexts=160, scored=8, traced=8, played=2, least=4, held=5, used=3),
+    laptop=row(usual, 5, contexts=512, scored=300),
+    paper=row(large, 5, contexts=1024, scored=1000, traced=512),
 )
 page = claims.Page("14c_interpretability", cfg)
 print(f"{len(cfg.a)} dictionaries with n = {cfg.a[0].train.n:,} latents, k = {cfg.a[0].train.k}")
@@ -146,10 +149,15 @@ neurons = firings(cfg.a[0], neurons_as_dictionary)
 # Latents are active on few tokens and neurons on many. To know what that alone does to a score, we make *rare neurons*: from each neuron a threshold is
 # subtracted, chosen on the first half so that it is active as often as the middle latent, and what lies above is kept.
 
+
 # %%
-count = int(trained[0][0].counts.float().median())
-threshold = population.thresholds(neurons[0], torch.full_like(neurons[0].counts, count))
-rare = [population.above(half, threshold) for half in neurons]
+def rarer(fired, counts):
+    """At most so often active: a threshold, chosen on the first half, is subtracted."""
+    threshold = population.thresholds(fired[0], torch.as_tensor(counts).expand_as(fired[0].counts))
+    return [population.above(half, threshold) for half in fired]
+
+
+rare = rarer(neurons, trained[0][0].counts.median())
 for name, fired in {"latents": trained[0], "neurons": neurons, "rare neurons": rare}.items():
     print(f"{name:13} active on {(fired[1].counts / texts[1].numel()).median():.2%} of the tokens (median)")
 
@@ -206,46 +214,52 @@ print(f"{len(predicted)} tokens, {(asked.levels > 0).float().mean():.0%} of them
 
 
 # %% [markdown]
-# Now hundreds, drawn at random from those that are active often enough. Each set of explanations is scored a second time *for other latents*; that
-# should give about zero. And eight planted detectors, each active exactly where one rare label holds, should score high, since the explainer could find
-# them.
+# Now hundreds, drawn at random from those that are active often enough, and all neurons. Each set of explanations is scored a second time *for other
+# latents*; that should give about zero. And eight planted detectors, each active exactly where one rare label holds, should score high, since the
+# explainer could find them.
 
 
 # %%
 class Scored(NamedTuple):
+    which: torch.Tensor  # the numbers of the latents
     rules: list
     own: np.ndarray
     swapped: np.ndarray  # each explanation for the next latent
 
 
-def scored(fired, seed):
-    draw, enough = run.generator(seed, "scored"), often(fired)
-    drawn = enough[torch.randperm(len(enough), generator=draw)[: cfg.scored]].sort().values
-    first, second = (features.only(half, drawn) for half in fired)
-    seen = [autointerp.windows(first, i, texts[0], draw, 5, 10) for i in range(len(drawn))]
+def drawn(fired, seed, count=cfg.scored):
+    enough = often(fired)
+    return enough[torch.randperm(len(enough), generator=run.generator(seed, "scored"))[:count]].sort().values
+
+
+def scored(fired, which, seed=0):
+    draw = run.generator(seed, "windows")
+    first, second = (features.only(half, which) for half in fired)
+    seen = [autointerp.windows(first, i, texts[0], draw, 5, 10) for i in range(len(which))]
     rules = [autointerp.explain(each, texts[0], known[0]) for each in seen]
-    asked = [autointerp.windows(second, i, texts[1], draw, 26, total=60) for i in range(len(drawn))]
+    asked = [autointerp.windows(second, i, texts[1], draw, 26, total=60) for i in range(len(which))]
 
     def all_of(rules):
         pairs = zip(rules, asked, strict=True)
         return np.array([autointerp.score(*each, texts[1], known[1]) for each in pairs])
 
-    return Scored(rules, all_of(rules), all_of(rules[1:] + rules[:1]))
+    return Scored(which, rules, all_of(rules), all_of(rules[1:] + rules[:1]))
 
 
 # %% [markdown]
-# What do you expect: which of these are easier to explain than neurons? In the picture, take the spread of the dots as a scale: each mean is over one
-# random draw, and differences smaller than this spread say nothing. Neurons and rare neurons have one draw each.
+# What do you expect: which of these are easier to explain than neurons? The numbers under the picture have the standard error over latents (or neurons):
+# differences of a few of these say nothing. The dots have one random draw of latents each.
 
 # %%
 held = torch.stack([(half.values & half.known[..., None]).sum(dim=(0, 1)) for half in known]).amin(dim=0)
 rare_labels = [y for y in held.argsort().tolist() if held[y] >= cfg.least][:8]
 planted = [population.planted(half.values[..., rare_labels].float()) for half in known]
-explained = {
-    "latents": trained, "neurons": [neurons], "rare neurons": [rare], "never trained": never,
-    "random weights": random_weights, "planted labels": [planted],
-}  # fmt: skip
-scores = {name: [scored(each, seed) for seed, each in enumerate(found)] for name, found in explained.items()}
+dictionaries_of = {"latents": trained, "never trained": never, "random weights": random_weights}
+scores = {}
+for name, found in dictionaries_of.items():
+    scores[name] = [scored(each, drawn(each, seed), seed) for seed, each in enumerate(found)]
+units = {"neurons": neurons, "rare neurons": rare, "planted labels": planted}
+scores |= {name: [scored(each, often(each))] for name, each in units.items()}
 means = {name: np.array([each.own.mean() for each in found]) for name, found in scores.items()}
 wrong = np.array([each.swapped.mean() for each in scores["latents"]])
 page.save_figure(
@@ -253,48 +267,116 @@ page.save_figure(
     "scores",
     {"means": means, "explanations of others": wrong},
     "How well explanations by label or token predict activations on text that they were not made from: "
-    "compare latents with neurons, and with neurons made as rare. Bars are means, a dot per seed, "
-    f"{cfg.scored} latents each; n = {cfg.a[0].train.n:,}, k = {cfg.a[0].train.k}. The paper's figure has "
-    "distributions, with latents clearly above neurons.",
+    "compare latents with neurons, and with neurons made as rare. Bars are means, a dot per seed with "
+    f"{cfg.scored} latents each, and all {len(neurons[0].counts)} neurons; n = {cfg.a[0].train.n:,}, "
+    f"k = {cfg.a[0].train.k}. The paper's figure has distributions, with latents clearly above neurons.",
 )
+for name, found in scores.items():
+    values = np.concatenate([each.own for each in found])
+    print(f"{name:15} {values.mean():.3f} ± {values.std() / len(values) ** 0.5:.3f} ({len(values)} scored)")
 by_labels = np.mean([rule.labels is not None for each in scores["latents"] for rule in each.rules])
 print(f"of the explanations of latents {by_labels:.0%} are labels, the others lists of tokens")
 
 # %% [markdown]
-# In the paper latents score clearly above neurons. Compare these two bars first, and then look at rare neurons. Rarity alone may help: the windows of
-# something rare hold mostly zeros, and to tell a few strong activations from zeros is perhaps easier than to order many amounts. So the claim asks for
-# more than the paper's sentence: a lead over neurons of the same rarity. The positive example is the planted detectors.
+# In the paper latents score clearly above neurons. Compare these two first, and then look at rare neurons. Rarity alone may help: the windows of
+# something rare hold mostly zeros, and to tell a few strong activations from zeros is perhaps easier than to order many amounts. Then *anything* should
+# gain by being made rarer: latents as well, and directions among the neurons that are drawn at random. Here are such directions, with a bias that lets
+# each reach above zero on thirty percent of the tokens, before they are made as rare as the others.
+
 
 # %%
-rare_mean = means["rare neurons"][0]
+class Directions:
+    """Random directions as a dictionary: how far activations reach along each, beyond a bias."""
+
+    def __init__(self, acts, n, generator):  # (tokens, neurons)
+        self.n = n
+        self.d = torch.randn(n, acts.shape[1], generator=generator)
+        self.bias = (acts @ self.d.T).quantile(0.7, dim=0)
+
+    def encode(self, acts):  # (..., neurons)
+        reach = acts @ self.d.T - self.bias
+        return Code(torch.arange(self.n).expand(reach.shape), reach)
+
+
+some_acts = model.activations(tokens[: middle // 4], site).flatten(0, 1)
+directions = firings(cfg.a[0], Directions(some_acts, min(256, cfg.scored), run.generator(0, "directions")))
+at_neurons = rarer(directions, neurons[0].counts.median())
+at_latents = rarer(directions, trained[0][0].counts.median())
+ends = [scored(each, often(each)).own.mean() for each in (at_neurons, at_latents)]
+quarters = [rarer(each, each[0].counts // 4) for each in trained]
+pairs = zip(scores["latents"], quarters, strict=True)
+both = [of.which[torch.isin(of.which, often(few))] for of, few in pairs]
+whole_scores = [scored(fired, which).own.mean() for fired, which in zip(trained, both, strict=True)]
+quarter_scores = [scored(fired, which).own.mean() for fired, which in zip(quarters, both, strict=True)]
+print(f"random directions: {ends[0]:.2f} at the density of neurons, {ends[1]:.2f} at that of latents")
+print(f"latents: {np.mean(whole_scores):.2f}, {np.mean(quarter_scores):.2f} at a quarter of their density")
+
+# %% [markdown]
+# Two claims. The first asks for more than the paper's sentence: a lead over neurons of the same rarity. The positive example is the planted detectors.
+# The second asks how much of the lead of latents over neurons neurons gain by being made rare. A value of one says that they then score like latents.
+# Its controls are the gains of random directions and of latents. If they are as large, the finding is about the score and not about neurons.
+
+# %%
+base, rare_mean = means["neurons"][0], means["rare neurons"][0]
 page.check(
     "interpretability.scores",
     means["latents"] - rare_mean,
     control={"explanations of other latents": wrong - rare_mean},
     witness=means["planted labels"] - rare_mean,
 )
-
-# %% [markdown]
-# How much of the way from neurons to latents do rare neurons go? A value of one says that they score like latents. Not everything rare is easy: latents
-# that were never trained are rare as well, and must not go the same way.
-
-# %%
-base = means["neurons"][0]
 whole = means["latents"].mean() - base
 page.check(
     "interpretability.rarity",
     (rare_mean - base) / (means["latents"] - base),
     control={
-        "latents of dictionaries that were never trained": (means["never trained"] - base) / whole,
-        "explanations of other latents": (wrong - base) / whole,
+        "random directions, from the density of neurons to that of latents": (ends[1] - ends[0]) / whole,
+        "latents, to a quarter of their density": np.subtract(quarter_scores, whole_scores) / whole,
     },
 )
 
 # %% [markdown]
-# At `laptop` latents score higher than neurons, as in the paper. Over neurons of the same rarity they show no lead: the first card is NOT HERE. That
-# is no proof that rare neurons are better, since the gap is about as small as the spread from one dictionary to the next. It does say what the score
-# is worth: a neuron's largest activations can be predicted from labels and tokens about as well as a latent's, so a high score alone does not show
-# that a dictionary has found something.
+# The same in a picture. Neurons and random directions are made rarer step by step; of dictionaries there are latents of all densities already, here in
+# seven groups. At equal density, which lines lie above which?
+
+
+# %%
+def density_of(fired):
+    return fired[1].counts / texts[1].numel()
+
+
+def by_density(name, fired, groups=7):  # the latents that were scored
+    pairs = zip(fired, scores[name], strict=True)
+    density = np.concatenate([density_of(each)[of.which] for each, of in pairs])
+    own = np.concatenate([of.own for of in scores[name]])
+    parts = np.array_split(density.argsort(), groups)
+    return tuple(np.array([[np.mean(values[part]) for part in parts] for values in (density, own)]))
+
+
+def thinned(fired, own):  # step by step, some of them
+    few = [features.only(half, torch.arange(len(fired[0].counts))[: cfg.traced]) for half in fired]
+    steps = [rarer(few, torch.tensor(round(share * texts[0].numel()))) for share in (0.05, 0.015, 0.0015)]
+    found = [(density_of(fired).median(), own)]
+    found += [(density_of(each).median(), scored(each, often(each)).own.mean()) for each in steps]
+    return tuple(np.array(sorted(found)).T)
+
+
+curves = {name: [by_density(name, fired)] for name, fired in dictionaries_of.items()}
+curves |= {"neurons": [thinned(neurons, base)], "random directions": [thinned(at_neurons, ends[0])]}
+greys = zip((CONTROLS[2], CONTROLS[1], CONTROLS[0], CONTROLS[0]), ("--", "-.", "-", ":"), strict=True)
+looks = [dict(color=OURS)] + [dict(color=colour, ls=dash) for colour, dash in greys]
+up, across = "mean Spearman correlation", Log("density", every=(1,))
+panel = Panel(None, curves, across, up, looks, settings=dict(ylim=(0, 1)))
+page.save_figure(
+    lines(panel, size=(5.2, 3.4), marker="o", ms=3),
+    "by_density",
+    {"density, mean score": curves},
+    "The score of explanations by how often something is active. Dictionaries: their own latents in seven "
+    "groups by density, all seeds. Neurons and random directions: the same ones, made rarer step by step "
+    "from right to left. Compare the lines at equal density. The paper has no such figure.",
+)
+
+# %% [markdown]
+# TODO-density
 #
 # <a id="logits"></a>
 # ## 3 Explaining which tokens a latent raises
@@ -336,51 +418,45 @@ print(f"rule: {names[label]} at more than {cut:.0%} of its places; {answer:.0%} 
 
 
 # %%
-def logits_scored(weights, seed):
+def logits_scored(weights, seed):  # (latents, 2)
     draw = run.generator(seed, "logits")
-    drawn = weights[torch.randperm(len(weights), generator=draw)[: cfg.scored]]
+    drawn = weights[torch.randperm(len(weights), generator=draw)[: max(cfg.scored, neurons_as_dictionary.n)]]
     tests = [autointerp.logit_test(each, used, draw) for each in drawn]
     rules = [autointerp.logit_rule(each, shares) for each in tests]
-
-    def mean(rules):
-        return np.mean([autointerp.logit_score(*each, shares) for each in zip(rules, tests, strict=True)])
-
-    return mean(rules), mean(rules[1:] + rules[:1])
+    both = [zip(each, tests, strict=True) for each in (rules, rules[1:] + rules[:1])]
+    return np.array([[autointerp.logit_score(*pair, shares) for pair in pairs] for pairs in both]).T
 
 
 # %% [markdown]
-# The logit weights of all latents of every dictionary, and of neurons.
+# Each is asked for its hundred tokens, with its own rule and with that of the next latent: all neurons, and as many latents of each dictionary.
 
 # %%
 mine = [weights_of(each, dictionaries.dictionary(each)) for each in cfg.a]
 theirs = weights_of(cfg.a[0], neurons_as_dictionary)
 starts = [weights_of(each, dictionaries.dictionary(each, "untrained")) for each in cfg.a[-2:]]
 of_random = [weights_of(each, dictionaries.dictionary(each)) for each in cfg.random]
-common = [y for y in range(len(names)) if (shares[used, y] > 0.5).sum() >= 70][: cfg.scored]
+common = [y for y in range(len(names)) if (shares[used, y] > 0.5).sum() >= 70]
 noise = torch.rand(len(common), len(words), generator=run.generator(0, "noise"))
 by_what = {
     "latents": mine, "neurons": [theirs], "never trained": starts, "random weights": of_random,
     "planted labels": [shares[:, common].T + 0.1 * noise],
 }  # fmt: skip
-
-# %% [markdown]
-# Each is asked for its hundred tokens, with its own rule and with that of the next latent.
-
-# %%
 answers = {
-    name: np.array([logits_scored(each, seed) for seed, each in enumerate(found)])  # (seeds, 2)
+    name: [logits_scored(each, seed) for seed, each in enumerate(found)]  # (latents, 2) each
     for name, found in by_what.items()
 }
-right = {name: values[:, 0] for name, values in answers.items()}
-swapped = answers["latents"][:, 1]
-others = "explanations of others"
+right = {name: np.array([each[:, 0].mean() for each in found]) for name, found in answers.items()}
+swapped = np.array([each[:, 1].mean() for each in answers["latents"]])
 page.save_figure(
     plots.by_what("mean share of right answers", right | {"rules of others": swapped}, ["latents"], 0.5, 1),
     "logit_scores",
     {"means": right, "rules of others": swapped},
     "How well a label tells which of 100 tokens are raised: see how far the bars reach from one half. Means "
-    f"of {cfg.scored} latents, a dot per seed. The paper's Claude 2 has .74 for latents and .58 for neurons.",
+    "of latents, a dot per seed. The paper's Claude 2 has .74 for latents and .58 for neurons.",
 )
+for name, found in answers.items():
+    values = np.concatenate(found)[:, 0]
+    print(f"{name:15} {values.mean():.3f} ± {values.std() / len(values) ** 0.5:.3f} ({len(values)} asked)")
 
 # %% [markdown]
 # The claim is the paper's: more right answers for latents than for neurons. Look also at the bar of dictionaries that were never trained. If it comes
@@ -536,8 +612,9 @@ def reaching(each):
 
 reach = {name: list(map(reaching, of_kind)) for name, of_kind in tops.items()}
 across = Share("share of the twenty contexts that have the commonest token")
+of_three = [looks[0], looks[2], looks[1]]
 page.save_figure(
-    lines(Panel(None, reach, across, Share("latents that reach it")), size=(5.2, 3.4)),
+    lines(Panel(None, reach, across, Share("latents that reach it"), of_three), size=(5.2, 3.4)),
     "single_token",
     {"share": at, "latents": {name: [curve for _, curve in of_kind] for name, of_kind in reach.items()}},
     "Of the twenty contexts with a latent's largest activations, the share that has the commonest token "
