@@ -147,25 +147,31 @@ neurons = firings(cfg.a[0], neurons_as_dictionary)
 
 # %% [markdown]
 # Latents are active on few tokens and neurons on many. To know what that alone does to a score, we make *rare neurons*: from each neuron a threshold is
-# subtracted, chosen on the first half so that it is active as often as the middle latent, and what lies above is kept.
+# subtracted, chosen on the first half so that it is active as often as a latent drawn at random, and what lies above is kept. So the densities of rare
+# neurons are spread as those of latents are.
 
 
 # %%
+def often(fired):
+    """Latents that are active often enough in both halves."""
+    return ((fired[0].counts >= cfg.least) & (fired[1].counts >= cfg.least)).nonzero().flatten()
+
+
 def rarer(fired, counts):
     """At most so often active: a threshold, chosen on the first half, is subtracted."""
     threshold = population.thresholds(fired[0], torch.as_tensor(counts).expand_as(fired[0].counts))
     return [population.above(half, threshold) for half in fired]
 
 
-rare = rarer(neurons, trained[0][0].counts.median())
+def as_rare_as(others, fired):  # each as one of the others, drawn at random
+    counts = others[0].counts[often(others)]
+    draw = torch.randint(len(counts), fired[0].counts.shape, generator=run.generator(0, "as rare"))
+    return rarer(fired, counts[draw])
+
+
+rare = as_rare_as(trained[0], neurons)
 for name, fired in {"latents": trained[0], "neurons": neurons, "rare neurons": rare}.items():
     print(f"{name:13} active on {(fired[1].counts / texts[1].numel()).median():.2%} of the tokens (median)")
-
-
-def often(fired):
-    """Latents that are active often enough in both halves."""
-    return ((fired[0].counts >= cfg.least) & (fired[1].counts >= cfg.least)).nonzero().flatten()
-
 
 # %% [markdown]
 # <a id="scores"></a>
@@ -227,7 +233,7 @@ class Scored(NamedTuple):
     swapped: np.ndarray  # each explanation for the next latent
 
 
-def drawn(fired, seed, count=cfg.scored):
+def drawn(fired, seed, count):  # all, without a count
     enough = often(fired)
     return enough[torch.randperm(len(enough), generator=run.generator(seed, "scored"))[:count]].sort().values
 
@@ -254,12 +260,14 @@ def scored(fired, which, seed=0):
 held = torch.stack([(half.values & half.known[..., None]).sum(dim=(0, 1)) for half in known]).amin(dim=0)
 rare_labels = [y for y in held.argsort().tolist() if held[y] >= cfg.least][:8]
 planted = [population.planted(half.values[..., rare_labels].float()) for half in known]
-dictionaries_of = {"latents": trained, "never trained": never, "random weights": random_weights}
+explained = {
+    "latents": trained, "neurons": [neurons], "rare neurons": [rare], "never trained": never,
+    "random weights": random_weights, "planted labels": [planted],
+}  # fmt: skip
 scores = {}
-for name, found in dictionaries_of.items():
-    scores[name] = [scored(each, drawn(each, seed), seed) for seed, each in enumerate(found)]
-units = {"neurons": neurons, "rare neurons": rare, "planted labels": planted}
-scores |= {name: [scored(each, often(each))] for name, each in units.items()}
+for name, found in explained.items():
+    count = None if "neurons" in name else cfg.scored
+    scores[name] = [scored(each, drawn(each, seed, count), seed) for seed, each in enumerate(found)]
 means = {name: np.array([each.own.mean() for each in found]) for name, found in scores.items()}
 wrong = np.array([each.swapped.mean() for each in scores["latents"]])
 page.save_figure(
@@ -300,8 +308,7 @@ class Directions:
 
 some_acts = model.activations(tokens[: middle // 4], site).flatten(0, 1)
 directions = firings(cfg.a[0], Directions(some_acts, min(256, cfg.scored), run.generator(0, "directions")))
-at_neurons = rarer(directions, neurons[0].counts.median())
-at_latents = rarer(directions, trained[0][0].counts.median())
+at_neurons, at_latents = (as_rare_as(each, directions) for each in (neurons, trained[0]))
 at_both = [scored(each, often(each)).own for each in (at_neurons, at_latents)]
 quarters = [rarer(each, each[0].counts // 4) for each in trained[:2]]
 gained = []
@@ -352,16 +359,17 @@ def by_density(name, fired, groups=7):  # the latents that were scored
     return tuple(np.array([[np.mean(values[part]) for part in parts] for values in (density, own)]))
 
 
-def thinned(fired, own):  # step by step, some of them
+def thinned(fired, shares):  # the same ones, step by step
     few = [features.only(half, torch.arange(len(fired[0].counts))[: cfg.traced]) for half in fired]
-    steps = [rarer(few, torch.tensor(round(share * texts[0].numel()))) for share in (0.05, 0.015, 0.0015)]
-    found = [(density_of(fired).median(), own)]
-    found += [(density_of(each).median(), scored(each, often(each)).own.mean()) for each in steps]
-    return tuple(np.array(sorted(found)).T)
+    steps = [few, *(rarer(few, torch.tensor(round(share * texts[0].numel()))) for share in shares)]
+    kept = [each for each in steps if len(often(each))]
+    return np.array([(density_of(each).median(), scored(each, often(each)).own.mean()) for each in kept]).T
 
 
-curves = {name: [by_density(name, fired)] for name, fired in dictionaries_of.items()}
-curves |= {"neurons": [thinned(neurons, base)], "random directions": [thinned(at_neurons, at_both[0].mean())]}
+of_dictionaries = ("latents", "never trained", "random weights")
+curves = {name: [by_density(name, explained[name])] for name in of_dictionaries}
+steps = (0.05, 0.02, 0.008, 0.003, 0.0013)
+curves |= {"neurons": [thinned(neurons, steps)], "random directions": [thinned(at_neurons, steps)]}
 greys = zip((CONTROLS[2], CONTROLS[1], CONTROLS[0], CONTROLS[0]), ("--", "-.", "-", ":"), strict=True)
 looks = [dict(color=OURS)] + [dict(color=colour, ls=dash) for colour, dash in greys]
 up, across = "mean Spearman correlation", Log("density", every=(1,))
