@@ -496,7 +496,7 @@ page.check(
 )
 
 # %% [markdown]
-# In the table, compare the three lines under each name from top to bottom. At `laptop` the previous token takes away nearly half of what was left within
+# For each name, compare the numbers of the three printed lines. At `laptop` the previous token takes away nearly half of what was left within
 # tokens, and the place in the context takes away hardly anything more. The additive model tells the same: it explains most of what B's latents do,
 # reaches about a third of the agreement within tokens, and next to nothing within pairs of tokens. What is left, then, needs tokens further back,
 # or a combination that a sum does not have.
@@ -591,7 +591,7 @@ effects = for_each(compared, weights, measured, pairs)
 # %% [markdown]
 # Look at the right edge of both panels, where activations nearly agree. If logit weights tell what a latent is for, pairs at this edge lie at the
 # top; if something disturbs them, they lie lower, and lower for two models than for one. Then look at the left edge of the left panel, where
-# activations hardly agree: are logit weights alike there, too? What lies above zero there has nothing to do with where the latents are active.
+# activations hardly agree: are logit weights alike there, too? (These pairs were partners on the first half. Pairs that never were follow below.)
 
 # %%
 ups = "correlation of the logit weights", "correlation of the attributions"
@@ -613,7 +613,7 @@ page.save_figure(
 # %% [markdown]
 # Two claims. The paper's sentence is that attributions follow activations more closely than logit weights do. In numbers: over all pairs, how well the
 # dots of the right panel lie on a line, less the same of the left panel. But this difference is large for dictionaries that were never trained
-# and small for two dictionaries of one model, where nothing is missing from the logit weights. So it is printed and not judged.
+# and small for two dictionaries of one model, whose logit weights agree already. So it is printed and not judged.
 #
 # The claim asks for the reason instead: do partners raise *the tokens that follow* alike? Attributions must then be more alike than if the following
 # tokens came from other places. This leaves activations, logit weights and the frequency of tokens as they are. The first control exchanges the
