@@ -384,14 +384,16 @@ page.save_figure(
 )
 
 # %% [markdown]
-# At `laptop` latents score higher than neurons, as in the paper, by many standard errors. Over neurons of the same rarity they have no lead: the
-# difference is about as large as its standard error, and its sign is not the same for all dictionaries (the card is MIXED). And rarity raises the
-# score of anything: random directions gain about three quarters of what neurons gain when they are made as rare, and latents about as much when they
-# are active a quarter as often. So on this page most of the lead of latents over neurons is a matter of density, and no property of neurons.
+# At `laptop` latents score higher than neurons, as in the paper, by many standard errors. Of this lead hardly anything remains over neurons of the same
+# rarity: it is positive for each dictionary and smaller than two standard errors of rare neurons (which are the same ones for all dictionaries), and the
+# card is MIXED, since the values lie too near to zero. And being made rarer raises the score of anything: random directions gain about two thirds
+# of what neurons gain, and latents not much less when they are active a quarter as often. So on this page most of the lead of latents over neurons is
+# a matter of density.
 #
-# Not everything is density. In the picture the lines of latents, of neurons and of the model with random weights run close together, and those of random
-# directions and of dictionaries that were never trained lie clearly below them at the same density. So the score tells what training has found from
-# arbitrary directions. It does not tell latents from neurons.
+# Look at the picture for how far this goes. The lines of latents and of neurons cross: where both are rarest neurons lead, and near one percent latents
+# do. Random directions and dictionaries that were never trained lie clearly below both, at the same density; and among the latents that were never
+# trained the rare ones do not score higher. So the score does tell what training has found from arbitrary directions. It hardly tells latents from
+# neurons that were made rare.
 #
 # <a id="logits"></a>
 # ## 3 Explaining which tokens a latent raises
@@ -545,7 +547,8 @@ page.save_figure(
 
 # %% [markdown]
 # The claim is about the medians over all labels. Two models with random weights must not differ by as much; this control shows the size of chance
-# differences, and no more.
+# differences, and no more. A larger choice of latents is not the reason: the candidates printed above are more numerous for the model with random
+# weights.
 
 # %%
 without = middles["random weights"]
@@ -577,7 +580,7 @@ page.check(
 )
 
 # %% [markdown]
-# At `laptop` the verdict is MIXED: the sign changes with the seed, and the differences are of the size of the spread in section 2. So this page finds
+# At `laptop` the verdict is MIXED: the sign changes with the seed, and the differences are of the size of their standard errors. So this page finds
 # neither the paper's order nor the opposite one. What it does find: this score does not separate a model that has learned something from one that has
 # not. The answers about logits do (section 3): there the random model is at one half, where guessing is.
 #
