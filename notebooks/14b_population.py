@@ -14,7 +14,7 @@
 # away what the current token and the previous one explain · find partners that agree in where they are active and not in what they do.
 #
 # **Needs** to know what an SAE and a latent are ([page 8](08_sae_training.ipynb#model)), and the one-layer language model of [page
-# 7](07_language_model.ipynb#model). **Takes** about seven minutes at `laptop` on two cores, two once the dictionaries are trained ([start
+# 7](07_language_model.ipynb#model). **Takes** about eight minutes at `laptop` on two cores, three once the dictionaries are trained ([start
 # here](00_start_here.ipynb#profiles) has the other profiles).
 #
 # **Paper** Bricken et al. 2023, [*Towards Monosemanticity*](https://transformer-circuits.pub/2023/monosemantic-features/index.html): the section on
