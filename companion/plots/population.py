@@ -33,7 +33,7 @@ def beside_activations(drawn: Mapping[str, Points], across: str, paper: Mapping[
 def by_what(score: str, values: Mapping[str, Row], studied: Sequence[str], nothing: float = 0.0, end: float = 1.15) -> Figure:
     """A mean score by what is scored, a dot per seed, from the score of knowing nothing up to the end of the axis."""
     figure, (axes,) = panels(size=(5.2, 0.8 + 0.3 * len(values)))
-    low = min(nothing, *(np.min(each) for each in values.values()))
+    low = min(nothing, *(np.min(each) for each in values.values())) - (end - nothing) / 50  # so that no dot is cut in two
     colours = [OURS if kind in studied else CONTROL for kind in values]
     bars(axes, values, list(values.values()), colours, "{:.2f}", left=nothing, xlabel=score, xlim=(low, end))
     axes.axvline(nothing, color=THEORY, lw=0.8)

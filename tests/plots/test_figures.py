@@ -313,6 +313,7 @@ def test_a_score_s_bar_begins_where_nothing_is_known_and_ends_at_its_mean():
     (axes,) = drawn(population.by_what).axes
     assert [bar.get_x() for bar in axes.patches] == [0.5, 0.5]
     assert [bar.get_x() + bar.get_width() for bar in axes.patches] == pytest.approx([1 - UP.mean(), 0.6])
+    assert axes.get_xlim()[0] < min(np.min(line.get_xdata()) for line in axes.lines)  # no dot is cut in two
     assert [bar.get_facecolor()[:3] for bar in axes.patches] == [to_rgb(style.OURS), to_rgb(style.CONTROL)]
 
 
