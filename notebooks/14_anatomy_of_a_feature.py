@@ -293,8 +293,8 @@ print(f"correlation with the label: latent {scored:.2f}, the token alone {token_
 print(f"at its best threshold: precision {curve.precision[best]:.2f}, recall {curve.recall[best]:.2f}")
 
 # %% [markdown]
-# If the first correlation is the larger, the latent uses what stands before the word. Whether that holds for other dictionaries too is the question of
-# section 5.
+# If the first correlation is the larger, the latent uses something that stands before the word. Whether more than the previous token is needed for that,
+# and whether it holds for other dictionaries, are questions of section 5.
 #
 # <a id="proxy"></a>
 # ## 4 Without labels: a proxy
@@ -623,7 +623,8 @@ print(f"on so many of {len(head)} labels the best latent says more than the toke
 # %% [markdown]
 # In the picture blue is ahead of orange on most labels; whether by a tenth, and by more than the dictionaries differ, the card says. (The best of 2,048
 # latents is a choice among more candidates than the best of 512 neurons; the untrained control has as many.) But see the black lines: on many of these labels the token alone says as much as the best latent or more. A
-# good correlation is common and cheap; what made the latent of this page worth a page is that it says more than its token.
+# good correlation is common and cheap; what made the latent of this page worth a page is that it says more than its token (and, in most dictionaries, than
+# its token with the previous one).
 #
 # ### States that are too broad
 # Look at the last row. A docstring goes on for many tokens, and a large part of the text is inside one. We expect no latent for it: the dictionary
