@@ -16,8 +16,8 @@
 #
 # **Needs** what a dictionary is and how one is trained ([page 8](08_sae_training.ipynb#model)), and its losses with a penalty
 # ([page 8b](08b_activation_functions.ipynb#losses)).
-# **Takes** about eight minutes at `laptop` on two cores, once (half of it for TopK dictionaries that other pages use too); afterwards what was trained is read
-# back ([start here](00_start_here.ipynb#profiles) has the other profiles).
+# **Takes** about eight minutes at `laptop` on two cores, once, and some minutes more where the TopK dictionaries that other pages use too are not there yet;
+# afterwards what was trained is read back ([start here](00_start_here.ipynb#profiles) has the other profiles).
 # **Paper** Bricken et al. 2023, [*Towards Monosemanticity*](https://transformer-circuits.pub/2023/monosemantic-features/index.html), and its
 # updates of [February](https://transformer-circuits.pub/2024/feb-update/index.html) and [April
 # 2024](https://transformer-circuits.pub/2024/april-update/index.html).
@@ -616,9 +616,9 @@ page.save_figure(
     {f"{each.up}, {name}": np.stack(at)[:, ::4] for each in both for name, (at,) in each.curves.items()},
     "A point per latent. Look at the right panel first: the decoder rows of the rare group of 2023 (blue, "
     "left) are nearly where they started, those of the common group (blue, right) and of April 2024 (grey) "
-    "are far from it. Left panel: encoder and decoder rows of rare latents are less alike than those of "
-    "common ones; the two clouds overlap, and the rare one lies above 0. April's rows start parallel. "
-    f"Latents that are never active stand at the left edge. {cfg.april[-1]} latents each, seed 0.",
+    "are far from it, and few lie between. Left panel: encoder and decoder rows of rare latents are less "
+    "alike than those of common ones, and more alike than two random directions (about 0.04). April's rows "
+    f"start parallel. {cfg.april[-1]} latents each, seed 0.",
 )
 
 # %% [markdown]
@@ -677,9 +677,10 @@ page.check(
 )
 
 # %% [markdown]
-# So the rare latents are a group of their own: their decoder rows hardly left the random start, while the common ones have all left it, used much or
-# little. In this sense they never found a direction. The claim does not say why. That the encoder rows of rare latents are *nearly the same* is not what we
-# see; they are only a little more alike than others.
+# So the rare latents are a group of their own: their decoder rows hardly left the random start, while those of common latents have left it, whether these
+# are used much or less. Only the few latents whose density lies between the groups lie between them here too. In this sense rare latents never found a
+# direction. The claim does not say why. That the encoder rows of rare latents are *nearly the same* is not what we see; they are only a little more alike
+# than others.
 #
 # ### Does it need a long run, or this start?
 # The paper's runs have a million steps. Here are shorter and longer runs of the recipe of 2023 (the rate is constant and the batches are the same, so that
