@@ -571,10 +571,11 @@ for row, name in enumerate(CLASSES):
     print("{:9} written {:.0%}, on text without a push {:.0%}, arithmetic {:.0%}".format(name, *at_one))
 
 # %% [markdown]
-# Compare the printed gains: at twice the largest activation arithmetic gives the larger part of the gain. At the largest activation the last printed lines
-# tell where the rest comes from: what is held on ordinary text does what arithmetic says, and what is written goes on from what has been written, for
-# digits and capitals more than for brackets. The other pushes raise a class now and then, and a little in the mean too, perhaps because a large push
-# breaks the text into odd characters.
+# Compare the printed gains: at twice the largest activation arithmetic gives, in the mean, about as much as is written (in the figure, less for digits and
+# more for brackets). At the largest activation the last printed lines tell where the difference comes from. Held on ordinary text the latent does nearly
+# what arithmetic says. What is written goes on from what has been written: digits and capitals take several times as much as that, and brackets
+# no more. The card is about the mean of the three, which is carried by two of them. The other pushes raise a class
+# now and then, and a little in the mean too, perhaps because a large push breaks the text into odd characters.
 #
 # Does the text stay Python? The first table below has the share of characters in lines that Python's parser can read, over all classes and the two labels
 # of section 4. It is a weak measure: most of what the model writes without any push does not parse either, and a line of nothing but digits does.
@@ -683,11 +684,11 @@ page.check(
 
 # %% [markdown]
 # Read the printed lengths first. At this strength a push along a decoder direction is longer than the whole stream was, so that little else is left after
-# the norm. A random push as long at the neurons is shorter in the stream and leaves more; made as long in the stream it leaves, by the card, what another latent's
-# direction leaves. So overwriting is a matter of the length in the stream, and not of what a direction means. The chosen latents leave a little less than
-# the others at the same length; that may come from their choice, since they were taken for the probability that they move onto a few tokens. The less
-# information is left, the more the dose-response above is that of a model whose guesses hardly depend on the text: the line of the latents belongs beside
-# every text that was written under strong steering.
+# the norm. A random push as long at the neurons is shorter in the stream and leaves more. Made as long in the stream, it leaves nearly what another latent's
+# direction leaves (see the sign on the card for what remains). So that other decoder directions overwrite more than random ones is mostly a matter of
+# their length in the stream, and not of what they mean. The chosen latents leave less than both at the same length; that may come from their choice, since
+# they were taken for the probability that they move onto a few tokens. The less information is left, the more the dose-response above is that of a model whose
+# guesses hardly depend on the text: the line of the latents belongs beside every text that was written under strong steering.
 #
 # <a id="reads"></a>
 # ## 4 What a latent reads and what it writes
