@@ -10,11 +10,11 @@
 # and what the steering costs; then you build a steering direction without any dictionary and put the two side by side.
 #
 # **You will** clamp a latent by hand and check four identities · compare clamping with adding · measure how the text changes with the strength, beside
-# three controls · find out why a latent that recognises attributes does not make the model write attributes · build a direction from pairs of contexts ·
+# three controls and what a line of arithmetic predicts · see what a push does to everything else · find out why a latent that recognises attributes does not make the model write attributes · build a direction from pairs of contexts ·
 # steer the model live.
 #
 # **Needs** to know what a dictionary and a latent are ([page 8](08_sae_training.ipynb#model)) and the one-layer model that is studied
-# ([page 7](07_language_model.ipynb#model)). **Takes** about six minutes at `laptop` on two cores, under one once it has run ([start
+# ([page 7](07_language_model.ipynb#model)). **Takes** about eight minutes at `laptop` on two cores, about one once it has run ([start
 # here](00_start_here.ipynb#profiles) has the other profiles).
 #
 # **Paper** Bricken et al. 2023, [*Towards Monosemanticity*](https://transformer-circuits.pub/2023/monosemantic-features/index.html) (pinned sampling);

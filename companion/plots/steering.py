@@ -22,7 +22,7 @@ def dose_response(strengths: Row, shares: Mapping[str, Mapping[str, Rows]], acro
         panel.set_xticks(strengths, [f"{strength:g}" for strength in strengths])
         panel.set_ylim(bottom=0)
     names = axes[0].get_legend_handles_labels()
-    figure.legend(*names, loc="outside lower center", ncols=min(len(names[1]), 2 * len(shares)), fontsize=8)
+    figure.legend(*names, loc="outside lower center", ncols=min(len(names[1]), 2 * len(shares)), fontsize=7, columnspacing=1.0)
     return figure
 
 
