@@ -358,7 +358,6 @@ for penalty, runs in by_width.items():
 
 # %%
 def ordered(runs):
-    """Share of neighbours of which the second has a smaller L0 and a higher loss."""
     steps = pairwise((each["l0"], each["loss"]) for each in runs)
     return np.mean([fewer < many and worse > better for (many, better), (fewer, worse) in steps])
 

@@ -118,16 +118,8 @@ def text_of(config):
     return Text(subject, first.site, *setting.labelled)
 
 
-def half(text, which):
-    part = slice(which * len(text.tokens) // 2, (which + 1) * len(text.tokens) // 2)
-    return text.tokens[part], labels.ContextLabels(*(held[part] for held in text.known))
-
-
 text = text_of(cfg)
 subject, site = text.subject, text.site
-(chosen_on, chosen_labels), (reported_on, reported_labels) = half(text, 0), half(text, 1)
-sae = dictionaries.dictionary(cfg.dictionaries[0])
-print(f"{len(text.tokens)} contexts of {text.tokens.shape[1]} tokens; {sae.n} latents at {site}")
 
 # %% [markdown]
 # At every token the dictionary writes the activation as $x = \mathrm{SAE}(x) + \mathrm{error}(x)$: a part that is made of latents, and the error that
@@ -139,6 +131,16 @@ print(f"{len(text.tokens)} contexts of {text.tokens.shape[1]} tokens; {sae.n} la
 
 
 # %%
+def half(text, which):
+    part = slice(which * len(text.tokens) // 2, (which + 1) * len(text.tokens) // 2)
+    return text.tokens[part], labels.ContextLabels(*(held[part] for held in text.known))
+
+
+(chosen_on, chosen_labels), (reported_on, reported_labels) = half(text, 0), half(text, 1)
+sae = dictionaries.dictionary(cfg.dictionaries[0])
+print(f"{len(chosen_on)} contexts to choose on, {len(reported_on)} to report; {sae.n} latents at {site}")
+
+
 def clamp(x, latent, v):
     """SAE(x) with one latent held at v, plus the error that the dictionary makes without that."""
     code = sae.encode(x)  # the active latents of each token (indices), and how active each is (values)
@@ -569,15 +571,18 @@ page.check(
 for row, name in enumerate(CLASSES):
     at_one = [tables[:, row, 2].mean() for tables in (written, expected["one step"], expected["arithmetic"])]
     print("{:9} written {:.0%}, on text without a push {:.0%}, arithmetic {:.0%}".format(name, *at_one))
+print("lines that parse, at strength".ljust(30), *(f"{strength:6g}" for strength in strengths))
+for arm, row in zip(ARMS, shares["python"].mean(0), strict=True):  # over seeds, classes and labels
+    print(arm.ljust(30), *(f"{value:6.0%}" for value in row))
 
 # %% [markdown]
 # Compare the printed gains: at twice the largest activation arithmetic gives, in the mean, about as much as is written (in the figure, less for digits and
-# more for brackets). At the largest activation the last printed lines tell where the difference comes from. Held on ordinary text the latent does nearly
+# more for brackets). At the largest activation the lines under the cards tell where the difference comes from. Held on ordinary text the latent does nearly
 # what arithmetic says. What is written goes on from what has been written: digits and capitals take several times as much as that, and brackets
 # no more. The card is about the mean of the three, which is carried by two of them. The other pushes raise a class
 # now and then, and a little in the mean too, perhaps because a large push breaks the text into odd characters.
 #
-# Does the text stay Python? The first table below has the share of characters in lines that Python's parser can read, over all classes and the two labels
+# Does the text stay Python? The last table has the share of characters in lines that Python's parser can read, over all classes and the two labels
 # of section 4. It is a weak measure: most of what the model writes without any push does not parse either, and a line of nothing but digits does.
 #
 # ### What steering costs
@@ -592,21 +597,10 @@ for row, name in enumerate(CLASSES):
 
 
 # %%
-python = shares["python"].mean(0)  # over seeds, classes and labels
-print("strength ".ljust(20), *(f"{strength:6g}" for strength in strengths))
-for arm, row in zip(ARMS, python, strict=True):
-    print(arm.ljust(20), *(f"{value:6.0%}" for value in row))
-
-
 def information(logits):
     logp = logits.float().log_softmax(-1).flatten(0, -2)  # (tokens, V)
     mean = logp.exp().mean(0)
     return float(-(mean * mean.clamp_min(1e-30).log()).sum() + (logp.exp() * logp).sum(-1).mean())
-
-
-def loss_of(logits, tokens):
-    guesses = logits[:, :-1].flatten(0, 1).float()
-    return float(torch.nn.functional.cross_entropy(guesses, tokens[:, 1:].flatten()))
 
 
 for strength in (0.0, *STRENGTHS, 1000.0):
@@ -634,6 +628,11 @@ def lengths(text, layer, d):
     """Of pushes along d at the neurons, per unit: in the stream, less the mean that the norm takes off."""
     written = d.to(text.subject.device) @ text.subject.blocks[layer].mlp.c_proj.weight.detach()
     return (written - written.mean(-1, keepdim=True)).norm(dim=-1).to(d.device)
+
+
+def loss_of(logits, tokens):
+    guesses = logits[:, :-1].flatten(0, 1).float()
+    return float(torch.nn.functional.cross_entropy(guesses, tokens[:, 1:].flatten()))
 
 
 def cost(text, sae, layer, tokens, pushed):
@@ -669,6 +668,9 @@ def costs(config):
 
 paid = memo.memo(costs, cfg)
 
+# %% [markdown]
+# Read the printed lengths first, then what is left of the information at equal lengths.
+
 # %%
 loss, whole, stream, from_mlp = paid["clean"].tolist()
 print(f"lengths in the stream: the stream itself {stream:.1f}, what the MLP writes {from_mlp:.1f}")
@@ -683,7 +685,7 @@ page.check(
 )
 
 # %% [markdown]
-# Read the printed lengths first. At this strength a push along a decoder direction is longer than the whole stream was, so that little else is left after
+# At this strength a push along a decoder direction is longer than the whole stream was, so that little else is left after
 # the norm. A random push as long at the neurons is shorter in the stream and leaves more. Made as long in the stream, it leaves nearly what another latent's
 # direction leaves (see the sign on the card for what remains). So that other decoder directions overwrite more than random ones is mostly a matter of
 # their length in the stream, and not of what they mean. The chosen latents leave less than both at the same length; that may come from their choice, since
