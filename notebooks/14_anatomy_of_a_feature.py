@@ -40,6 +40,7 @@ from functools import partial
 import numpy as np
 import torch
 from IPython.display import HTML
+from torch.nn.functional import normalize
 
 from companion import claims, dictionaries, memo, run
 from companion.evals import browser, features, live, views
@@ -292,8 +293,8 @@ print(f"correlation with the label: latent {scored:.2f}, the token alone {token_
 print(f"at its best threshold: precision {curve.precision[best]:.2f}, recall {curve.recall[best]:.2f}")
 
 # %% [markdown]
-# If the first correlation is the larger, the latent uses what stands before the word. Whether that holds for other dictionaries too is the question of
-# section 5.
+# If the first correlation is the larger, the latent uses something that stands before the word. Whether more than the previous token is needed for that,
+# and whether it holds for other dictionaries, are questions of section 5.
 #
 # <a id="proxy"></a>
 # ## 4 Without labels: a proxy
@@ -407,8 +408,12 @@ def activity(result, which="averaged"):
 assert results[0]["averaged latents"][0] == latent
 
 # %% [markdown]
-# The strictest rival of "this latent knows the role of the word" is "this latent knows the word". To see what that alone would give, shuffle the label
+# The first rival of "this latent knows the role of the word" is "this latent knows the word". To see what that alone would give, shuffle the label
 # among all places that have the same token. Each token keeps its share of labels, and the context says nothing any more.
+#
+# A stricter rival knows a little of the context too: the *previous* token, or the place in the context (a docstring stands near the beginning of a
+# function). Such a rival is a table: for every pair of tokens the share of the label among its places in the first half of the text. Pairs are
+# rare, so each table counts one more place that has the share of the table without the context. The tables are scored on the second half.
 
 
 # %%
@@ -425,6 +430,24 @@ def shuffled_within_token(labelled, generator):
 shuffled = shuffled_within_token(reporting, run.generator(0, "shuffled"))
 shares = [torch.bincount(tokens[reporting.known & part.values[..., y]]) for part in (reporting, shuffled)]
 assert torch.equal(*shares)  # every token has the label as often as before
+
+
+def table(keys, coarser):
+    """Share of the label where the key is the same, first half, with one place of a coarser table added."""
+    seen, true = keys[choosing.known], values[..., y][choosing.known].double()
+    ids, back = torch.cat([seen, keys.flatten()]).unique(return_inverse=True)
+    among, at = back[: len(seen)], back[len(seen) :]
+    counts = torch.bincount(among, minlength=len(ids))
+    sums = torch.bincount(among, weights=true, minlength=len(ids))
+    return ((sums[at] + coarser.flatten()) / (counts[at] + 1)).view(keys.shape)
+
+
+T = tokens.shape[1]
+previous = tokens.roll(1, dims=1).index_fill(1, torch.tensor([0]), len(words))  # none at the first place
+of_token = table(tokens, torch.full(tokens.shape, values[..., y][choosing.known].double().mean()))
+of_pair = table(tokens * (len(words) + 1) + previous, of_token)
+of_place = table(tokens * T + torch.arange(T) // 8, of_token)  # places in groups of eight
+by_table = [pearson(each[reporting.known], true) for each in (of_token, of_pair, of_place)]
 
 
 def by_level(result, labelled=reporting, which="averaged"):
@@ -464,8 +487,8 @@ page.check(
 )
 
 # %% [markdown]
-# Then the correlation, less that of the token alone. For neurons the same is computed with the roles exchanged: a label is a latent that is 0 or 1, and the
-# neurons are the columns. The best neuron is chosen on the first half too.
+# Then the correlation, less that of the best table: of the token alone, or of the token with the previous one. For neurons the same is computed with the
+# roles exchanged: a label is a latent that is 0 or 1, and the neurons are the columns. The best neuron is chosen on the first half too.
 
 
 # %%
@@ -503,17 +526,23 @@ neurons_by, token_by = best_by_label(neurons["first"], neurons["second"]), token
 one_column = shuffled.values[..., y : y + 1]
 where = reporting.known
 on_shuffled = [features.correlation(activity(r), one_column, tokens.shape, where)[0] for r in results]
+rival = max(token_by[y], by_table[1].item())
 page.check(
     "anatomy.beyond-the-token",
-    latents_by[:, y] - token_by[y],
+    latents_by[:, y] - rival,
     control={
-        "the best neuron": neurons_by[y] - token_by[y],
-        "a dictionary that was never trained": untrained_by[:, y] - token_by[y],
-        "the label shuffled within each token": np.stack(on_shuffled)[:, 0] - token_by[y],
+        "the best neuron": neurons_by[y] - rival,
+        "a dictionary that was never trained": untrained_by[:, y] - rival,
+        "the label shuffled within each token": np.stack(on_shuffled)[:, 0] - rival,
+        "the token and its place in the context": by_table[2].item() - rival,
     },
 )
+print("tables: token {:.2f}, with the previous one {:.2f}, with its place {:.2f}".format(*by_table))
 
 # %% [markdown]
+# The previous token tells a part of what the latent tells (compare the first two printed numbers); the card says in which dictionaries the latent is
+# ahead of the pair by a tenth. A table of longer contexts, counted on more text, would be a stricter rival still.
+#
 # Last, the proxy of section 4 in all dictionaries: is the latent that it chooses as good, by the label, as the one that the label chooses? The control chooses
 # by a proxy with another alphabet, the small letters.
 
@@ -594,7 +623,8 @@ print(f"on so many of {len(head)} labels the best latent says more than the toke
 # %% [markdown]
 # In the picture blue is ahead of orange on most labels; whether by a tenth, and by more than the dictionaries differ, the card says. (The best of 2,048
 # latents is a choice among more candidates than the best of 512 neurons; the untrained control has as many.) But see the black lines: on many of these labels the token alone says as much as the best latent or more. A
-# good correlation is common and cheap; what made the latent of this page worth a page is that it says more than its token.
+# good correlation is common and cheap; what made the latent of this page worth a page is that it says more than its token (and, in most dictionaries, than
+# its token with the previous one).
 #
 # ### States that are too broad
 # Look at the last row. A docstring goes on for many tokens, and a large part of the text is inside one. We expect no latent for it: the dictionary
@@ -742,14 +772,20 @@ assert (packaged[f[context, :-1] == 0] == 0).all()  # exactly nothing where it i
 # inactive, which the last line asserts.)
 #
 # Which next tokens are we to look at? Those that the latent raises most, by its logit weights, would be nearly a tautology. We take the places *by
-# label*: where the label holds and the latent is active, whatever comes next. There are three controls: the same latent at its other places; other latents
-# of the same density at the same places; and a random direction of the same length, in the latent's place. As only the position itself counts, it
-# is enough to change the stream there.
+# label*: where the label holds and the latent is active, whatever comes next. A change there proves little by itself, because the model may guess worse
+# without *any* vector of that size. So at the same places, for the same next tokens, we take away three other things:
+#
+# - another latent that is active at the place, drawn at random, its direction made as long in the residual stream as what the latent writes there;
+# - a random direction of that length;
+# - of the other latents that are active at the place the one that writes most, all of it.
+#
+# As only the position itself counts, it is enough to change the stream there.
 
 
 # %%
 streams = subject.residual(tokens, first.layer).cpu()  # (contexts, T, width of the stream)
-usable = second[:, None] & known & (torch.arange(tokens.shape[1]) < tokens.shape[1] - 1)
+usable = second[:, None] & known & (torch.arange(T) < T - 1)
+DRAWN = 20  # other latents, and random directions, per place
 
 
 def mean_change(at, moved):
@@ -761,63 +797,70 @@ def mean_change(at, moved):
 
 
 def removals(config):
-    result, generator = results[cfg.saes.index(config)], run.generator(config.seed, "direction")
-    d = features.directions(dictionaries.dictionary(config), result["averaged latents"], a).cpu()
-    drawn = torch.randn(d.shape[1], generator=generator)
-    written = torch.cat([d, drawn[None] / drawn.norm() * d[0].norm()]).to(W_down) @ W_down
-    parts, f = activity(result), torch.zeros(len(d), *tokens.shape)
+    """The latent where the label holds, three vectors there, others at their places; the latent elsewhere."""
+    result, draw = results[cfg.saes.index(config)], run.generator(config.seed, "direction")
+    sae, (latent, *others) = dictionaries.dictionary(config), result["averaged latents"].tolist()
+    d = features.directions(sae, torch.arange(config.train.n), a).cpu() @ W_down.cpu()  # (n, width)
+    parts, f = activity(result), torch.zeros(1 + len(others), *tokens.shape)
     f[parts.latent, parts.context, parts.position] = parts.value
     active = (f > 0) & usable
-    holds, not_so = ((active[0] & role).nonzero(as_tuple=True) for role in (values[..., y], ~values[..., y]))
-    own = [mean_change(at, f[0][at][:, None] * written[0].cpu()) for at in (holds, not_so)]
-    random = mean_change(holds, f[0][holds][:, None] * written[-1].cpu())
-    others, largest = [], []
-    for row in range(1, len(d)):
-        count = min(len(holds[0]), int(active[row].sum()))
-        strongest = (f[row] * active[row]).flatten().topk(count).indices
-        for places, at in ((others, holds), (largest, torch.unravel_index(strongest, tokens.shape))):
-            places.append(mean_change(at, f[row][at][:, None] * written[row].cpu()))
-    return own, random, others, largest
+    at, not_so = ((active[0] & role).nonzero(as_tuple=True) for role in (values[..., y], ~values[..., y]))
+    rows, own = torch.arange(len(at[0])), f[0][at][:, None] * d[latent]  # (places, width)
+    code = sae.encode(subject.activations(tokens[at[0]], config.site)[rows, at[1]])
+    indices, held = code.indices.cpu(), (code.values * (code.indices != latent)).cpu()
+    drawn = ((held > 0) + 1e-9).multinomial(DRAWN, replacement=True, generator=draw)
+    random = torch.randn(DRAWN, 1, d.shape[1], generator=draw)
+    as_long = [d[indices[rows, slot]] for slot in drawn.T], random
+    length = own.norm(dim=1, keepdim=True)
+    as_long = [[mean_change(at, length * normalize(v, dim=-1)) for v in vectors] for vectors in as_long]
+    written = held[..., None] * d[indices]  # (places, k, width)
+    largest = mean_change(at, written[rows, written.norm(dim=-1).argmax(dim=1)])
+    elsewhere = []
+    for row, other in enumerate(others, 1):
+        strongest = (f[row] * active[row]).flatten().topk(min(len(rows), int(active[row].sum()))).indices
+        place = torch.unravel_index(strongest, tokens.shape)
+        elsewhere.append(mean_change(place, f[row][place][:, None] * d[other]))
+    same = mean_change(not_so, f[0][not_so][:, None] * d[latent])
+    return mean_change(at, own), *map(np.mean, as_long), largest, elsewhere, same
 
 
 with torch.no_grad():
     removed = [removals(config) for config in cfg.saes]
 
 # %%
-places = {
-    "the label holds": np.array([own[0] for own, *_ in removed]),
-    "it does not": np.array([own[1] for own, *_ in removed]),
-    "others, same places": np.concatenate([others for *_, others, _ in removed]),
-    "random, same places": np.array([random for _, random, *_ in removed]),
-    "others, own largest": np.concatenate([largest for *_, largest in removed]),
-}
+ROWS = ("the latent", "another one, as long", "random, as long", "the largest other", "others, own largest")
+places = {name: np.hstack([found[row] for found in removed]) for row, name in enumerate(ROWS)}
 page.save_figure(
     plots.removed(places),
     "removed",
     places,
-    "Mean change of the log-probability of the next token when a latent is removed, a dot per dictionary: "
-    f"the best latent for “{cfg.label}” where the label holds and it is active; the same latent where it is "
-    f"active and the label does not hold; {cfg.others} latents of the same density at the first places; a "
-    "random direction of equal length there; and the other latents where each is itself largest.",
+    "Mean change of the log-probability of the next token, a dot per dictionary. First row: the best latent "
+    f"for “{cfg.label}” is removed, where the label holds and it is active. At the same places: another "
+    "active latent's direction, as long in the stream; a random direction, as long; the active latent that "
+    f"writes most, apart from the first. Last row: {cfg.others} latents of the same density where each is "
+    "itself largest, for the scale.",
 )
+of_latent, baseline, of_random, of_largest, _ = places.values()
 page.check(
     "anatomy.removal-by-label",
-    places["the label holds"],
+    of_latent - baseline,
     control={
-        "five latents of the same density, at the same places": places["others, same places"],
-        "a random direction of the same length, at the same places": places["random, same places"],
-        "the same latent, where the label does not hold": places["it does not"],
+        "a random direction, as long": of_random - baseline,
+        "the largest other latent, whole": of_largest - baseline,
     },
 )
 print("correlation with the label, by seed:", latents_by[:, y].round(2))
-print("change where the label holds:       ", places["the label holds"].round(2))
+print("change where the label holds:       ", of_latent.round(2))
+print("another latent's direction, as long:", baseline.round(2))
+print("the latent where it does not hold:  ", np.array([same for *_, same in removed]).round(2))
 
 # %% [markdown]
-# Read the card seed by seed: does the model guess what follows the operator worse without the latent in every dictionary? Two of the controls are weak: the
-# other latents are silent at nearly all of the places, and where the label does not hold less is subtracted. The random direction of the same
-# size is the one to look at. Then compare the two printed rows: the effect differs much more from dictionary to dictionary than the correlation does. A latent can follow a label well, and removing it still
-# costs little. What a latent is active on and what the model loses without it are two questions. (The last row of the figure is no control: these
-# are other latents with contexts of their own, some of which matter as much.)
+# Read the figure row by row, then the card seed by seed. A vector of that length costs something whatever its direction: the second row is not at zero, and
+# in the dictionaries in which the latent writes most it is a good part of the first row. The card counts what is left when that is subtracted: does
+# the model guess what follows the operator worse without *this* latent than without another vector of that size that was there? Compare the first two
+# printed rows too: the effect differs much more from dictionary to dictionary than the correlation does. A latent can follow a label well, and
+# removing it still costs little. What a latent is active on and what the model loses without it are two questions. (The last row of the figure is no
+# control: these are other latents with contexts of their own, some of which matter as much.)
 #
 # <a id="explore"></a>
 # ## 9 Explore

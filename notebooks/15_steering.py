@@ -10,11 +10,11 @@
 # and what the steering costs; then you build a steering direction without any dictionary and put the two side by side.
 #
 # **You will** clamp a latent by hand and check four identities · compare clamping with adding · measure how the text changes with the strength, beside
-# three controls · find out why a latent that recognises attributes does not make the model write attributes · build a direction from pairs of contexts ·
+# three controls and what a line of arithmetic predicts · see what a push does to everything else · find out why a latent that recognises attributes does not make the model write attributes · build a direction from pairs of contexts ·
 # steer the model live.
 #
 # **Needs** to know what a dictionary and a latent are ([page 8](08_sae_training.ipynb#model)) and the one-layer model that is studied
-# ([page 7](07_language_model.ipynb#model)). **Takes** about six minutes at `laptop` on two cores, under one once it has run ([start
+# ([page 7](07_language_model.ipynb#model)). **Takes** about eight minutes at `laptop` on two cores, about one once it has run ([start
 # here](00_start_here.ipynb#profiles) has the other profiles).
 #
 # **Paper** Bricken et al. 2023, [*Towards Monosemanticity*](https://transformer-circuits.pub/2023/monosemantic-features/index.html) (pinned sampling);
@@ -118,16 +118,8 @@ def text_of(config):
     return Text(subject, first.site, *setting.labelled)
 
 
-def half(text, which):
-    part = slice(which * len(text.tokens) // 2, (which + 1) * len(text.tokens) // 2)
-    return text.tokens[part], labels.ContextLabels(*(held[part] for held in text.known))
-
-
 text = text_of(cfg)
 subject, site = text.subject, text.site
-(chosen_on, chosen_labels), (reported_on, reported_labels) = half(text, 0), half(text, 1)
-sae = dictionaries.dictionary(cfg.dictionaries[0])
-print(f"{len(text.tokens)} contexts of {text.tokens.shape[1]} tokens; {sae.n} latents at {site}")
 
 # %% [markdown]
 # At every token the dictionary writes the activation as $x = \mathrm{SAE}(x) + \mathrm{error}(x)$: a part that is made of latents, and the error that
@@ -139,6 +131,16 @@ print(f"{len(text.tokens)} contexts of {text.tokens.shape[1]} tokens; {sae.n} la
 
 
 # %%
+def half(text, which):
+    part = slice(which * len(text.tokens) // 2, (which + 1) * len(text.tokens) // 2)
+    return text.tokens[part], labels.ContextLabels(*(held[part] for held in text.known))
+
+
+(chosen_on, chosen_labels), (reported_on, reported_labels) = half(text, 0), half(text, 1)
+sae = dictionaries.dictionary(cfg.dictionaries[0])
+print(f"{len(chosen_on)} contexts to choose on, {len(reported_on)} to report; {sae.n} latents at {site}")
+
+
 def clamp(x, latent, v):
     """SAE(x) with one latent held at v, plus the error that the dictionary makes without that."""
     code = sae.encode(x)  # the active latents of each token (indices), and how active each is (values)
@@ -448,37 +450,90 @@ shares = memo.memo(sampled, cfg)
 strengths = np.array([0.0, *STRENGTHS])
 
 
-def figure_of(names):
-    """A panel per score, from `shares`, and the numbers in it."""
+def figure_of(names, **beside):
+    """A panel per score, from `shares` and what is to stand beside it by name, and the numbers in it."""
     held = {name: shares[f"share/{name}"].numpy() for name in names}  # (seeds, arms, strengths)
-    by_arm = [dict(zip(ARMS, table.transpose(1, 0, 2), strict=True)) for table in held.values()]
-    panels = dict(zip(names.values(), by_arm, strict=True))
-    figure = plots.dose_response(strengths, panels, "strength, in largest activations")
-    return figure, held | {"strengths": strengths}
+    panels = {}
+    for name, title in names.items():
+        first, *others = dict(zip(ARMS, held[name].transpose(1, 0, 2), strict=True)).items()
+        panels[title] = dict([first, *((what, table[name]) for what, table in beside.items()), *others])
+    figure = plots.dose_response(strengths, panels, "strength, in largest activations", own=1 + len(beside))
+    return figure, held | {"strengths": strengths} | beside
 
 
 # %% [markdown]
-# The expectation: if latents steer, the blue lines rise and the grey ones stay where they are. For these latents a rise is to be expected: they were
-# chosen by the logits that they raise, and in a model of one layer (at `laptop`) this path is the only one from the neurons to the next token. The
-# figure shows whether the sampled texts bear out that arithmetic, and from which strength on; it does not show that a latent's meaning steers (section
-# 4).
+# ### What arithmetic predicts
+# For these latents a rise is to be expected: they were chosen by the logits that they raise, and in a model of one layer (at `laptop`) this path is the
+# only one from the neurons to the next token. So how much of the rise is arithmetic? Take text that the model writes without a push. To its own logits at
+# every place add the constant shift $m f_i^{\max} w_i / \sigma$ of strength $m$, draw one token per place, and count. Nothing is run under the push.
+#
+# There are two reasons why a held latent could do more or less. The shift is not constant: the last norm divides by the scale of a stream that
+# has the push in it. And the push acts on text that was itself written under it: digits call for digits. To tell them apart we also hold the latent
+# *on the text without a push* and draw one token per place: that has the norm and not the feedback.
+
 
 # %%
-figure, numbers = figure_of({name: name for name in CLASSES})
+def predicted(config):
+    """Shares by arithmetic, and with the latent held on text without a push: (seeds, classes, strengths)."""
+    text, made = text_of(config), {"arithmetic": [], "one step": []}
+    prompts, last = prompts_of(text), len(text.subject.blocks) - 1
+    sigma = text.subject.residual(half(text, 0)[0][:32], last).std(-1).mean().cpu()
+
+    def drawn(logits, shift, name):
+        p = (logits[:, prompts.shape[1] - 1 : -1].float().cpu() + shift).softmax(-1).flatten(0, 1)
+        next_tokens = p.multinomial(1, generator=draw)
+        return share(SCORES[name], ["".join(text.subject.tokenizer.batch_decode(next_tokens))])
+
+    for number, which in enumerate(config.dictionaries):
+        s, draw = study(text, which, config.often), run.generator(number, "arithmetic")
+        plain = steering.generate(text.subject, prompts, config.new, 4 * config.each, draw)
+        clean, rows = text.subject.logits(plain.to(text.subject.device)), {name: [] for name in made}
+        for name, pattern in CLASSES.items():
+            latent = int(mass(text, s, pattern).argmax())
+            w = features.logit_weights(text.subject, text.site, s.d[[latent]])[0] / sigma
+            reach = [strength * float(s.largest[latent]) for strength in (0.0, *STRENGTHS)]
+            rows["arithmetic"].append([drawn(clean, value * w, name) for value in reach])
+            held = [clean, *(held_logits(text, s.sae, latent, value, plain) for value in reach[1:])]
+            rows["one step"].append([drawn(logits, 0.0, name) for logits in held])
+        for name, table in rows.items():
+            made[name].append(table)
+    return {name: torch.tensor(tables) for name, tables in made.items()}
+
+
+def held_logits(text, sae, latent, value, tokens):
+    with text.subject.spliced({text.site: sae}, error_term=True) as spliced:
+        spliced.set(text.site, latent, value)
+        return spliced.logits(tokens.to(text.subject.device))
+
+
+expected = memo.memo(predicted, cfg)
+
+# %% [markdown]
+# The expectation for the figure: blue rises and the grey lines stay where they are; where blue is above orange, writing does more than arithmetic. It
+# does not show that a latent's meaning steers (section 4).
+
+# %%
+by_class = {name: expected["arithmetic"][:, row].numpy() for row, name in enumerate(CLASSES)}
+figure, numbers = figure_of({name: name for name in CLASSES}, arithmetic=by_class)
 page.save_figure(
     figure,
     "dose_response",
     numbers,
     "Look first at the blue lines: the share of digits, capitals or brackets in what the model writes while"
-    " the latent with most mass on that class is held at a multiple of its largest activation. Grey: others."
+    " the latent with most mass on that class is held at a multiple of its largest activation. Orange: what"
+    " a constant shift of the logits predicts, without running the model under the push. Grey: other pushes."
     f" A line per seed of the dictionary, {len(cfg.dictionaries)} in all; {SIZE} for each point. The papers"
     " show single texts, at strengths in the same unit (up to 10 in Scaling Monosemanticity).",
 )
 
 # %% [markdown]
-# The first claim is about the three classes at twice the largest activation. The gain is the logarithm to base 2 of the share over that of the model
-# as it is (a thousandth is added to both, so that a share of 0 has a logarithm). Its mean over the classes must be that of a factor of five at least, and
-# that of the controls must stay below.
+# What the sentence of the papers says is the *dose*: more strength, more of the effect. The first claim is the rank correlation of strength and share over
+# the five strengths, the smallest of the three classes. It says that the share rises step by step and not how far, so the gains at twice the largest
+# activation are printed beside it: the logarithm to base 2 of the share over that of the model as it is (a thousandth is added to both, so that a share
+# of 0 has a logarithm).
+#
+# The second claim is about what remains: at the largest activation the text must hold at least twice as much of the class as arithmetic predicts, in
+# the mean over classes. Its control is the latent held on text without a push.
 
 
 # %%
@@ -491,40 +546,45 @@ def of_classes(arm):
     return torch.stack([gains(name, arm) for name in CLASSES])  # (classes, seeds)
 
 
-for arm in ARMS:
-    print(f"{arm:20} gains of {of_classes(arm).min():.1f} to {of_classes(arm).max():.1f}")
-page.check(
-    "steering.classes",
-    of_classes(ARMS[0]).mean(0).tolist(),
-    control={arm: of_classes(arm).mean(0).tolist() for arm in ARMS[1:]},
-)
-
-# %% [markdown]
-# A mean over classes can be carried by one of them; the printed range of single classes says whether one of the latents stayed behind. The other pushes
-# raise a class now and then, and a little in the mean too, perhaps because a large push breaks the text into odd characters; the card shows how far
-# they stay below the latents. The second claim is that more strength gives more: the rank correlation of strength and share over the five strengths,
-# the smallest of the three classes.
-
-
-# %%
 def smallest_rank(arm):
     tables = torch.stack([shares[f"share/{name}"][:, ARMS.index(arm)] for name in CLASSES], dim=1)
     return [min(np.nan_to_num(spearmanr(strengths, row)[0]) for row in classes) for classes in tables]
 
 
+def over_arithmetic(tables, strength=1.0):
+    """log2 of a share over what arithmetic predicts, mean over the classes: one number per seed."""
+    at = strengths.tolist().index(strength)
+    return ((tables[..., at] + 1e-3) / (expected["arithmetic"][..., at] + 1e-3)).log2().mean(1).tolist()
+
+
+table = (expected["arithmetic"] + 1e-3).log2()
+by_arm = {arm: of_classes(arm) for arm in ARMS} | {"arithmetic": (table[..., 3] - table[..., 0]).T}
+for arm, gained in by_arm.items():
+    print(f"{arm:20} gains of {gained.min():.1f} to {gained.max():.1f}, mean {gained.mean():.1f}")
 page.check("steering.dose", smallest_rank(ARMS[0]), control={arm: smallest_rank(arm) for arm in ARMS[1:]})
+written = torch.stack([shares[f"share/{name}"][:, 0] for name in CLASSES], dim=1)  # (seeds, classes, ...)
+page.check(
+    "steering.classes",
+    over_arithmetic(written),
+    control={"held on text without a push": over_arithmetic(expected["one step"])},
+)
+for row, name in enumerate(CLASSES):
+    at_one = [tables[:, row, 2].mean() for tables in (written, expected["one step"], expected["arithmetic"])]
+    print("{:9} written {:.0%}, on text without a push {:.0%}, arithmetic {:.0%}".format(name, *at_one))
+print("lines that parse, at strength".ljust(30), *(f"{strength:6g}" for strength in strengths))
+for arm, row in zip(ARMS, shares["python"].mean(0), strict=True):  # over seeds, classes and labels
+    print(arm.ljust(30), *(f"{value:6.0%}" for value in row))
 
 # %% [markdown]
-# Does the text stay Python? The table has the share of characters in lines that Python's parser can read, over all classes and the two labels. It is a
-# weak measure: most of what the model writes without any push does not parse either, and a line of nothing but digits does.
-
-# %%
-python = shares["python"].mean(0)  # over seeds, classes and labels
-print("strength ".ljust(20), *(f"{strength:6g}" for strength in strengths))
-for arm, row in zip(ARMS, python, strict=True):
-    print(arm.ljust(20), *(f"{value:6.0%}" for value in row))
-
-# %% [markdown]
+# Compare the printed gains: at twice the largest activation arithmetic gives, in the mean, about as much as is written (in the figure, less for digits and
+# more for brackets). At the largest activation the lines under the cards tell where the difference comes from. Held on ordinary text the latent does nearly
+# what arithmetic says. What is written goes on from what has been written: digits and capitals take several times as much as that, and brackets
+# no more. The card is about the mean of the three, which is carried by two of them. The other pushes raise a class
+# now and then, and a little in the mean too, perhaps because a large push breaks the text into odd characters.
+#
+# Does the text stay Python? The last table has the share of characters in lines that Python's parser can read, over all classes and the two labels
+# of section 4. It is a weak measure: most of what the model writes without any push does not parse either, and a line of nothing but digits does.
+#
 # ### What steering costs
 # Two measures need no sampling. On held-out text the *rise of the loss* says how much worse the model has become. And the *information* that the
 # context gives about the next token, in nats, is the entropy of the mean prediction less the mean entropy of the predictions:
@@ -552,59 +612,85 @@ for strength in (0.0, *STRENGTHS, 1000.0):
 assert not last_block or left < 0.05
 
 # %% [markdown]
-# Is this due to the direction, or would any push of that length do it? We measure both at twice the largest activation, beside two of the controls. The
-# claim takes the latents' own directions *and* those of other latents, whichever leave more information, and asks that they leave less than a random
-# push.
+# Is this due to the direction, or would any push of that length do it? And of which length? A push enters at the neurons, but it acts in the residual
+# stream, where it is as long as $d_i W_{down}$. Training has made decoder directions ones that $W_{down}$ writes strongly; a random direction of the same
+# length at the neurons writes less. So we compare, at twice the largest activation, random directions and those of other latents twice: as long as the
+# latent's push at the neurons, and as long in the stream (less the mean, which the last norm takes off). The claim: as long in the stream, a
+# decoder direction of another latent leaves as much information as a random direction. The control is the same difference at equal length at the neurons.
 
 
 # %%
+DRAWS = 3
+KINDS = ("the latent", "random", "another's", "random, equal in the stream", "another's, equal in the stream")
+
+
+def lengths(text, layer, d):
+    """Of pushes along d at the neurons, per unit: in the stream, less the mean that the norm takes off."""
+    written = d.to(text.subject.device) @ text.subject.blocks[layer].mlp.c_proj.weight.detach()
+    return (written - written.mean(-1, keepdim=True)).norm(dim=-1).to(d.device)
+
+
 def loss_of(logits, tokens):
-    return float(
-        torch.nn.functional.cross_entropy(
-            logits[:, :-1].flatten(0, 1).float(),
-            tokens[:, 1:].flatten(),
-        )
-    )
+    guesses = logits[:, :-1].flatten(0, 1).float()
+    return float(torch.nn.functional.cross_entropy(guesses, tokens[:, 1:].flatten()))
 
 
-def cost(text, s, tokens, latent, arm, draw):
-    """The loss in nats, and the information that is left, at twice the largest activation."""
-    own, reach, d = (part.to(text.subject.device) for part in pushes(s, latent, arm, 1, draw))
-    with text.subject.spliced({text.site: Rows(s.sae if own >= 0 else None, own, 2 * reach, d)}) as spliced:
-        logits = spliced.logits(tokens)
-    return [loss_of(logits, tokens), information(logits)]
+def cost(text, sae, layer, tokens, pushed):
+    """Means over pushes, at twice the largest activation: loss, information left, length in the stream."""
+    found, device = [], text.subject.device
+    for own, reach, d in zip(*(part.to(device)[:, None] for part in pushed), strict=True):
+        rows = Rows(sae if own >= 0 else None, own, 2 * reach, d)
+        with text.subject.spliced({text.site: rows}) as spliced:
+            logits = spliced.logits(tokens)
+        found.append([loss_of(logits, tokens), information(logits)])
+    return [*np.mean(found, axis=0).tolist(), (2 * pushed[1] * lengths(text, layer, pushed[2])).mean().item()]
 
 
 def costs(config):
-    """Loss and information: clean (2,), of the model as it is; cost (seeds, classes, arms, 2), pushed."""
-    text, table = text_of(config), []
+    """clean: loss, information, lengths of stream and MLP output; cost: (seeds, classes, KINDS, 3)."""
+    text, made, layer = text_of(config), [], config.dictionaries[0].layer
     tokens = dictionaries.spread(half(text, 1)[0], config.measured // 2).to(text.subject.device)
+    end, mid = (text.subject.activations(tokens, f"blocks.{layer}.hook_resid_{at}") for at in ("post", "mid"))
     clean = text.subject.logits(tokens)
+    long = [(v - v.mean(-1, keepdim=True)).norm(dim=-1).mean().item() for v in (end, end - mid)]
     for number, which in enumerate(config.dictionaries):
-        s, draw = study(text, which, config.often), run.generator(number, "cost")
-        latents = [int(mass(text, s, pattern).argmax()) for pattern in CLASSES.values()]
-        table.append([[cost(text, s, tokens, latent, arm, draw) for arm in ARMS[:3]] for latent in latents])
-    return {"clean": torch.tensor([loss_of(clean, tokens), information(clean)]), "cost": torch.tensor(table)}
+        s, draw, table = study(text, which, config.often), run.generator(number, "cost"), []
+        for latent in (int(mass(text, s, pattern).argmax()) for pattern in CLASSES.values()):
+            counts = dict(zip(ARMS, (1, DRAWS, DRAWS), strict=False))
+            arms = [pushes(s, latent, arm, count, draw) for arm, count in counts.items()]
+            length = lengths(text, layer, arms[0][2])
+            arms += [(i, at, d * (length / lengths(text, layer, d))[:, None]) for i, at, d in arms[1:]]
+            table.append([cost(text, s.sae, layer, tokens, pushed) for pushed in arms])
+        made.append(table)
+    clean = [loss_of(clean, tokens), information(clean), *long]
+    return {"clean": torch.tensor(clean), "cost": torch.tensor(made)}
 
 
 paid = memo.memo(costs, cfg)
-rise = paid["cost"][..., 0].mean(1) - paid["clean"][0]  # the mean over classes: (seeds, arms)
-left = paid["cost"][..., 1].mean(1) / paid["clean"][1]
-for arm, *means in zip(ARMS, rise.mean(0), left.mean(0), strict=False):
-    print(f"{arm:20} the loss rises by {means[0]:.2f} nats; {means[1]:.0%} of the information is left")
+
+# %% [markdown]
+# Read the printed lengths first, then what is left of the information at equal lengths.
+
+# %%
+loss, whole, stream, from_mlp = paid["clean"].tolist()
+print(f"lengths in the stream: the stream itself {stream:.1f}, what the MLP writes {from_mlp:.1f}")
+for kind, (risen, told, length) in zip(KINDS, paid["cost"].mean((0, 1)).tolist(), strict=True):
+    said = f"{told / whole:.0%} of the information is left, the loss rises by {risen - loss:.2f} nats"
+    print(f"{kind:31} length {length:.1f}: {said}")
+left = paid["cost"][..., 1].mean(1) / whole  # (seeds, KINDS)
 page.check(
     "steering.overwrites",
-    left[:, [0, 2]].amax(1).tolist(),
-    control={"random direction": left[:, 1].tolist()},
+    (left[:, 4] - left[:, 3]).tolist(),
+    control={"as long at the neurons": (left[:, 2] - left[:, 1]).tolist()},
 )
 
 # %% [markdown]
-# Read the first printed line: the less information the latents leave at this strength, the more the clean dose-response above is that of a model whose
-# guesses hardly depend on the text. That line belongs beside every text that was written under strong steering. The card is about something else,
-# whether *any* decoder direction overwrites more than a random push. Where it is mixed, directions of other latents left about as much in some
-# dictionaries as the random push did in others; then it is not shown of decoder directions in general. That the chosen latents leave the least may come
-# from their choice, since they were taken for the probability that they move. Nor are the pushes equal behind the neurons: one length at the neurons
-# becomes different lengths in the residual stream, which this page does not correct for.
+# At this strength a push along a decoder direction is longer than the whole stream was, so that little else is left after
+# the norm. A random push as long at the neurons is shorter in the stream and leaves more. Made as long in the stream, it leaves nearly what another latent's
+# direction leaves (see the sign on the card for what remains). So that other decoder directions overwrite more than random ones is mostly a matter of
+# their length in the stream, and not of what they mean. The chosen latents leave less than both at the same length; that may come from their choice, since
+# they were taken for the probability that they move onto a few tokens. The less information is left, the more the dose-response above is that of a model whose
+# guesses hardly depend on the text: the line of the latents belongs beside every text that was written under strong steering.
 #
 # <a id="reads"></a>
 # ## 4 What a latent reads and what it writes
@@ -1001,8 +1087,10 @@ print({name: latent for name, latent in chosen_for(text, s).items() if view.fire
 # ## 8 Limits
 # - One layer. A push at the neurons goes straight to the logits, and reaches later tokens only through what has been written. In a deep model the
 #   layers above can use it, and texts can stay fluent at strengths at which this model only stutters.
-# - The latents of section 3 were chosen by the very logits that steering raises, and at `laptop` there is no other path. That they steer is close to
-#   arithmetic; in a deep model it would not be.
+# - The latents of section 3 were chosen by the very logits that steering raises, and at `laptop` there is no other path. That held latents raise their
+#   class is arithmetic; only what writing adds to it is not. In a deep model the arithmetic would be of less use.
+# - The prediction is a constant shift. At the larger strengths it overshoots for some classes and falls short for others, because the last norm divides
+#   by a stream that holds the push; the claim is at one strength.
 # - The classes were chosen because a program can count them. A score of single characters rewards a model that writes nothing else; that is why the
 #   loss and the information stand beside it.
 # - The model writes poor Python even when nobody pushes. Whether a steered text is still good is not a question that it can answer.

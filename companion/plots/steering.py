@@ -21,7 +21,8 @@ def dose_response(strengths: Row, shares: Mapping[str, Mapping[str, Rows]], acro
         frame(panel, across, Share("share of the characters"), title=title)
         panel.set_xticks(strengths, [f"{strength:g}" for strength in strengths])
         panel.set_ylim(bottom=0)
-    axes[0].legend(loc="best", fontsize=7)
+    names = axes[0].get_legend_handles_labels()
+    figure.legend(*names, loc="outside lower center", ncols=min(len(names[1]), 2 * len(shares)), fontsize=7, columnspacing=1.0)
     return figure
 
 
