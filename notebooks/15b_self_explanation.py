@@ -946,6 +946,9 @@ page.check(
     control={name: over_random[name] for name in ("composite of other latents", "composite, other sign")},
     witness=over_random["best in hindsight"],
 )
+for name in ("self-similarity", "entropy", "composite"):
+    means = [scales[explain.chosen(one, scales)[name]].mean() for one in ways_in["added"]]
+    print(f"{name:15} chooses on average scale", ", ".join(f"{mean:.1f}" for mean in means))
 
 # %% [markdown]
 # Last, the authors' filter: a direction whose self-similarity never rises by more than 0.01 counts as one that cannot be explained, and is dropped. Does it drop the right ones?
