@@ -821,7 +821,7 @@ for kind, shares in at_fixed.items():
 # lens does not: the answer is worked out by the blocks above, it is not what the direction would say by itself. That the class means of words that were never
 # defined are named says that the answer is about use.
 #
-# The verdict is mixed all the same. Untrained latents, chosen by the same rule, are named in about half of the cases, and in one seed of five the trained ones are hardly ahead of
+# The verdict is mixed all the same. Untrained latents, chosen by the same rule, are named in half to two thirds of the cases, and in one seed of five the trained ones are hardly ahead of
 # them.
 #
 # How much of this is the latent's own? The untrained latents are named as far as they lean towards a class. So the last comparison: random directions that lean *as
