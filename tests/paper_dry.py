@@ -37,7 +37,7 @@ from companion.sae.recipe import TrainConfig  # noqa: E402
 from companion.sae.stream import shuffled  # noqa: E402
 from companion.sae.train import fit  # noqa: E402
 
-COVERED = ("10_downstream_loss_to_compute:paper", "13_ablation_sparsity:paper")
+COVERED = ("10_downstream_loss_to_compute:paper", "13_ablation_sparsity:paper", "15b_self_explanation:paper")
 OF_THE_STAND_IN = {"10_downstream_loss_to_compute:paper": "compute.power-law", "10b_splice_by_position:published": "planted = resid"}
 """What a cell may raise: a splice into a model of so little skill may lower its loss, and a rise below 0 has no logarithm; an autoencoder with
 an error of one or two hundredths shows a missed first position among 64 also in the units of each vector."""
@@ -69,7 +69,7 @@ def _steps(steps: int) -> int:
 SMALLER = dict(n=_latents, widths=_latents, sizes=_latents, narrow=_latents, k=_kept, kept=_kept, judged=_kept, steps=_steps, shorter=_steps)
 """What becomes of numbers of latents, of kept ones, and of steps, by the names of the fields."""
 MOST = dict(batch=256, dead_after_tokens=1000, median_sample=512, contexts=128, heldout=24, train_contexts=400, heldout_contexts=80)
-MOST |= dict(channels=8, sampled=6, whole=6, labelled=200, longest=6, characters=2_000_000)
+MOST |= dict(channels=8, sampled=6, whole=6, labelled=200, longest=6, characters=2_000_000, untrained=4)
 """The most of others that a dry run takes."""
 
 

@@ -37,6 +37,15 @@ def test_the_stream_at_the_places_is_replaced_and_nothing_else(tiny, prompt):
     torch.testing.assert_close(tiny.unembed(found.stream[:, -1]), found.logits)
 
 
+def test_what_is_added_leaves_the_stream_that_is_there(tiny, prompt):
+    d, scale = draw(tiny.d_model), 3.0
+    stream = tiny.residual(prompt[None], 0)
+    stream[0, [2, 5]] += scale * d
+    found = selfexplain.sweep(tiny, prompt, torch.tensor([2, 5]), d, torch.tensor([0.0, scale]), 0, add=True)
+    torch.testing.assert_close(found.logits[1], tiny.logits_from(stream, 0)[0, -1], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.logits[0], tiny.logits(prompt[None])[0, -1], atol=1e-5, rtol=1e-5)
+
+
 def test_after_the_last_block_nothing_reaches_the_answer(tiny, prompt):
     found = sweep(tiny, prompt, draw(tiny.d_model), layer=len(tiny.blocks) - 1)
     assert found.stream.shape[1] == 0
@@ -126,3 +135,42 @@ def test_scales_below_the_least_do_not_count():
 def test_the_filter_keeps_what_rises_above_it_anywhere():
     curves = torch.stack([torch.zeros(41), torch.full((41,), selfexplain.FAILED), planted()[0]], dim=1)
     assert selfexplain.failed(curves).tolist() == [True, True, False]
+
+
+# --- many directions ---
+
+
+def test_answers_are_the_sweeps_of_their_directions(tiny, prompt):
+    d = draw(3, tiny.d_model)
+    found = selfexplain.answers(tiny, prompt, torch.tensor([2, 5]), d, SCALES, 0)
+    logits, stream = sweep(tiny, prompt, d[1])
+    assert found.token[1].tolist() == logits.argmax(dim=-1).tolist()
+    torch.testing.assert_close(found.entropy[1], selfexplain.entropy(logits) - selfexplain.entropy(logits[0]))
+    similar = selfexplain.self_similarity(stream[:, -1], d[1])  # the tiny model has two blocks
+    torch.testing.assert_close(found.similarity[1], similar - similar[0])
+    assert found.cross.shape == found.token.shape == (3, len(SCALES))
+
+
+def test_each_measure_chooses_its_own_scale():
+    similarity, spread = (curve[None] for curve in planted())
+    found = selfexplain.Answers(torch.zeros(1, 41, dtype=torch.long), similarity, spread, -SCALES[None])
+    by = {name: int(at) for name, at in selfexplain.chosen(found, SCALES).items()}
+    assert by["self-similarity"] == by["entropy"] == by["composite"] == PLANTED
+    assert by["cross-entropy"] == 40
+    assert by["cross-entropy, other sign"] == 1  # the first scale is not among the choices
+    assert by["composite, other sign"] != PLANTED
+
+
+def test_a_random_direction_as_near_has_the_cosine_and_no_more():
+    d, toward, other = draw(500, 64), draw(500, 64, seed=1), torch.Generator().manual_seed(2)
+    d = d + 0.5 * toward
+    near = selfexplain.as_near(d, toward, other)
+    torch.testing.assert_close(near.norm(dim=-1), torch.ones(500))
+    torch.testing.assert_close(torch.cosine_similarity(near, toward), torch.cosine_similarity(d, toward))
+    left = [
+        torch.nn.functional.normalize(
+            v - torch.cosine_similarity(v, toward)[:, None] * v.norm(dim=-1, keepdim=True) * toward / toward.norm(dim=-1, keepdim=True)
+        )
+        for v in (near, d)
+    ]
+    assert abs((left[0] * left[1]).sum(dim=-1).mean()) < 0.02  # 500 cosines of independent directions in 63 dimensions: sd of the mean .0056
