@@ -17,13 +17,15 @@ from torch import Tensor
 
 from companion.evals import features, steering
 from companion.evals.browser import CARD, shade, style, table
-from companion.evals.views import NAMES, View, visible
+from companion.evals.views import FEW, NAMES, View, visible
 from companion.lm import labels
 
 LONGEST = 16
 """Characters per token of a context: what is typed beyond that is not looked at."""
 SHOWN, CHILDREN = 10, 30
 """Labels in a chart, and rows of a list, at most."""
+BAR = 6
+"""Length of the longest bar of a chart, in the height of its letters."""
 
 
 def _framed(*parts: str) -> str:
@@ -155,19 +157,23 @@ def children(view: View, latent: int, name: str, wide: View, at: float) -> str:
         wide: of the wider one, all its latents.
 
     Raises:
-        ValueError: no such latent or a dead one, no such dictionary, a view of other latents, or a threshold that is not finite.
+        ValueError: no such latent, one that is active on fewer than `FEW` tokens, no such dictionary, a view of other latents, or a threshold
+            that is not finite.
     """
     if not isinstance(at, (int, float)) or not math.isfinite(at):
         raise ValueError(f"the threshold must be a finite number, not {at}")
     if name not in view.siblings:
         raise ValueError(f"there is no dictionary {str(name)[:60]!r} beside this one; there is {', '.join(view.siblings) or 'none'}")
-    cosines = view.siblings[name][view.place(latent)]
+    cosines, count = view.siblings[name][view.place(latent)], int(view.fired.counts[view.place(latent)])
+    if count < FEW:
+        raise ValueError(f"latent {latent} is active on {count} of these tokens: a masked cosine needs {FEW}")
     if len(cosines) != len(wide.latents):
         raise ValueError(f"{name} has {len(cosines)} latents, and the view of it has {len(wide.latents)}: look at all of them")
     order = cosines.argsort(descending=True, stable=True).tolist()
-    found = [i for i in order if cosines[i] >= at and wide.fired.counts[i]]
+    found = [i for i in order if cosines[i] >= at]
     rows = [(_titled(wide, i), float(cosines[i]), 100 * int(wide.fired.counts[i]) / wide.tokens.numel()) for i in found[:CHILDREN]]
-    said = f"Latent {latent}{_named(view, latent)}: {len(found)} of the {len(cosines):,} latents of {name} have a masked cosine of at least {at:.3g}."
+    often = f"{int((wide.fired.counts >= FEW).sum()):,} latents of {name} that are active on {FEW} tokens or more"
+    said = f"Latent {latent}{_named(view, latent)}: of the {often}, {len(found)} have a masked cosine of at least {at:.3g}."
     return _framed(f"<p>{escape(said)}</p>", table(f"The nearest in {name}", ("latent", "cosine", "density, %"), rows))
 
 
@@ -228,7 +234,7 @@ def steered(base: Written, held: Written) -> str:
     bars = "".join(
         f"<tr><td><code>{escape(name)}</code></td>"
         + "".join(
-            f'<td class="bar"><i class="{kind}" style="width:{100 * value / most:.0f}%"></i>{value:.1f}</td>' for kind, value in (("o", a), ("y", b))
+            f'<td class="bar"><i class="{kind}" style="width:{BAR * value / most:.2f}em"></i>{value:.1f}</td>' for kind, value in (("o", a), ("y", b))
         )
         + "</tr>"
         for name, a, b in rows

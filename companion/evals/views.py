@@ -17,6 +17,8 @@ from companion.lm.subject import Subject
 from companion.sae.models import SAE
 
 NAMES = tuple(labels.LABELS)
+FEW = 10
+"""Active tokens below which a masked cosine is not told: with a latent of one token every latent that is active there has 1."""
 SIGNS = {"\n": "↵", "\t": "⇥"}
 
 
@@ -43,7 +45,7 @@ class View(NamedTuple):
     token: Float[Tensor, " Y"]
     """Correlation of each label with what the token alone says of it."""
     siblings: dict[str, Float[Tensor, "L M"]]
-    """Masked cosine with the latents of other dictionaries of the site."""
+    """Masked cosine with the latents of other dictionaries of the site; NaN where one of the two is active on fewer than `FEW` tokens."""
     typical: Float[Tensor, " D"]
     """Activations of middling length."""
     error: float
@@ -126,10 +128,15 @@ def look(
         features.correlation(fired, lambda part: subject.activations(tokens[part], neurons), tokens.shape),
         features.f1(fired, known),
         features.token_identity(tokens, known),
-        {name: features.masked_cosine(fired, features.fired(subject, other, site, tokens), tokens.shape) for name, other in (others or {}).items()},
+        {name: _alike(fired, features.fired(subject, other, site, tokens), tokens.shape) for name, other in (others or {}).items()},
         some[some.norm(dim=1).argsort()[len(some) // 2]],
         normalised_mse(some, sae.decode(sae.encode(some), some)),
     )
+
+
+def _alike(fired: Firings, other: Firings, shape: tuple[int, int]) -> Float[Tensor, "L M"]:
+    rare = (fired.counts < FEW)[:, None] | (other.counts < FEW)
+    return features.masked_cosine(fired, other, shape).masked_fill(rare, torch.nan)
 
 
 def _unlabelled(tokens: Tensor) -> ContextLabels:

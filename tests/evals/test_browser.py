@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 import torch
 
-from companion.evals import browser, features, live, views
+from companion.evals import browser, features, live, steering, views
 from companion.lm import labels, subject
 from companion.sae.models import TopK
 from companion.sae.weights import Raw
@@ -127,7 +127,12 @@ def test_a_card_shows_the_largest_activation_first_and_its_siblings(view, active
     assert "1.00" in text  # the dictionary is its own sibling
     alike = view.siblings[MARKUP][active]
     assert alike[active] == pytest.approx(1, abs=1e-5)
-    assert alike.max() <= alike[active] + 1e-5  # a latent that is active on one of its tokens only is as alike
+    assert alike.nan_to_num(0).max() <= alike[active] + 1e-5
+    rare = view.fired.counts < views.FEW
+    assert rare.any()
+    assert view.siblings[MARKUP][rare].isnan().all()  # a latent of one token has 1 with all that are active there
+    assert view.siblings[MARKUP][:, rare].isnan().all()
+    assert not view.siblings[MARKUP][~rare][:, ~rare].isnan().any()
 
 
 def test_a_card_names_its_columns_and_says_where_a_context_ends(view, active):
@@ -292,16 +297,19 @@ def test_thresholds_and_labels_that_make_no_sense(view, active, label, at, messa
 
 def test_children_are_those_at_the_threshold_and_above(view, active):
     text = Elements(live.children(view, active, MARKUP, view, 0.999)).text
-    assert f": {int((view.siblings[MARKUP][active] >= 0.999).sum())} of the {view.total} latents" in text
+    assert f"{int((view.siblings[MARKUP][active] >= 0.999).sum())} have a masked cosine of at least 0.999" in text
     assert f"{active} · " in text
     every = live.children(view, active, MARKUP, view, -1.0)
     Elements(every).require_harmless()
-    assert f": {int((view.fired.counts > 0).sum())} of the" in Elements(every).text
+    often = int((view.fired.counts >= views.FEW).sum())
+    assert f"of the {often} latents" in Elements(every).text
+    assert f"more, {often} have" in Elements(every).text
     for wrong, message in (
         ({"name": "none"}, "no dictionary"),
         ({"name": None}, "no dictionary"),
         *(({"at": at}, "finite") for at in (float("nan"), float("-inf"), "0.5", "", None)),
         ({"latent": 5}, "dead"),
+        ({"latent": int((view.fired.counts == view.fired.counts[view.fired.counts > 0].min()).nonzero()[0])}, "needs 10"),
         ({"latent": 64}, "no latent"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -334,6 +342,16 @@ def test_steering_shows_what_changed_beside_what_did_not(view, active):
     assert f"latent {active}" in found.text
     harmful = held._replace(texts=[MARKUP], prompt=MARKUP)
     assert "<script>" not in live.steered(base, harmful)
+
+
+def test_bars_are_as_long_as_their_shares(view):
+    base = live.write(view, "x = 1\n", None, new=2, samples=1)
+    shares = torch.zeros(2, len(views.NAMES))
+    shares[:, :3] = torch.tensor([[0.886, 0.057, 0.114], [0.141, 0.667, 0.455]])
+    drawn = live.steered(*(base._replace(mix=steering.Mix(row, 1.0)) for row in shares))
+    bars = {float(share): float(long) for long, share in re.findall(r"width:([\d.]+)em\"></i>([\d.]+)<", drawn)}
+    assert set(bars) == {88.6, 5.7, 11.4, 14.1, 66.7, 45.5}
+    assert all(long == pytest.approx(live.BAR * share / 88.6, abs=0.01) for share, long in bars.items())
 
 
 @pytest.mark.parametrize(
