@@ -1,8 +1,16 @@
 """What several tests need: one small subject model, a cache and a project of their own."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Why tests were skipped: -q counts them only."""
+    reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", []) if isinstance(report.longrepr, tuple)]
+    for reason, count in Counter(reasons).items():
+        terminalreporter.write_line(f"skipped {count}: {reason.removeprefix('Skipped: ')}")
 
 
 @pytest.fixture(scope="session")
