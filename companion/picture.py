@@ -1,6 +1,7 @@
 """Pictures as bytes: sharp PNGs with their caption inside, in few colours where they are kept; a dark variant; a page's opening picture."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,23 +51,29 @@ def description(png: bytes) -> str:
 
 
 def as_dark_png(figure: Figure, caption: str = "") -> bytes:
-    """The same picture for a dark page: ground and ink change places, colours that mean something stay. The figure is changed."""
-    for artist in figure.findobj(lambda artist: not isinstance(artist, (Axes, Figure))):  # their grounds are patches, found by themselves
-        _exchange(artist)
-        if box := getattr(artist, "get_bbox_patch", lambda: None)():  # the ground of a label, which is found nowhere else
-            _exchange(box)
-    figure.patch.set_facecolor(DARK)
-    return as_png(figure, caption, facecolor=DARK)
+    """The same picture for a dark page: ground and ink change places, colours that mean something stay, and so does the figure."""
+    artists = figure.findobj(lambda artist: not isinstance(artist, (Axes, Figure)))  # their grounds are patches, found by themselves
+    boxes = [getattr(artist, "get_bbox_patch", lambda: None)() for artist in artists]  # grounds of labels, which are found nowhere else
+    back = [change for artist in (*artists, *filter(None, boxes)) for change in _exchange(artist)]
+    try:
+        return as_png(figure, caption, facecolor=DARK)
+    finally:
+        for put, colour in reversed(back):
+            put(colour)
 
 
-def _exchange(artist: Any) -> None:
-    """Turn an artist's black and grey inks pale, and its white and near-white grounds dark."""
+def _exchange(artist: Any) -> list[tuple[Callable, Any]]:
+    """Turn an artist's black and grey inks pale, and its white and near-white grounds dark; what was there, and what puts it back."""
     parts = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")
     known = [part for part in parts if hasattr(artist, f"get_{part}") and hasattr(artist, f"set_{part}")]
     colours = {part: getattr(artist, f"get_{part}")() for part in known}  # all of them first: a marker takes the colour of its line
+    back = []
     for part, colour in colours.items():
         if isinstance(colour, (str, tuple)) and (other := _other(colour)):
-            getattr(artist, f"set_{part}")(other)
+            put = getattr(artist, f"set_{part}")
+            back.append((put, colour))
+            put(other)
+    return back
 
 
 def _other(colour: Any) -> tuple[float, ...] | None:

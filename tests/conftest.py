@@ -1,9 +1,9 @@
 """What several tests need: one small subject model, a cache and a project of their own."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
-
 
 ANSWERS = "test_the_answers_to_the_exercises_run_after_the_page"
 
@@ -11,6 +11,13 @@ ANSWERS = "test_the_answers_to_the_exercises_run_after_the_page"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Pages first, their answers last: two workers would otherwise train the same page at the same time."""
     items.sort(key=lambda item: (ANSWERS in item.nodeid) - item.nodeid.startswith("notebooks/"))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Why tests were skipped: -q counts them only."""
+    reasons = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", []) if isinstance(report.longrepr, tuple)]
+    for reason, count in Counter(reasons).items():
+        terminalreporter.write_line(f"skipped {count}: {reason.removeprefix('Skipped: ')}")
 
 
 @pytest.fixture(scope="session")

@@ -24,8 +24,12 @@ from companion.lm.subject import Subject
 from companion.sae.models import SAE
 
 HTML = Path(__file__).parent / "html"
+CARD = "latent mathjax_ignore tex2jax_ignore"
+"""Class of what is shown of a latent: the rules of `style` hold within it, and a notebook reads no formulas in the signs of a text."""
 SHADES = 9
 """Steps of a token's colour, in proportion to its activation."""
+END = "⊣"
+"""Where a context ends: the model read nothing to the right of it."""
 LEFT, RIGHT = 12, 4
 """Tokens shown before and after an example's; the paper has 4 and 4, but Python says at the left what a token is for."""
 
@@ -73,7 +77,7 @@ def page(view: View) -> str:
 
 
 def style() -> str:
-    """The rules for cards; they hold within class "latent" alone."""
+    """The rules for cards; they hold within class `CARD` alone."""
     return (HTML / "card.css").read_text(encoding="utf-8")
 
 
@@ -95,7 +99,7 @@ def _entry(view: View, latent: int) -> str:
         searched += [*best, *_said(view, at), *(word for word, _ in _logits(view, at)[0])]
     keys = dict(i=latent, d=f"{density:.6f}", m=f"{most:.4f}", f=f"{_score(view, latent):.4f}", s=" ".join([*searched, name]).lower())
     data = " ".join(f'data-{key}="{escape(str(value))}"' for key, value in keys.items())
-    return f'<a href="#l{latent}" {data}><small>{latent}</small><span>{escape(name)}</span><small>{density:.2%}</small></a>'
+    return f'<a href="#l{latent}" {data}><small>{latent}</small><span>{escape(name)}</span><small>{_score(view, latent):.2f}</small></a>'
 
 
 def _score(view: View, latent: int) -> float:
@@ -118,24 +122,25 @@ def _card_or_why(view: View, latent: int) -> str:
     try:
         return _card(view, latent)
     except ValueError as error:
-        return f'<section class="latent" id="l{latent}"><h2>Latent {latent}</h2><p class="message">{escape(str(error))}</p></section>'
+        return f'<section class="{CARD}" id="l{latent}"><h2>Latent {latent}</h2><p class="message">{escape(str(error))}</p></section>'
 
 
 def _card(view: View, latent: int) -> str:
     at = view.place(latent)
     mine, best = features.own(view.fired, at), view.best(at)
-    count, name = len(mine.value), NAMES[best[0]] if best else ""
+    count, name = len(mine.value), f"Best label: {NAMES[best[0]]}, correlation {view.by_label[at, best[0]]:.2f}. " if best else ""
     high, low = _logits(view, at)
+    fits = [(NAMES[y], view.by_label[at, y], view.token[y], view.f1[at, y]) for y in best]
     tables = [
-        table("Labels", ("", "corr.", "token alone", "F1"), [(NAMES[y], view.by_label[at, y], view.token[y], view.f1[at, y]) for y in best]),
-        *(table(name, ("token", "logit"), [(_edged(word), value) for word, value in end]) for name, end in (("Raises", high), ("Lowers", low))),
-        table("Neurons", ("", "corr."), _nearest(view.by_neuron[at])),
-        *(table(f"In {other}", ("", "cosine"), _nearest(cosines[at])) for other, cosines in view.siblings.items()),
+        *(table(name, ("token", "logit"), end) for name, end in (("Raises", high), ("Lowers", low))),
+        table("Neurons", ("number", "corr."), _nearest(view.by_neuron[at])),
+        *(table(f"In {other}", ("latent", "cosine"), _nearest(cosines[at])) for other, cosines in view.siblings.items()),
     ]
-    said = f"active on {count:,} of {view.tokens.numel():,} tokens ({count / view.tokens.numel():.3%}), at most {mine.value.max():.3g}"
+    said = f"{name}Active on {count:,} of {view.tokens.numel():,} tokens ({count / view.tokens.numel():.3%}), at most {mine.value.max():.3g}"
+    left = _histogram(view, at, best) + table("Labels", ("label", "corr.", "token alone", "F1"), fits)
     return (
-        f'<section class="latent" id="l{latent}"><h2>Latent {latent}{escape(f": {name}" if name else "")}</h2><p>{said}</p>'
-        f'<div class="row"><div>{_histogram(view, at, best)}</div>{"".join(tables)}</div>{_examples(view, at)}</section>'
+        f'<section class="{CARD}" id="l{latent}"><h2>Latent {latent}</h2><p>{escape(said)}.</p>'
+        f'<div class="row"><div>{left}</div><div class="row">{"".join(tables)}</div></div>{_examples(view, at)}</section>'
     )
 
 
@@ -148,18 +153,19 @@ def _logits(view: View, at: int, most: int = 8) -> tuple[list[tuple[str, float]]
     """The tokens that a latent raises most, and those that it lowers most."""
     weights = features.logit_weights(view.subject, view.site, features.directions(view.sae, view.latents[at : at + 1], view.typical))[0]
     ends = [weights.topk(most, largest=largest) for largest in (True, False)]
-    high, low = ([(view.words[token], value) for token, value in zip(end.indices.tolist(), end.values.tolist(), strict=True)] for end in ends)
+    high, low = ([(_edged(view, token), value) for value, token in zip(*map(Tensor.tolist, end), strict=True)] for end in ends)
     return high, low
 
 
-def _edged(word: str) -> str:
-    """A token that stands alone: the space that it begins with can be seen."""
-    return "␣" + word[1:] if word.startswith(" ") else word
+def _edged(view: View, token: int) -> str:
+    """A token that stands alone: the space that it begins with can be seen, and one that is a part of a character has its number."""
+    word = view.words[token]
+    return "␣" + word[1:] if word.startswith(" ") else word if word.strip("·�") else f"token {token}"
 
 
 def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str | float]]) -> str:
     """A small table; words are escaped, numbers have two digits. Nothing if there are no rows."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     body = [[f"<td><code>{escape(c)}</code></td>" if isinstance(c, str) else f'<td class="n">{float(c):.2f}</td>' for c in row] for row in rows]
     lines = "".join(f"<tr>{''.join(cells)}</tr>" for cells in body)
     return f"<table><caption>{escape(caption)}</caption><tr>{head}</tr>{lines}</table>" if rows else ""
@@ -182,10 +188,10 @@ def _histogram(view: View, at: int, best: Sequence[int], bins: int = 20) -> str:
     ends = f'<text y="{height + foot}">0</text><text x="{width}" y="{height + foot}" text-anchor="end">{found.edges[-1]:.3g}</text>'
     says = f"tokens by activation, {found.active.max()} in the fullest of {bins} bars"
     names = {"y": NAMES[best[0]], "o": "not", "u": "unknown"} if best else {}
-    key = "".join(f'<i class="key {kind}"></i>{escape(name)}' for kind, name in names.items())
+    key = " ".join(f'<span><i class="key {kind}"></i>{escape(name)}</span>' for kind, name in names.items())
     return (
         f'<svg viewBox="0 0 {width} {height + foot + 2}" role="img" aria-label="{says}"><title>{says}</title>{"".join(parts)}{ends}</svg>'
-        f"<small>activation; bars: log(1 + tokens){key}</small>"
+        f"<small>activation; bars: log(1 + tokens), at most {found.active.max()} {key}</small>"
     )
 
 
@@ -202,7 +208,8 @@ def _examples(view: View, at: int, intervals: int = 11) -> str:
         row = range(max(0, position - LEFT), min(view.tokens.shape[1], position + RIGHT + 1))
         words = [view.words[token] for token in view.tokens[context, row.start : row.stop].tolist()]
         values = [float(acts.get((context, place), 0.0)) for place in row]
-        parts.append(line(words, values, most, position - row.start))
+        ends = [END] * (row.stop == view.tokens.shape[1])
+        parts.append(line(words + ends, values + [0.0] * len(ends), most, position - row.start))
     return "".join(parts)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
 
-from companion.evals.browser import style, table
+from companion.evals.browser import CARD, style, table
 
 RUBRIC = {"confidence": 3, "consistency": 5, "logits": 3, "separation": 1, "specificity": 3}
 """Parts of a rating and the most points of each, from 0. The last point of the logits is either for all of them or for separation."""
@@ -65,7 +65,7 @@ def total(rating: Mapping[str, int]) -> int:
         ValueError: other parts than the rubric's, points outside of a part's range, or separation beside all points for the logits.
     """
     if rating.keys() != RUBRIC.keys():
-        raise ValueError(f"a rating has the parts {', '.join(RUBRIC)}, not {', '.join(map(str, rating))}")
+        raise ValueError(f"a rating has the parts {', '.join(RUBRIC)}, not {', '.join(map(str, rating)) or 'none'}")
     for name, most in RUBRIC.items():
         if isinstance(rating[name], bool) or not isinstance(rating[name], int) or not 0 <= rating[name] <= most:
             raise ValueError(f"{name} takes whole points from 0 to {most}, not {rating[name]}")
@@ -99,8 +99,8 @@ def as_html(game: Game) -> str:
     found = reveal(game)
     medians = [(kind, f"{found.medians[kind]:g}", str(len(points))) for kind, points in found.totals.items()]
     rows = [(str(place + 1), f"{card.kind} {card.number}", str(points)) for place, (card, points) in enumerate(zip(*game, strict=True))]
-    tables = table(f"Medians, of {MOST} points", ("", "median", "cards"), medians) + table("Cards", ("card", "what it was", "points"), rows)
-    return f'<style>{style()}</style><div class="latent"><div class="row">{tables}</div></div>'
+    tables = table(f"Medians, of {MOST} points", ("kind", "median", "cards"), medians) + table("Cards", ("card", "what it was", "points"), rows)
+    return f'<style>{style()}</style><div class="{CARD}"><div class="row">{tables}</div></div>'
 
 
 class Sitting:
@@ -133,4 +133,4 @@ def blind_card(groups: Sequence[tuple[str, Sequence[str]]], raised: Sequence[str
     """A card to be rated: lines of text by group (HTML of `browser.line`), and the tokens raised most. Neither kind nor number."""
     shown = "".join(f"<h3>{escape(heading)}</h3>{''.join(lines)}" for heading, lines in groups if lines)
     words = ", ".join("<code>" + escape(word).replace(" ", "␣") + "</code>" for word in raised)
-    return f'<style>{style()}</style><div class="latent">{shown}<p>Raises: {words}</p></div>'
+    return f'<style>{style()}</style><div class="{CARD}">{shown}<p>Raises: {words}</p></div>'

@@ -16,18 +16,20 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from companion.evals import features, steering
-from companion.evals.browser import shade, style, table
-from companion.evals.views import NAMES, View, visible
+from companion.evals.browser import CARD, shade, style, table
+from companion.evals.views import FEW, NAMES, View, visible
 from companion.lm import labels
 
 LONGEST = 16
 """Characters per token of a context: what is typed beyond that is not looked at."""
 SHOWN, CHILDREN = 10, 30
 """Labels in a chart, and rows of a list, at most."""
+BAR = 6
+"""Length of the longest bar of a chart, in the height of its letters."""
 
 
 def _framed(*parts: str) -> str:
-    return f'<style>{style()}</style><div class="latent">{"".join(parts)}</div>'
+    return f'<style>{style()}</style><div class="{CARD}">{"".join(parts)}</div>'
 
 
 def _note(text: str) -> str:
@@ -117,7 +119,7 @@ def threshold(view: View, latent: int, label: str, at: float) -> str:
     score = 2 * precision * recall / (precision + recall) if passed and precision + recall else 0.0
     row = [("activation at least " + f"{at:.3g}", precision, recall if passed else 0.0, score), ("every token", rate, 1.0, 2 * rate / (1 + rate))]
     note = "" if passed else f"No activation of latent {latent} is so large: its largest is {curve.threshold[0]:.3g}."
-    return _framed(table(f"Latent {latent} for {label}", ("", "precision", "recall", "F1"), row), _curves(curve, at), _note(note))
+    return _framed(table(f"Latent {latent} for {label}", ("said of", "precision", "recall", "F1"), row), _curves(curve, at), _note(note))
 
 
 def _column(label: str) -> int:
@@ -155,20 +157,24 @@ def children(view: View, latent: int, name: str, wide: View, at: float) -> str:
         wide: of the wider one, all its latents.
 
     Raises:
-        ValueError: no such latent or a dead one, no such dictionary, a view of other latents, or a threshold that is not finite.
+        ValueError: no such latent, one that is active on fewer than `FEW` tokens, no such dictionary, a view of other latents, or a threshold
+            that is not finite.
     """
     if not isinstance(at, (int, float)) or not math.isfinite(at):
         raise ValueError(f"the threshold must be a finite number, not {at}")
     if name not in view.siblings:
         raise ValueError(f"there is no dictionary {str(name)[:60]!r} beside this one; there is {', '.join(view.siblings) or 'none'}")
-    cosines = view.siblings[name][view.place(latent)]
+    cosines, count = view.siblings[name][view.place(latent)], int(view.fired.counts[view.place(latent)])
+    if count < FEW:
+        raise ValueError(f"latent {latent} is active on {count} of these tokens: a masked cosine needs {FEW}")
     if len(cosines) != len(wide.latents):
         raise ValueError(f"{name} has {len(cosines)} latents, and the view of it has {len(wide.latents)}: look at all of them")
     order = cosines.argsort(descending=True, stable=True).tolist()
-    found = [i for i in order if cosines[i] >= at and wide.fired.counts[i]]
+    found = [i for i in order if cosines[i] >= at]
     rows = [(_titled(wide, i), float(cosines[i]), 100 * int(wide.fired.counts[i]) / wide.tokens.numel()) for i in found[:CHILDREN]]
-    said = f"Latent {latent}{_named(view, latent)}: {len(found)} of the {len(cosines):,} latents of {name} have a masked cosine of at least {at:.3g}."
-    return _framed(f"<p>{escape(said)}</p>", table(f"The nearest in {name}", ("", "cosine", "density, %"), rows))
+    often = f"{int((wide.fired.counts >= FEW).sum()):,} latents of {name} that are active on {FEW} tokens or more"
+    said = f"Latent {latent}{_named(view, latent)}: of the {often}, {len(found)} have a masked cosine of at least {at:.3g}."
+    return _framed(f"<p>{escape(said)}</p>", table(f"The nearest in {name}", ("latent", "cosine", "density, %"), rows))
 
 
 def _titled(view: View, place: int) -> str:
@@ -183,21 +189,26 @@ class Written(NamedTuple):
     """Continuations of a prompt."""
 
     prompt: str
+    """As much of it as the model read."""
     texts: list[str]
     mix: steering.Mix
     """Of the continuations without the prompt's lines."""
     said: str
     """How they were made."""
+    note: str = ""
+    """What of the prompt was left out."""
 
 
 def write(view: View, prompt: str, latent: int | None, strength: float = 0.0, new: int = 48, samples: int = 6, seed: int = 0) -> Written:
     """Continue a prompt while a latent is held at `strength` times its largest activation, the error kept; with None, while none is.
 
+    A prompt is cut where it leaves no room for what is written; `note` says so.
+
     Raises:
-        ValueError: no such latent, a dead one, a strength that is not finite, no prompt, or one with no room left in a context.
+        ValueError: no such latent, a dead one, a strength that is not finite, or no prompt.
     """
-    tokens, _ = _read(view, prompt)
-    tokens = tokens[: view.tokens.shape[1] - new]
+    tokens = _read(view, prompt)[0][: view.tokens.shape[1] - new]
+    begun = steering.text_of(view.subject, tokens)
     draw = (tokens, new, samples, torch.Generator().manual_seed(seed))
     if latent is None:
         made, said = steering.generate(view.subject, *draw), "as it is"
@@ -209,8 +220,9 @@ def write(view: View, prompt: str, latent: int | None, strength: float = 0.0, ne
             run.set(view.site, latent, strength * largest)
             made = steering.generate(view.subject, *draw)
         said = f"latent {latent}{_named(view, latent)} at {strength:g} times its largest activation"
-    texts = [steering.text_of(view.subject, row)[len(steering.text_of(view.subject, tokens)) :] for row in made]
-    return Written(prompt, texts, steering.mix(texts), said)
+    texts = [steering.text_of(view.subject, row)[len(begun) :] for row in made]
+    cut = f"There is no room for more than the first {len(tokens) - 1} tokens of the prompt. The rest was not read."
+    return Written(begun, texts, steering.mix(texts), said, cut if len(begun) < len(prompt) else "")
 
 
 def steered(base: Written, held: Written) -> str:
@@ -222,15 +234,16 @@ def steered(base: Written, held: Written) -> str:
     bars = "".join(
         f"<tr><td><code>{escape(name)}</code></td>"
         + "".join(
-            f'<td class="bar"><i class="{kind}" style="width:{100 * value / most:.0f}%"></i>{value:.1f}</td>' for kind, value in (("o", a), ("y", b))
+            f'<td class="bar"><i class="{kind}" style="width:{BAR * value / most:.2f}em"></i>{value:.1f}</td>' for kind, value in (("o", a), ("y", b))
         )
         + "</tr>"
         for name, a, b in rows
     )
-    head = f'<tr><th></th><th><i class="key o"></i>as it is</th><th><i class="key y"></i>{escape(held.said)}</th></tr>'
+    heads = ("label", '<i class="key o"></i>as it is', f'<i class="key y"></i>{escape(held.said)}')
+    head = "<tr>" + "".join(f'<th scope="col">{each}</th>' for each in heads) + "</tr>"
     chart = f"<table><caption>Share of characters with a label, in %</caption>{head}{bars}</table>"
     kept = f"Written with {held.said}. Of the text {held.mix.kept:.0%} can be read as Python, and {base.mix.kept:.0%} as it is. Nothing was run."
-    return _framed(chart if rows else "", f"<p>{escape(kept)}</p>", *_texts(held))
+    return _framed(chart if rows else "", f"<p>{escape(kept)}</p>", _note(held.note), *_texts(held))
 
 
 def _texts(held: Written) -> Sequence[str]:

@@ -17,6 +17,8 @@ from companion.lm.subject import Subject
 from companion.sae.models import SAE
 
 NAMES = tuple(labels.LABELS)
+FEW = 10
+"""Active tokens below which a masked cosine is not told: with a latent of one token every latent that is active there has 1."""
 SIGNS = {"\n": "↵", "\t": "⇥"}
 
 
@@ -43,7 +45,7 @@ class View(NamedTuple):
     token: Float[Tensor, " Y"]
     """Correlation of each label with what the token alone says of it."""
     siblings: dict[str, Float[Tensor, "L M"]]
-    """Masked cosine with the latents of other dictionaries of the site."""
+    """Masked cosine with the latents of other dictionaries of the site; NaN where one of the two is active on fewer than `FEW` tokens."""
     typical: Float[Tensor, " D"]
     """Activations of middling length."""
     error: float
@@ -110,9 +112,7 @@ def look(
     every = features.fired(subject, sae, site, tokens)
     latents = _chosen(every.counts, latents, most)
     fired = features.only(every, latents)
-    siblings = {
-        name: features.masked_cosine(fired, features.fired(subject, other, site, tokens), tokens.shape) for name, other in (others or {}).items()
-    }
+    siblings = {name: _siblings(fired, features.fired(subject, other, site, tokens), tokens.shape) for name, other in (others or {}).items()}
     shown = dict(tokens=tokens, words=_words(subject), latents=latents, total=len(every.counts), fired=fired, labels=known)
     return View(
         subject, sae, site, **shown, **_alike(subject, site, tokens, fired, known), siblings=siblings, **_reconstructed(subject, sae, site, tokens)
@@ -134,6 +134,11 @@ def _reconstructed(subject: Subject, sae: SAE, site: str, tokens: Tensor) -> dic
     """Activations of middling length, and the error on 16 of the contexts."""
     some = features.read(subject, site, tokens[:: max(1, len(tokens) // 16)]).flatten(0, 1)
     return {"typical": some[some.norm(dim=1).argsort()[len(some) // 2]], "error": normalised_mse(some, sae.decode(sae.encode(some), some))}
+
+
+def _siblings(fired: Firings, other: Firings, shape: tuple[int, int]) -> Float[Tensor, "L M"]:
+    rare = (fired.counts < FEW)[:, None] | (other.counts < FEW)
+    return features.masked_cosine(fired, other, shape).masked_fill(rare, torch.nan)
 
 
 def _unlabelled(tokens: Tensor) -> ContextLabels:

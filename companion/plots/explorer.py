@@ -4,12 +4,17 @@ The functions are pure (`evals.live`, `evals.browser.card`) and come in as argum
 read in a viewer without a kernel.
 """
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any, NamedTuple
 
 from companion.plots import widgets
 from companion.plots.widgets import Slider
+
+PAUSE = 0.5
+"""Seconds after a card has come in which a click rates nothing."""
 
 
 class Text(NamedTuple):
@@ -59,16 +64,19 @@ def rated(turn: Callable[..., str], parts: Mapping[str, int]) -> None:
     from IPython.display import HTML, display
 
     inputs = {name: _input(name, Slider(0, most, 0)) for name, most in parts.items()}
-    button, message = ipywidgets.Button(description="Rate, and show the next"), ipywidgets.Label()
-    shown = display(HTML(_or_why(turn)), display_id=True)
+    button, message = ipywidgets.Button(description="Rate, and show the next", layout={"width": "auto"}), ipywidgets.HTML()
+    shown, ready = display(HTML(_or_why(turn)), display_id=True), -math.inf
 
     def click(_) -> None:
+        nonlocal ready
         try:
+            if time.monotonic() < ready:  # the second half of a double click would give 0 points to a card that nobody saw
+                raise ValueError("the next card has only just come: rate it, and press again")
             shown.update(HTML(turn({name: box.value for name, box in inputs.items()})))
         except Exception as error:  # in a callback it would be lost
-            message.value = _why(error)
+            message.value = escape(_why(error), quote=False)
             return
-        message.value = ""
+        ready, message.value = time.monotonic() + PAUSE, ""
         for box in inputs.values():
             box.value = 0
 
@@ -93,7 +101,7 @@ def _input(name: str, control: Any) -> Any:
 
     common = {"description": name.replace("_", " "), "style": {"description_width": "110px"}}
     if isinstance(control, Text):
-        return ipywidgets.Textarea(control.start, rows=control.lines, layout={"width": "660px", "max_width": "100%"}, **common)
+        return ipywidgets.Textarea(control.start, rows=control.lines, layout={"width": "660px", "max_width": "calc(100% - 8px)"}, **common)
     if isinstance(control, Number):
         return ipywidgets.IntText(control.start, layout={"width": "330px"}, **common)
     if isinstance(control, Choice):

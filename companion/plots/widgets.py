@@ -9,6 +9,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Sequence
+from html import escape
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,14 +61,14 @@ def controlled(
     import ipywidgets
     from IPython.display import display
 
-    message, shown = ipywidgets.Label(), display(first, display_id=True)
+    message, shown = ipywidgets.HTML(), display(first, display_id=True)
 
     def refresh(_=None) -> None:
         try:
             shown.update(again())
             message.value = ""
         except refused as error:
-            message.value = why(error)
+            message.value = escape(why(error), quote=False)  # a Label would cut it where it is long, and read formulas in it
 
     for box in inputs.values():
         box.observe(refresh, names="value")

@@ -48,6 +48,7 @@ CELLS = """() => [...jupyterapp.shell.currentWidget.content.model.cells].filter(
   count: cell.executionCount,
   errors: Array.from({length: cell.outputs.length}, (_, at) => cell.outputs.get(at).toJSON()).filter(out => out.output_type === 'error'),
 }))"""
+CONTROLS, MESSAGE = ".widget-vbox > .widget-box .widget-inline-hbox", ".widget-vbox > .widget-html > .widget-html-content"
 WIDER = """() => [document.documentElement, ...document.querySelectorAll('.jp-WindowedPanel-outer, .jp-OutputArea-output, main')]
   .filter(part => part.scrollWidth > part.clientWidth + 1 && part.clientWidth)
   .map(part => `${part.tagName}.${part.className}: ${part.scrollWidth} in ${part.clientWidth}: ${part.textContent.slice(0, 60)}`)"""
@@ -194,14 +195,16 @@ class Opened:
         """Run all cells and wait for the last; no cell may end in an error."""
         self.page.evaluate("() => { window.done = 0; jupyterapp.commands.execute('notebook:run-all-cells').finally(() => { window.done = 1; }); }")
         self.page.wait_for_function("() => window.done", timeout=1000 * seconds)
-        cells = self.page.evaluate(CELLS)
-        assert [error for cell in cells for error in cell["errors"]] == []
-        assert all(cell["count"] for cell in cells)
+        assert self.errors() == []
+        assert all(cell["count"] for cell in self.page.evaluate(CELLS))
 
     def live(self) -> list["Live"]:
         """The live parts, from the top."""
         controls = self.page.locator(".jp-OutputArea-child:has(> .jp-OutputArea-output .widget-vbox)")
         return [Live(self.page, controls.nth(at)) for at in range(controls.count())]
+
+    def errors(self) -> list[dict]:
+        return [error for cell in self.page.evaluate(CELLS) for error in cell["errors"]]
 
     def wider_than_its_place(self) -> list[str]:
         return self.page.evaluate(WIDER)
@@ -235,6 +238,15 @@ def step(box):
     return lambda: put(field, old)
 
 
+def type_over(field, text: str) -> None:
+    """Type a text in the place of what is there, key by key: a field for numbers takes some of them only."""
+    field.click()
+    field.page.keyboard.press("Control+a")
+    field.page.keyboard.press("Delete")
+    field.page.keyboard.type(text)
+    field.page.keyboard.press("Enter")
+
+
 def put(field, text: str) -> None:
     field.fill(text)
     if field.evaluate("field => field.tagName") == "INPUT":
@@ -256,13 +268,27 @@ class Live:
 
     def field(self, label: str):
         """What is typed into, by the words before it."""
-        return self.controls.locator(f".widget-inline-hbox:has(> .widget-label:text-is('{label}'))").locator("input, textarea")
+        return self._box(label).locator("input, textarea")
+
+    def number(self, label: str):
+        """The number beside a slider, which is typed into as well."""
+        return self._box(label).locator(".widget-readout")
+
+    def _box(self, label: str):
+        return self.controls.locator(f"{CONTROLS}:has(> .widget-label:text-is('{label}'))")
 
     def put(self, label: str, text: str) -> None:
         put(self.field(label), text)
 
+    def type_over(self, label: str, text: str) -> None:
+        """Type into the field of this name, or beside the slider."""
+        type_over(self.field(label) if self.field(label).count() else self.number(label), text)
+
     def message(self) -> str:
-        return self.controls.locator(".widget-vbox > .widget-label").text_content()
+        return self.controls.locator(MESSAGE).text_content()
+
+    def cuts_its_message(self) -> bool:
+        return self.controls.locator(MESSAGE).evaluate("said => said.scrollWidth > said.clientWidth")
 
     def drawn(self) -> str:
         return self.drawing.first.inner_html() if self.drawing.count() else ""  # it is gone for a moment while it is drawn anew
@@ -280,7 +306,7 @@ class Live:
 
     def use_all(self) -> list[tuple[str, float]]:
         """Change every control, one after the other: its words, and the seconds until something was drawn or said."""
-        boxes = self.controls.locator(".widget-inline-hbox:has(> .widget-label)")
+        boxes = self.controls.locator(f"{CONTROLS}:has(> .widget-label)")
         return [(box.locator(".widget-label").text_content(), self._use(box)) for box in map(boxes.nth, range(boxes.count()))]
 
     def _use(self, box) -> float:
@@ -297,7 +323,7 @@ class Live:
     def says(self, text: str) -> None:
         """Wait until the message under the controls begins with a text, or is none."""
         pattern = re.compile("^" + re.escape(text) if text else "^$")
-        self.controls.locator(".widget-vbox > .widget-label", has_text=pattern).wait_for(state="attached")
+        self.controls.locator(MESSAGE, has_text=pattern).wait_for(state="attached")
 
 
 @pytest.fixture

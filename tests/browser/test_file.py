@@ -35,10 +35,9 @@ def overflow(page) -> list[str]:
     )
 
 
-def test_the_file_opens_searches_sorts_and_shows_one_card(shown, view, pictures):
+def test_the_file_opens_searches_sorts_and_shows_one_card(shown, view):
     (first,) = visible(shown)
     assert overflow(shown) == []
-    shown.screenshot(path=pictures / "file.wide.png")
     links = shown.locator("nav a")
     assert links.count() == len(view.latents)
     links.nth(5).click()
@@ -53,16 +52,56 @@ def test_the_file_opens_searches_sorts_and_shows_one_card(shown, view, pictures)
     shown.locator("#sort").select_option("d")
     density = [float(value) for value in links.evaluate_all("links => links.map(link => link.dataset.d)")]
     assert density == sorted(density, reverse=True)
+    assert links.first.inner_text().split()[-1] == f"{100 * density[0]:.2f}%"  # the list shows what it is sorted by
+    marked = shown.locator("nav a[aria-current=true]")
+    assert [marked.get_attribute("href")[1:]] == visible(shown)
 
 
-def test_words_of_a_card_tell_their_activation_under_the_pointer(shown, pictures):
+def test_keys_reach_everything_and_show_where_they_are(shown, view):
+    stops = []
+    for _ in range(4):
+        shown.keyboard.press("Tab")
+        stops.append(shown.evaluate("() => document.activeElement.id || document.activeElement.tagName"))
+        assert shown.evaluate("() => getComputedStyle(document.activeElement).outlineStyle") != "none", stops[-1]
+    assert stops == ["SUMMARY", "search", "sort", "A"]
+    shown.locator("#search").focus()
+    (first,) = visible(shown)
+    shown.keyboard.press("ArrowDown")
+    assert visible(shown) != [first]
+    assert shown.evaluate("() => document.activeElement.matches('nav a[aria-current=true]')")
+    shown.keyboard.press("ArrowUp")
+    assert visible(shown) == [first]
+
+
+def test_what_a_screen_reader_reads_has_names(shown, view):
+    for role, name in (("searchbox", "Search labels"), ("combobox", "Sort by"), ("navigation", "latents"), ("status", "")):
+        assert shown.get_by_role(role, name=name).count() == 1, role
+    tables = shown.locator("main > .latent:visible table")
+    heads = tables.locator("th")
+    assert tables.count() == shown.locator("main > .latent:visible caption").count() > 3
+    assert heads.evaluate_all("heads => heads.every(head => head.scope === 'col' && head.textContent)")
+    assert shown.locator("main > .latent:visible svg[role=img]").get_attribute("aria-label")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 420])
+def test_the_file_fits_in_both_schemes_with_its_explanation_open(shown, pictures, scheme, width):
+    shown.emulate_media(color_scheme=scheme)
+    shown.set_viewport_size({"width": width, "height": 900})
+    shown.screenshot(path=pictures / f"file.{scheme}.{width}.png", full_page=True)
+    shown.locator("summary").click()
+    assert overflow(shown) == []
+    assert shown.locator("details li").last.text_content()
+    shown.screenshot(path=pictures / f"file.{scheme}.{width}.explained.png")
+
+
+def test_words_of_a_card_tell_their_activation_under_the_pointer(shown):
     word = shown.locator("main > .latent:visible .t [title]").first
     word.hover()
     assert float(word.get_attribute("title")) > 0
     assert word.evaluate("word => word.matches(':hover')")
     shown.set_viewport_size({"width": 420, "height": 900})
     assert overflow(shown) == []
-    shown.screenshot(path=pictures / "file.narrow.png")
 
 
 def test_a_script_that_a_text_smuggled_in_would_not_run(shown):

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 import torch
 
-from companion.evals import browser, features, live, views
+from companion.evals import browser, features, live, steering, views
 from companion.lm import labels, subject
 from companion.sae.models import TopK
 from companion.sae.weights import Raw
@@ -123,11 +123,28 @@ def test_a_card_shows_the_largest_activation_first_and_its_siblings(view, active
     text = Elements(browser.card(view, active)).text
     own = features.own(view.fired, active)
     assert f"{own.value.max():.3g}" in text.partition("one per context")[2][:10]
-    assert f"active on {len(own.value):,} of" in text
+    assert f"Active on {len(own.value):,} of" in text
     assert "1.00" in text  # the dictionary is its own sibling
     alike = view.siblings[MARKUP][active]
     assert alike[active] == pytest.approx(1, abs=1e-5)
-    assert alike.max() <= alike[active] + 1e-5  # a latent that is active on one of its tokens only is as alike
+    assert alike.nan_to_num(0).max() <= alike[active] + 1e-5
+    rare = view.fired.counts < views.FEW
+    assert rare.any()
+    assert view.siblings[MARKUP][rare].isnan().all()  # a latent of one token has 1 with all that are active there
+    assert view.siblings[MARKUP][:, rare].isnan().all()
+    assert not view.siblings[MARKUP][~rare][:, ~rare].isnan().any()
+
+
+def test_a_card_names_its_columns_and_says_where_a_context_ends(view, active):
+    found = Elements(browser.card(view, active))
+    (section,) = (attributes for tag, attributes in found.tags if tag == "section")
+    assert "mathjax_ignore" in section["class"].split()  # else a notebook would read formulas between two dollars of a text
+    heads = re.findall(r"<th[^>]*>([^<]*)</th>", browser.card(view, active))
+    assert all(heads)
+    assert found.text.count("corr.") == 2
+    last = view.fired.position == view.tokens.shape[1] - 1
+    ending = int(view.fired.latent[last].mode().values)
+    assert browser.END in browser.card(view, ending)
 
 
 def test_shades_are_in_proportion():
@@ -171,9 +188,14 @@ def test_what_cannot_be_shown_says_why_and_writes_nothing(tiny, sae, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize("latent", [-1, 64, 10**9, 1.5, True, None, "3"])
+@pytest.mark.parametrize("latent", [-1, 64, 10**9, 10**30, 1.5, float("nan"), True, None, "3", "<b>"])
 def test_no_such_latent(view, latent):
-    for draw in (lambda: browser.card(view, latent), lambda: live.typed(view, "x", latent), lambda: live.threshold(view, latent, "comma", 0.5)):
+    for draw in (
+        lambda: browser.card(view, latent),
+        lambda: live.typed(view, "x", latent),
+        lambda: live.threshold(view, latent, "comma", 0.5),
+        lambda: live.children(view, latent, MARKUP, view, 0.5),
+    ):
         with pytest.raises(ValueError, match="there is no latent"):
             draw()
 
@@ -260,6 +282,9 @@ def test_a_threshold_has_the_precision_and_recall_of_the_tokens(view, active):
     [
         ("identifer", 0.1, "there is identifier"),
         (MARKUP, 0.1, "there is no label"),
+        ("", 0.1, "there is no label ''"),
+        (None, 0.1, "there is no label 'None'"),
+        ("comma", None, "finite"),
         ("comma", float("nan"), "finite"),
         ("comma", float("inf"), "finite"),
         ("comma", "0.1", "finite"),
@@ -272,19 +297,38 @@ def test_thresholds_and_labels_that_make_no_sense(view, active, label, at, messa
 
 def test_children_are_those_at_the_threshold_and_above(view, active):
     text = Elements(live.children(view, active, MARKUP, view, 0.999)).text
-    assert f": {int((view.siblings[MARKUP][active] >= 0.999).sum())} of the {view.total} latents" in text
+    assert f"{int((view.siblings[MARKUP][active] >= 0.999).sum())} have a masked cosine of at least 0.999" in text
     assert f"{active} · " in text
     every = live.children(view, active, MARKUP, view, -1.0)
     Elements(every).require_harmless()
-    assert f": {int((view.fired.counts > 0).sum())} of the" in Elements(every).text
+    often = int((view.fired.counts >= views.FEW).sum())
+    assert f"of the {often} latents" in Elements(every).text
+    assert f"more, {often} have" in Elements(every).text
     for wrong, message in (
         ({"name": "none"}, "no dictionary"),
-        ({"at": float("nan")}, "finite"),
+        ({"name": None}, "no dictionary"),
+        *(({"at": at}, "finite") for at in (float("nan"), float("-inf"), "0.5", "", None)),
         ({"latent": 5}, "dead"),
+        ({"latent": int((view.fired.counts == view.fired.counts[view.fired.counts > 0].min()).nonzero()[0])}, "needs 10"),
         ({"latent": 64}, "no latent"),
     ):
         with pytest.raises(ValueError, match=message):
             live.children(view, **({"latent": active, "name": MARKUP, "wide": view, "at": 0.5} | wrong))
+
+
+def test_a_prompt_is_shown_as_far_as_it_was_read(view):
+    text = "x = 1\ny = 2\n" * 50
+    whole, cut = (live.write(view, prompt, None, new=12, samples=2) for prompt in ("x = 1\n", text))
+    assert (whole.prompt, whole.note) == ("x = 1\n", "")
+    assert text.startswith(cut.prompt)
+    assert f"the first {view.tokens.shape[1] - 13} tokens" in cut.note  # 12 to write, and an end of text before the prompt
+    assert cut.note in Elements(live.steered(whole, cut)).text
+
+
+@pytest.mark.parametrize("prompt", ["", None, b"x", "\ud800"])
+def test_a_prompt_that_is_no_text_is_refused(view, prompt):
+    with pytest.raises(ValueError, match=r"type|no text"):
+        live.write(view, prompt, None, new=2)
 
 
 def test_steering_shows_what_changed_beside_what_did_not(view, active):
@@ -298,6 +342,16 @@ def test_steering_shows_what_changed_beside_what_did_not(view, active):
     assert f"latent {active}" in found.text
     harmful = held._replace(texts=[MARKUP], prompt=MARKUP)
     assert "<script>" not in live.steered(base, harmful)
+
+
+def test_bars_are_as_long_as_their_shares(view):
+    base = live.write(view, "x = 1\n", None, new=2, samples=1)
+    shares = torch.zeros(2, len(views.NAMES))
+    shares[:, :3] = torch.tensor([[0.886, 0.057, 0.114], [0.141, 0.667, 0.455]])
+    drawn = live.steered(*(base._replace(mix=steering.Mix(row, 1.0)) for row in shares))
+    bars = {float(share): float(long) for long, share in re.findall(r"width:([\d.]+)em\"></i>([\d.]+)<", drawn)}
+    assert set(bars) == {88.6, 5.7, 11.4, 14.1, 66.7, 45.5}
+    assert all(long == pytest.approx(live.BAR * share / 88.6, abs=0.01) for share, long in bars.items())
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from companion.evals import game
+from companion.evals.browser import CARD
 from companion.evals.game import RUBRIC
 
 KINDS = {"latent": [3, 4, 5], "neuron": [3, 9]}
@@ -33,14 +34,17 @@ def test_no_rating_has_more_than_fourteen_points():
         ({"consistency": -1}, "from 0 to 5"),
         ({"specificity": 1.5}, "whole points"),
         ({"logits": True}, "whole points"),
+        *(({"consistency": wrong}, "consistency takes whole points") for wrong in (None, "", "3", "<b>", [3], float("nan"), 10**30)),
+        (dict.fromkeys(RUBRIC, "<script>"), "confidence takes whole points"),
         ({"beauty": 1}, "parts confidence"),
     ],
 )
 def test_ratings_outside_the_rubric_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         game.total(FULL | change)
-    with pytest.raises(ValueError, match="parts"):
-        game.total({"confidence": 1})
+    for few in ({"confidence": 1}, {}):
+        with pytest.raises(ValueError, match=r"not confidence|not none"):
+            game.total(few)
 
 
 def test_the_order_is_random_and_that_of_the_seed():
@@ -87,7 +91,7 @@ def test_a_sitting_shows_nothing_of_the_kind_before_the_end():
     for place in range(5):
         shown = sitting.turn(None if place == 0 else FULL)
         assert f"Card {place + 1} of 5" in shown
-        read = re.sub("<style>.*?</style>", "", shown, flags=re.DOTALL).replace('class="latent"', "")
+        read = re.sub("<style>.*?</style>", "", shown, flags=re.DOTALL).replace(f'class="{CARD}"', "")
         assert not any(kind in read for kind in KINDS)
         assert "&lt;b&gt;" in shown
         assert sitting.turn() == shown  # looking again rates nothing

@@ -6,7 +6,7 @@ from companion.plots import explorer, widgets
 from companion.plots.explorer import Choice, Number, Text
 
 
-def controls(shown) -> tuple[dict[str, ipywidgets.Widget], ipywidgets.Label]:
+def controls(shown) -> tuple[dict[str, ipywidgets.Widget], ipywidgets.HTML]:
     view = shown[1]["application/vnd.jupyter.widget-view+json"]["model_id"]
     row, message = ipywidgets.widgets.widget._instances[view].children
     return {box.description: box for box in row.children}, message
@@ -41,7 +41,7 @@ def test_what_is_refused_shows_why_and_keeps_what_was_drawn(shown):
     assert message.value == "there is no latent 10"
     boxes["latent"].value = 3
     boxes["text"].value = "burst"
-    assert message.value == "ZeroDivisionError: by <b>zero</b>"  # a label's text is no markup
+    assert message.value == "ZeroDivisionError: by &lt;b&gt;zero&lt;/b&gt;"
     assert shown[0].data == "<p>x 3  0</p>"
     boxes["text"].value = "y"
     assert message.value == ""
@@ -52,7 +52,7 @@ def test_a_start_that_makes_no_sense_shows_the_message_in_its_place(shown):
     assert shown[0].data == "<p>ZeroDivisionError: by &lt;b&gt;zero&lt;/b&gt;</p>"
 
 
-def test_points_go_to_the_turn_at_a_click_and_start_from_zero_again(shown):
+def test_points_go_to_the_turn_at_a_click_and_start_from_zero_again(shown, monkeypatch):
     given = []
 
     def turn(points=None) -> str:
@@ -61,6 +61,8 @@ def test_points_go_to_the_turn_at_a_click_and_start_from_zero_again(shown):
         given.append(points)
         return f"<p>card {len(given)}</p>"
 
+    now = [0.0]
+    monkeypatch.setattr(explorer.time, "monotonic", lambda: now[0])
     explorer.rated(turn, {"confidence": 3, "logits": 2})
     assert shown[0].data == "<p>card 1</p>"
     assert shown[1]["text/plain"] == widgets.WITHOUT_KERNEL
@@ -76,3 +78,10 @@ def test_points_go_to_the_turn_at_a_click_and_start_from_zero_again(shown):
     assert (message.value, shown[0].data) == ("", "<p>card 2</p>")
     assert [boxes[name].value for name in ("confidence", "logits")] == [0, 0]
     assert boxes["logits"].max == 2
+    now[0] = explorer.PAUSE - 0.01
+    button.click()  # the second half of a double click: nobody has seen card 2
+    assert (message.value, shown[0].data) == ("the next card has only just come: rate it, and press again", "<p>card 2</p>")
+    now[0] = explorer.PAUSE
+    button.click()
+    assert given == [None, {"confidence": 3, "logits": 2}, {"confidence": 0, "logits": 0}]
+    assert (message.value, shown[0].data) == ("", "<p>card 3</p>")

@@ -15,9 +15,9 @@ PNG = b"\x89PNG"
 
 @pytest.fixture
 def made(monkeypatch):
-    """The sliders and the label of messages that are made from here on."""
+    """The sliders and the place of messages that are made from here on."""
     boxes = []
-    for kind in (ipywidgets.FloatLogSlider, ipywidgets.IntSlider, ipywidgets.Dropdown, ipywidgets.Text, ipywidgets.Label):
+    for kind in (ipywidgets.FloatLogSlider, ipywidgets.IntSlider, ipywidgets.Dropdown, ipywidgets.Text, ipywidgets.HTML):
         monkeypatch.setattr(ipywidgets, kind.__name__, lambda kind=kind, **settings: boxes.append(kind(**settings)) or boxes[-1])
     return boxes
 
@@ -87,7 +87,7 @@ def test_a_value_that_makes_no_sense_shows_why_and_keeps_the_picture(shown, made
     widgets.live(draw, m=widgets.Slider(1, 4, 1))
     slider, message = made
     slider.value = 3
-    assert message.value == "hidden=3 > features=2"
+    assert message.value == "hidden=3 &gt; features=2"
     slider.value = 2
     assert message.value == ""
 
