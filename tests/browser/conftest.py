@@ -4,6 +4,7 @@ Everything is in temporary folders: Lab's configuration, its signatures, the not
 """
 
 import json
+import math
 import os
 import re
 import shutil
@@ -296,10 +297,10 @@ class Live:
     def answers(self, act, seconds: float = 30) -> float | None:
         """Do something and wait until another drawing or a message is there; seconds that this took, None if it never came."""
         self.drawing.first.wait_for()
-        before, began = self.drawn(), time.monotonic()
+        said, before, began = self.message(), self.drawn(), time.monotonic()
         act()
         while time.monotonic() < began + seconds:
-            if self.message() or self.drawn() not in (before, ""):
+            if self.message() != said or self.drawn() not in (before, ""):
                 return time.monotonic() - began
             time.sleep(0.01)
         return None
@@ -310,15 +311,18 @@ class Live:
         return [(box.locator(".widget-label").text_content(), self._use(box)) for box in map(boxes.nth, range(boxes.count()))]
 
     def _use(self, box) -> float:
-        """A slider's step may be none of what is drawn, so there are some. What is refused is taken back."""
-        undo = []
+        """A slider's step may be none of what is drawn, so there are some. What is refused is taken back.
+
+        Where another control's value is refused, as a start may be on a short text, the same is said again: NaN.
+        """
+        undo, said = [], self.message()
         for _ in range(5):
-            if seconds := self.answers(lambda: undo.append(step(box))):
-                if self.message():
-                    undo[-1]()
-                    self.says("")
+            if seconds := self.answers(lambda: undo.append(step(box)), 3 if said else 30):
+                if self.message() not in ("", said):
+                    assert self.answers(undo[-1])
                 return seconds
-        raise AssertionError(f"nothing was drawn anew: {box.text_content()!r}")
+        assert said, f"nothing was drawn anew: {box.text_content()!r}"
+        return math.nan
 
     def says(self, text: str) -> None:
         """Wait until the message under the controls begins with a text, or is none."""
