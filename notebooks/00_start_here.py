@@ -158,8 +158,8 @@ about = {"latent": "latent", "share of active tokens": "density", "tokens it mak
 # | [13. Is the effect of one latent sparse?](13_ablation_sparsity.ipynb) | Does one latent change few tokens, or many? | Scaling and evaluating sparse autoencoders |
 # | [13b. What the ablation score measures](13b_score_taken_apart.ipynb) | What does the ablation score of the paper measure? | Scaling and evaluating sparse autoencoders |
 # | [14. One latent, taken apart](14_anatomy_of_a_feature.ipynb) | What can be said of a single latent, and how is it checked? | Towards Monosemanticity |
-# | [14b. All latents at once: would another model have them?](14b_population.ipynb) | Taken all together, are latents more universal than neurons, and what is it that two models have in common? | Towards Monosemanticity: Decomposing Language Models With Dictionary Learning |
-# | [14c. Explaining all latents, and rating them blind](14c_interpretability.ipynb) | Are latents easier to explain than neurons, and is that more than their rarity? | Towards Monosemanticity: Decomposing Language Models With Dictionary Learning |
+# | [14b. All latents at once: would another model have them?](14b_population.ipynb) | Taken all together, are latents more universal than neurons, and what is it that two models have in common? | Towards Monosemanticity |
+# | [14c. Explaining all latents, and rating them blind](14c_interpretability.ipynb) | Are latents easier to explain than neurons, and is that more than their rarity? | Towards Monosemanticity |
 # | [14d. Recipes, density, and how much of the loss is recovered](14d_density_and_recipes.ipynb) | Which latents of a dictionary are hardly ever active, and which recipe makes them? | Towards Monosemanticity |
 # | [14e. Feature splitting](14e_feature_splitting.ipynb) | Into what does a latent split when the dictionary grows? | Towards Monosemanticity |
 # | [14f. A map of latents, and automata](14f_map_and_automata.ipynb) | Do latents with similar meanings lie together, and which of them hand over to each other? | Towards Monosemanticity |

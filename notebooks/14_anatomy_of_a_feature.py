@@ -889,7 +889,10 @@ explorer.live(partial(live.typed, view), text=explorer.Text(START), latent=explo
 def best_for(label, rank):
     if label not in labels.COLUMN:
         raise ValueError(f"there is no label {label!r}: choose one from the list")
-    order = view.by_label[:, labels.COLUMN[label]].nan_to_num(-1).argsort(descending=True)
+    correlation = view.by_label[:, labels.COLUMN[label]].nan_to_num(-1)
+    if correlation.max() <= 0:
+        raise ValueError(f"no latent goes with {label!r} in this text: choose another label")
+    order = correlation.argsort(descending=True)
     return browser.card(view, int(view.latents[order[rank - 1]]))
 
 

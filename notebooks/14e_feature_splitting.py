@@ -702,7 +702,8 @@ page.check(
 # <a id="explore"></a>
 # ## 4 Explore
 # Choose a latent of the narrow dictionary and a threshold; the table shows the wide latents whose masked cosine reaches it. The latents are measured on
-# a part of the text, so that the page stays quick. Try a threshold at which two to four children are left, and see at the bar of
+# a part of the text, so that the page stays quick, and those that are active on fewer than ten of its tokens are left out: two latents with one
+# token in common have a cosine of one. Try a threshold at which two to four children are left, and see at the bar of
 # section 2 whether they are more than chance.
 
 # %%

@@ -55,11 +55,11 @@ STANFORD = GPT2 | dict(scale_attn_by_inverse_layer_idx=True, reorder_and_upcast_
 
 
 def _latents(n: int) -> int:
-    return max(16, n // 2**9) if n >= 2**11 else min(n, LATENTS)
+    return max(16, n // 2**7) if n >= 2**11 else min(n, LATENTS)
 
 
 def _kept(k: int) -> int:
-    return max(2, k // 8)
+    return max(2, k // 4)
 
 
 def _steps(steps: int) -> int:
@@ -68,7 +68,7 @@ def _steps(steps: int) -> int:
 
 SMALLER = dict(n=_latents, widths=_latents, sizes=_latents, narrow=_latents, k=_kept, kept=_kept, judged=_kept, steps=_steps, shorter=_steps)
 """What becomes of numbers of latents, of kept ones, and of steps, by the names of the fields."""
-MOST = dict(batch=256, dead_after_tokens=1000, median_sample=512, contexts=128, heldout=24, train_contexts=400, heldout_contexts=80)
+MOST = dict(batch=256, dead_after_tokens=1000, median_sample=512, contexts=128, heldout=48, least=4, train_contexts=400, heldout_contexts=80)
 MOST |= dict(channels=8, sampled=6, whole=6, labelled=200, longest=6, characters=2_000_000, untrained=4)
 """The most of others that a dry run takes."""
 
