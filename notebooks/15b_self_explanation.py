@@ -1021,7 +1021,8 @@ def explained(subject, asked, d, scales, layer, count=4):
     tokens, places = question(subject.tokenizer, asked)
     logits, stream = explain.sweep(subject, tokens, places, d, scales, layer)
     similarity = explain.from_zero(explain.self_similarity(stream[:, -min(2, stream.shape[1])], d.cpu()))
-    at = explain.best(explain.composite(similarity, explain.from_zero(explain.entropy(logits))), scales)
+    joined = explain.composite(similarity, explain.from_zero(explain.entropy(logits)))
+    at = explain.best(joined, scales, least=scales[1])
     return scales[at].item(), [subject.tokenizer.decode([token]) for token in logits[at].topk(count).indices]
 
 
