@@ -8,13 +8,13 @@
 # What does a latent of a sparse autoencoder stand for? One idea: ask the model itself. Put the latent's direction in the place of a word, ask
 # "what does this word mean?", and read the answer. The idea has a premise: that the model reads the meaning of a word *at the word*. On this page
 # you train models so small that this takes minutes, in a language whose every word has a known class, so that every answer can be marked right or
-# wrong. One kind of model may look back as far as it likes, and hardly any of these reads a word at the word. The other kind can look back only one
-# token in each block, so that it must. Then the method can be tested: **does the model name what its latents stand for, and does it matter at which
-# scale?**
+# wrong. You compare two kinds of model. In one, attention may look back as far as it likes, and you test whether the answer still needs the stream at
+# the word. In the other, attention sees only the token itself and the one before, so that the first syllable of a word can reach the answer through
+# the second syllable alone. Then the method can be tested: **does the model name what its latents stand for, and does it matter at which scale?**
 #
 # **You will** write the measures by which a scale is chosen, and test them on cases with known results · train models that say the class of
-# words they never saw defined · move streams between prompts to find out where a model reads a word · inject the directions of an SAE's latents and
-# mark the answers · find out what an answer is worth, with directions that were never trained · see when the choice of a scale matters.
+# words they never saw defined · move parts of the residual stream between prompts to find out where a model reads a word · inject the directions of an SAE's latents and
+# mark the answers · compare the answers with those for directions that were never trained · see when the choice of a scale matters.
 #
 # **Needs** [page 7](07_language_model.ipynb#model) (the residual stream, blocks) and [page 8](08_sae_training.ipynb) (what an SAE is).
 #
@@ -157,8 +157,8 @@ page = claims.Page("15b_self_explanation", cfg)
 # <a id="idea"></a>
 # ## 1 A direction in the place of a word
 # A language model that follows instructions can be asked `What is the meaning of the word "X"?`, and its answer begun for it:
-# `The meaning of the word "X" is "`. It goes on with what it takes `X` to mean. It knows this from the residual stream at the places where `X`
-# stands. So one can *replace* the stream there, after one of the first blocks, by a vector of one's own choice,
+# `The meaning of the word "X" is "`. It goes on with what it takes `X` to mean, and it reads this from the residual stream at the places where `X`
+# stands. That, at least, is what the method supposes; section 4 tests it for our models. If it is so, one can *replace* the stream there, after one of the first blocks, by a vector of one's own choice,
 #
 # $$ h_X \leftarrow s \, d, $$
 #
@@ -166,8 +166,8 @@ page = claims.Page("15b_self_explanation", cfg)
 # `X` is the *placeholder*; what is written there no longer matters. The authors use gemma-2b-it, put $s\,d$ in the place of the stream after
 # block 2, try 64 scales from 0 to 200, and let the model write its answers. A second prompt asks it to repeat `X` four times.
 #
-# The trouble is the scale. If it is too small, nothing is said about $d$; if it is too large, the text falls apart; and the right one differs from latent
-# to latent. Nobody can read all answers at 64 scales. So the scale should be chosen *without knowing the answer*, from numbers that the forward
+# The authors' difficulty is the scale. If it is too small, the answer says nothing about $d$; if it is too large, the text is no longer English; and
+# the right scale differs from latent to latent. For thousands of latents nobody can read the answers at 64 scales. So the scale should be chosen *without knowing the answer*, from numbers that the forward
 # pass gives. Section 2 writes these down.
 #
 # Models of real text leave a second question open: who says that an answer is right? We build a language in which that is known (sections 3 to 7).
@@ -225,8 +225,9 @@ assert carried[-1] > 0.999
 #
 # $$ C_a(s) = a \,\mathrm{minmax}\big(\text{self-similarity}\big) - (1 - a)\, \mathrm{minmax}\big(\text{entropy}\big), $$
 #
-# and the scale with the largest $C_a$ is chosen. Notes on the method often write "$+ (1-a)\,\text{entropy}$" and leave it to the reader that a *low*
-# entropy is wanted. The sign matters. We plant a scale: the self-similarity has its peak there, the entropy its lowest point.
+# and the scale with the largest $C_a$ is chosen. Mind the minus sign: a *low* entropy is wanted, and a formula with
+# "$+ (1-a)\,\text{entropy}$" chooses another scale. To see it we make up two curves for which the best scale is known, the *planted* scale: the
+# self-similarity has its peak there, the entropy its lowest point.
 
 
 # %%
@@ -248,7 +249,7 @@ assert torch.allclose(joined, composite(5 * similarity - 2, 0.1 * spread + 7), a
 print(f"planted {planted}; with minus {scale[joined.argmax()]:.1f}, with plus {scale[added.argmax()]:.1f}")
 
 # %% [markdown]
-# With the plus sign a scale is chosen at which the model does not know what to say. The last assertion shows that units do not count:
+# With the plus sign a scale is chosen at which the entropy is high, that is, where a model would be uncertain. The last assertion shows that units do not count:
 # each curve may be multiplied by a positive number and shifted. That is convenient, and it has a price: a curve that hardly moves counts as much as
 # one that moves a lot.
 #
@@ -448,13 +449,13 @@ for kind, window in (("full", 0), ("windowed", 2)):
     )
 
 # %% [markdown]
-# A model that passes has joined two kinds of text that it never saw together for these words: how they are used, and what `means` asks for. The
-# control says that this comes from definitions and use being of one kind, since where they contradict each other the same training finds nothing
-# of the sort.
+# A model that passes names classes of words that it only ever saw in sentences, never before `means`. So it has joined the use of these words with what
+# `means` asks for. In the control, where the definitions contradict the use, the same training does not lead there: such a model can only learn the
+# definitions one by one.
 #
 # The two kinds of model differ here already. All of them know the defined words by heart. With a window they also name every undefined word; with full attention
-# they miss many. A likely reason is what the next section is about: a model with full attention can learn the definitions as pairs of syllables, without
-# the class that use needs anyway.
+# they miss many. We suppose, and have not tested, that a model with full attention learns the definitions as pairs of syllables, without the
+# class that it needs to predict the next word. The next section shows at least that it answers without the stream at the word.
 #
 # <a id="where"></a>
 # ## 4 Where is a word read?
@@ -466,12 +467,13 @@ for kind, window in (("full", 0), ("windowed", 2)):
 # - **At the question.** The attention at `means` looks at `ba` and `gi` themselves and joins them there. The stream at `gi` is not needed for
 #   the answer.
 #
-# Nothing in the language decides between them for a model with full attention. For a model with a window of two the second way is closed: `look_back` is checked
-# above with two words of the same second syllable, for which the stream at `means` after the first block must be the same. What such a model learns of `ba` later
-# it can only have from the stream at `gi`.
+# Nothing in the language decides between them for a model with full attention. For a model with a window of two the second way is closed, since `means`
+# does not see `ba`. The assertion below `look_back` checked this: for two words with the same second syllable, the stream at `means` after the first block is
+# the same. Whatever reaches `means` about `ba` in a later block comes through the stream at `gi`.
 #
-# Which way a model has learned can be tested without any SAE. Take the prompts of two defined words of different classes. Put the stream of the one,
-# as it enters some block, into the prompt of the other: at both syllables, at one of them, or at `means`. If the answer follows, what it depends on is there.
+# Which way a model has learned can be tested without any SAE. Take the prompts of two defined words of different classes. Take the stream of the one,
+# as it enters some block, and put it into the prompt of the other: at both syllables, at one of them, or at `means`. If the answer becomes that of the first
+# word, we say that it *follows*: what the answer depends on was at the place that was moved.
 
 
 # %%
@@ -490,9 +492,9 @@ def follows(one, place, block, toward=OTHER):
 
 
 # %% [markdown]
-# The stream that enters block 0 is the word itself: with both syllables moved there, the prompt *is* that of the other word. So the lines of the word must
-# begin at the share of defined words that are answered rightly, and those of `means` near zero. The question is what is left after block 0, where the
-# next sections put a direction.
+# The stream that enters block 0 holds the embeddings alone: with both syllables moved there, the prompt *is* that of the other word. So the lines of the
+# word must begin at the share of defined words that are answered rightly, and those of `means` near zero. Look at block 1: it reads the stream
+# after block 0, where the next sections put a direction. Do answers still follow the word there?
 
 # %%
 blocks, enters = np.arange(cfg.full[0].layers), cfg.layer + 1  # it reads the stream after block `layer`
@@ -524,10 +526,12 @@ page.save_figure(
 )
 
 # %% [markdown]
-# The claims say what the method needs: after the block where we shall inject, answers follow the word. For models with full attention we are generous and move both
-# syllables; for those with a window the second one alone, where the direction will stand. The band is that of a word that is known: three
-# quarters. Three controls: the stream at the first syllable, or at the period before the word, is moved instead, and answers are compared with the
-# class of a *third* word. The positive example is the better of two places: wherever it is read, the test can show it.
+# The claims ask for what the method needs: after the block where we shall inject, answers follow the word. For models with full attention we are generous and move both
+# syllables; for those with a window the second one alone, where the direction will stand. The band asks for three quarters of the words, as in section 3.
+# There are three controls: the stream at the first syllable is moved instead, or the one at the period before the word, or the answers are compared with
+# the class of a *third* word. The positive example is the better of two places, the word and `means`: it shows that the test finds the place where
+# an answer is read. With a window the outcome is nearly given by the construction, since the first syllable has no other way; there the claim mostly checks that
+# the window does what it should.
 
 # %%
 either = {kind: np.maximum(at["the word"], at["means"])[:, enters] for kind, at in read_at.items()}
@@ -544,11 +548,11 @@ for kind, place in (("full", "the word"), ("windowed", "second syllable")):
     )
 
 # %% [markdown]
-# Where the answer moves with `means`, the model has gathered both syllables in its *first* block already, at the last token, and worked the class out there
-# a second time. The class at the second syllable, which predicts the next word, is then not what the answer is read from, and no direction put there can
-# change it. So in such a model the method must fail, however good its directions are. (The three models with full attention here are all of this kind. An earlier
-# version of the page had five, and one of them did read at the word; hence the mixed verdict.) The window takes this way out. It is a change to the model, made so that the
-# method *can* work; whether it does is the next question. Both kinds go on: those with full attention show what the answers look like where the premise fails.
+# Where answers follow `means` in block 1, the *first* block has already brought both syllables to the last token. The answer is then not read from the
+# stream at the second syllable after that block, and a direction put there can hardly change it. So in such a model the method should fail, however good its
+# directions are. (The three models with full attention here are all of this kind. An earlier version of the page had five, and one of them did read at
+# the word; hence the mixed verdict.) The window closes this way. It is a change to the model, made so that the method *can* work; whether it does is
+# the next question. Both kinds of model are kept: those with full attention show what the answers look like where the premise fails.
 #
 # <a id="asking"></a>
 # ## 5 Directions in the place of the word
@@ -638,17 +642,17 @@ for kind, found in reads.items():
             print(f"{kind:8} seed {seed} {name:9} normalised MSE {error:.3f}, mean F1 {f1:.2f}")
 
 # %% [markdown]
-# The F1 is modest: a class is split over several latents, which also care for the syllable or the place in the sentence. And the untrained dictionary is
-# not far behind: among many random directions some happen to lean towards a class, and the rule picks these. So "chosen by F1" alone says little
-# about training. Five sorts of directions are injected:
+# Compare the two F1 of each model. They are modest (a likely reason: a class is split over several latents, which also depend on the syllable or the
+# place in the sentence). And the untrained dictionary is not far behind: among many random directions some happen to lean towards a class, that is, to have a
+# positive cosine with it, and the rule picks these. So "chosen by F1" alone says little about training. Five sorts of directions are injected:
 #
 # - the decoder rows of the **latents**;
 # - those of **untrained latents**, chosen by the same rule, of twenty dictionaries (and of twenty others, to see how much such a share varies);
 # - the **class mean**: the mean of the stream at words of the class that were *never defined*. No such word ever stood before `means` in the training text, and
 #   words of a class share nothing but their use, so a right answer here is about the use of a class;
 # - **random** directions, each with a class dealt to it as its label;
-# - **random, as near**: random but for one thing, each has the same cosine with its class as one of the latents. The class is here the class mean less
-#   the mean of all words.
+# - **random, as near**: random in all but one respect: each has the same cosine with its class as one of the latents has. A direction's cosine *with its class* is
+#   here its cosine with the class mean less the mean of all words.
 #
 # All have length 1 and are multiplied by the scale. We give the scale in mean lengths of the stream at the ends of words.
 
@@ -695,11 +699,11 @@ for name, (d, _) in named["windowed"][0].items():
     print(f"{name:23} {len(d):3} directions, mean cosine with their class: {shown}")
 
 # %% [markdown]
-# Untrained latents, chosen for their F1, do lean towards their class, less than the trained ones and far more than random directions. We shall see what
-# that is worth.
+# Untrained latents, chosen for their F1, do lean towards their class, less than the trained ones and far more than random directions. The claims below
+# therefore compare the trained latents with them.
 #
 # The prompt has a made-up word, two syllables that are no word of the language: `. X X means`. The stream is replaced at its second syllable, where
-# the class of a word would be. The injection in the open: take the stream of the prompt after the block, write $s\,d$ into one place, run the blocks above,
+# the class of a word would be. The function `injected` spells the injection out: take the stream of the prompt after the block, write $s\,d$ into one place, run the blocks above,
 # read the last token. `explain.sweep` does this for all scales at once and keeps the stream after each block above.
 
 
@@ -743,8 +747,8 @@ for kind, found in reads.items():  # by kind of model and sort of direction, an 
 share = {key: np.stack([one.float().mean(dim=0) for one in rows]) for key, rows in right.items()}
 
 # %% [markdown]
-# If the method works, the latents' lines rise above those of the controls. The class means say how high they could rise. A model that does not read the
-# word there gives flat lines near one in eight.
+# If the method works, the latents' lines lie above those of the untrained latents and of random directions. The class means show how high they could
+# lie. A model that does not read the word there should give flat lines near one in eight.
 
 # %%
 LOOKS = {
@@ -817,16 +821,16 @@ for kind, shares in at_fixed.items():
     )
 
 # %% [markdown]
-# With full attention the lines stay where they are at scale 0, or close to it, whatever is put in: the negative result that section 4 lets expect. With a window the model names the class of most latents, and of every class mean. The logit
-# lens does not: the answer is worked out by the blocks above, it is not what the direction would say by itself. That the class means of words that were never
-# defined are named says that the answer is about use.
+# With full attention the lines stay close to where they are at scale 0, whatever is put in, as section 4 led us to expect. With a window the model names
+# the class of most latents, and of every class mean. The logit lens does not name them: the answer is worked out by the blocks above. The class means come
+# from words that were never defined, so that naming them takes what the model learned from use.
 #
-# The verdict is mixed all the same. Untrained latents, chosen by the same rule, are named in half to two thirds of the cases, and in one seed of five the trained ones are hardly ahead of
-# them.
+# But the claim asks for more: that the trained latents are named more often than untrained ones chosen by the same rule. Untrained latents are named in about
+# half to two thirds of the cases, and in one seed of five the trained ones are hardly ahead of them. Hence the mixed verdict.
 #
-# How much of this is the latent's own? The untrained latents are named as far as they lean towards a class. So the last comparison: random directions that lean *as
-# much as the trained latents do*. If they are named as often, then what counts for the answer is the cosine with the class, and what else the latent holds
-# makes no difference.
+# What makes the difference where there is one? Trained latents lean more towards their class than untrained ones do. So the last comparison takes random
+# directions that lean *as much as the trained latents do*. If these are named as often, then the cosine with the class is enough to explain the answers,
+# and nothing else about the latent is needed. The band is wide, since a seed has few latents: a difference of a few latents would not show.
 
 # %%
 windowed = at_fixed["windowed"]
@@ -837,9 +841,10 @@ page.check(
 )
 
 # %% [markdown]
-# In four seeds of five this holds within the band; in one the latents are named clearly more often than random directions with their cosines. So the cosine with the
-# class accounts for most of what is named, though not for all of it. An answer of this kind tells which class a direction is nearest to. It does not
-# tell whether the direction is a feature that training found: to see that, one has to compare with directions that were never trained.
+# In four seeds of five the difference lies within the band. In one it lies just outside: there the latents are named more often than random directions
+# with their cosines, and we do not know why. So the cosine with the class explains most of the answers here, and the claim that it explains all of them is not
+# carried. An answer of this kind tells mostly which class a direction leans towards. It does not tell whether the direction is a feature that
+# training found: to see that, one has to compare with directions that were never trained.
 #
 # Try it: choose a latent of the first model with a window, and a scale, and see the probabilities of the next token.
 
@@ -868,14 +873,15 @@ widgets.live(next_token, latent=choices, scale=widgets.Slider(0.0, cfg.reach, 1.
 # - After the **last but one** the vector is read once, through the layer norm, which takes its length away: $\mathrm{LN}(s\,d) = \mathrm{LN}(d)$ for every
 #   $s > 0$. **Every scale gives the same answer.**
 #
-# So a scale to be chosen exists only where at least two blocks follow, and there only if the vector is read by the *second* or a later one. The first of them adds
-# something to $s\,d$, and the scale says how much of the sum is $d$. If it is the first that reads it, as in our models with a window (section 4: moved into the block after
-# that, the word has no effect any more), its length is gone at once. (The norm divides by $\sqrt{\mathrm{var} + \varepsilon}$ with a small
+# So the scale can matter only where at least two blocks follow, and there only if the *second* or a later one reads the vector. By then the first of them has
+# added something to $s\,d$, and the scale says how much of the sum is $d$. If only the first of them reads the vector, its length is lost at once. Our models
+# with a window are close to this case: in section 4 the word, moved as it enters block 2, has no effect any more. (The norm divides by $\sqrt{\mathrm{var} + \varepsilon}$ with a small
 # $\varepsilon$, so that the equality of scales holds up to a small error.)
 #
-# How much of this carries over to what the trained models with a window say? The claim compares the answer at the smallest scale above 0 with that at the
+# Does this hold for the answers of the trained models with a window? The claim compares the answer at the smallest scale above 0 with that at the
 # largest, 32 times as long. The control is the nearest thing in which the length must count: $s\,d$ is not put in the place of the stream but *added* to it,
-# so that the made-up word is still there and the scale says which of the two is larger. (Adding is how models are steered,
+# so that the made-up word is still there and the scale says which of the two is larger. (A model that ignores the place altogether would give one answer at
+# all scales too; section 5 has shown that these models do not ignore it. Adding is how models are steered,
 # [page 15](15_steering.ipynb).)
 
 # %%
@@ -909,7 +915,7 @@ page.check("selfexplain.windowed.any-scale", same["replaced"], control={"added":
 # **added**, where there is something to choose, though it is not the authors' method.
 #
 # Each way to choose gives one scale per latent, and a share of right answers per seed. The first four
-# are the authors'; then come three that show what the signs do. Scale 0 is not among the choices. Beside them stand what can be had without any
+# are the authors'; then come the composite with the other sign, and the cross-entropy alone with either sign. Scale 0 is not among the choices. Beside them stand what can be had without any
 # measure: the scales that the composite chose for *other* latents, a random scale (the mean over all scales above 0), a fixed scale, the best for the latents of the other
 # seeds, and the best scale in hindsight: whether any scale gives a right answer. The last is no method, since it knows the answer.
 
@@ -942,10 +948,10 @@ for how, by in ways.items():
     )
 
 # %% [markdown]
-# Where the stream is replaced, all bars are nearly the same: a measure that chooses well and one that chooses badly cannot be told apart. A published success of a measure should be
-# held against these three: a random scale, one fixed scale for all latents, and the scales chosen for other latents.
+# Where the stream is replaced, all bars are nearly the same: a measure that chooses well and one that chooses badly cannot be told apart. Whoever reports that a measure chooses well should therefore compare it with three
+# things: a random scale, one fixed scale for all latents, and the scales that were chosen for other latents.
 #
-# Where it is added there is room between a random scale and the best in hindsight. The claim: the composite names more latents than a random scale. The controls are
+# Where it is added there is room between a random scale and the best in hindsight. The claim asks whether at the composite's scale more latents are named than at a random one. The controls are
 # the scales that it chose for other latents, and the composite with the other sign; the positive example is the best in hindsight.
 
 # %%
@@ -961,14 +967,16 @@ for name in ("self-similarity", "entropy", "composite"):
     print(f"{name:15} chooses on average scale", ", ".join(f"{mean:.1f}" for mean in means))
 
 # %% [markdown]
-# The composite is far below a random scale in four seeds of five, and no better in the fifth. And the scales that it chose for other latents do about as well as its own:
-# its choice has little to do with the latent. The printed lines say why. The self-similarity is largest at small scales, where the made-up word still rules the answer, and
-# it draws the composite there. The entropy alone does about as well as a random scale. One fixed scale, for which a few answers must be known, comes near to the
+# The composite is far below a random scale in four seeds of five, and no better in the fifth. The scales that it chose for other latents do about as well as its own,
+# so its choice has little to do with the latent; and with the other sign it does as badly in the mean, so here the sign does not decide. The printed lines suggest why:
+# the self-similarity is largest at small scales, where the made-up word still counts for much of the answer, and the composite's choice is nearly as small. The
+# entropy alone does about as well as a random scale. One fixed scale, for which a few answers must be known, comes near to the
 # best in hindsight.
 #
 # Last, the authors' filter: a direction whose self-similarity never rises by more than 0.01 counts as one that cannot be explained, and is dropped. Does it drop the right ones?
 # The claim takes the latents that are *dropped and yet named* (replaced, at the fixed scale of section 5), as a share of all latents: it should be no more than chance would give. The
-# control are the class means, which are all named as long as the word is read there. The positive example are the models with full attention.
+# control is the class means, which are nearly all named where the word is read at its place. The positive example is the models with full attention, where hardly
+# any latent is named, so that hardly any can be dropped wrongly.
 
 
 # %%
@@ -988,7 +996,9 @@ page.check(
 )
 
 # %% [markdown]
-# The filter drops most latents of either kind of model. With full attention it is right to do so. With a window most of the latents that it drops are named.
+# The filter drops most latents of either kind of model. With full attention that costs little, since few of them are named. With a window most of the latents
+# that it drops are named. Since it drops nearly all, the value on the card is close to the share of latents that are named: a filter that drops everything would give
+# nearly the same. So here the filter does not tell the two kinds of model apart.
 #
 # The self-similarity asks whether the *same* direction arrives at the last token. It need not, for an answer to be right: attention turns what
 # it moves, by its matrices $W_V$ and $W_O$. In a deep model, whose blocks may leave a direction as it is, the measure may say more. Here a low self-similarity
@@ -997,10 +1007,10 @@ page.check(
 # <a id="real"></a>
 # ## 8 A model of real text
 # The same functions with the authors' two prompts. The placeholder is every token `X` of the prompt; the scale is in mean lengths of the stream, and the composite
-# chooses it. In the offline profiles the model is a small one of Python code: it was never taught to answer a question, and **nothing should be expected of
+# chooses it. Scale 0 is among the choices here. Where it is chosen, nothing of the latent is put in, and the answer is the same for every latent. In the offline profiles the model is a small one of Python code: it was never taught to answer a question, and **nothing should be expected of
 # its answers**. The cell shows how it is done. The profiles `published` and `paper` ask GPT-2 small about latents of a published SAE; it does not
-# follow instructions either, but it can go on with a sentence. A model that follows instructions has the same place in `Real`: a model of the hub and an SAE
-# of its stream.
+# follow instructions either, but it can go on with a sentence. To ask a model that follows instructions, put it and an SAE of its stream
+# into `Real`.
 
 # %%
 QUESTIONS = {
@@ -1143,11 +1153,12 @@ for latent, d in zip(some, features.directions(sae, some, stream.flatten(0, 1)[1
 #
 # <a id="limits"></a>
 # ## 10 Limits
-# - The language has eight classes and a few thousand possible sentences; an "explanation" is one word out of eight. The authors' model writes free text
+# - The language has eight classes and sentences of one form; an "explanation" is one word out of eight. The authors' model writes free text
 #   about features that nobody has listed. What fails here may work there, and the other way round.
 # - The labels come from the F1 of a latent with a class, and these F1 are modest. An answer that differs from the label may say something true of the latent.
-# - The window is our own device. It makes the stream at the word the only way to the answer, so that the method can be tested where its premise holds by construction. Large
+# - The window is our own addition. It makes the stream at the word the only way to the answer, so that the method can be tested where its premise holds by construction; that answers follow the word there is no finding. Large
 #   models have no such narrow window, and the premise has to be tested for each of them (section 4 shows how).
+# - Whether the cosine with the class explains the answers is tested with few latents per seed and a wide band. A smaller part that a latent adds would not show.
 # - Our models have two blocks above the injection; gemma-2b has fifteen. The word is read in the first of the two, where its length is lost. So the page says little about the
 #   choice of a scale in a deep model, whose blocks work on the vector at its place before it is read. In a pilot with windows of two, one and two tokens, where the word must be
 #   read one block later, the lines were as flat; in one with a window in the first block alone the scale mattered, and the composite named fewer latents than a random
