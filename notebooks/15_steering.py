@@ -5,12 +5,12 @@
 #
 # **Pages** [← 14f. A map of latents, and automata](14f_map_and_automata.ipynb) · [Start here](00_start_here.ipynb) · [15b. A model that explains its own features →](15b_self_explanation.ipynb)
 #
-# If a latent stands for "digits come next", then a model whose digit latent is held at a large value should write digits, whatever it was asked to
-# continue. On this page you hold latents at chosen values and let a small model of Python code write. You find which latents steer it, which do not,
+# If a latent stands for "digits come next", then a model in which this latent is held at a large value should write digits, whatever text it is given to
+# continue. On this page you hold latents at chosen values and let a small model of Python code write. You measure which latents steer it, which do not,
 # and what the steering costs; then you build a steering direction without any dictionary and put the two side by side.
 #
-# **You will** clamp a latent by hand and check four identities · compare clamping with adding · measure how the text changes with the strength, beside
-# three controls and what a line of arithmetic predicts · see what a push does to everything else · find out why a latent that recognises attributes does not make the model write attributes · build a direction from pairs of contexts ·
+# **You will** *clamp* a latent (hold it at a value) by hand and check four identities · compare clamping with adding · measure how the text changes with the strength, beside
+# three controls and what a line of arithmetic predicts · see what a push does to everything else · test whether a latent that recognises attributes makes the model write attributes · build a direction from pairs of contexts ·
 # steer the model live.
 #
 # **Needs** to know what a dictionary and a latent are ([page 8](08_sae_training.ipynb#model)) and the one-layer model that is studied
@@ -123,9 +123,10 @@ subject, site = text.subject, text.site
 
 # %% [markdown]
 # At every token the dictionary writes the activation as $x = \mathrm{SAE}(x) + \mathrm{error}(x)$: a part that is made of latents, and the error that
-# it leaves. *Scaling Monosemanticity* changes one latent in the first part and adds the error back unchanged. The function below does this in the open.
+# it leaves. *Scaling Monosemanticity* changes one latent in the first part and adds the error back unchanged. The function below does this step by step.
 # Three things must hold. Clamping to the latent's own value changes nothing. After two clamps of one latent only the second shows (tested below, with
-# the package). And since decoding is linear in the latents, all of it is one line, with $d_i$ the latent's decoder direction:
+# the package). And since decoding is linear in the latents, the whole change is one line, with $f_i(x)$ the latent's own activation, $v$ the value at which it is held, and
+# $d_i$ its decoder direction:
 #
 # $$ x \;\to\; x + (v - f_i(x))\, d_i . $$
 
@@ -166,10 +167,10 @@ assert torch.allclose(clamp(x, latent, f), x, atol=1e-4)  # its own value: the i
 assert torch.allclose(clamp(x, latent, v), x + (v - f) * d, atol=1e-3)  # the closed form
 
 # %% [markdown]
-# To steer the model, the changed activation takes the place of its own at every token, and the pass goes on. A PyTorch hook does it. The fourth
+# To steer the model, the changed activation takes the place of the model's own at every token, and the forward pass goes on from there. A PyTorch hook does it. The fourth
 # identity is about the logits: with the error kept, clamping to $f_i(x)$ gives the model's own logits. With the error *dropped* the logits change even
 # though no latent was touched, by what the dictionary fails to reconstruct; this is why the error is kept. The package does the same with
-# `Subject.spliced(..., error_term=True)` and `run.set`, for whatever runs the model inside of the block.
+# `Subject.spliced(..., error_term=True)`: inside of the `with` block, `spliced.set` holds a latent in every pass of the model.
 
 
 # %%
@@ -203,8 +204,8 @@ assert torch.allclose(logits_with(lambda x: clamp(x, latent, v), tokens), packag
 # <a id="add"></a>
 # ## 2 Adding is not clamping
 # The tutorial of SAELens, a library for dictionaries, steers in another way: it adds a multiple of the direction, $x + a\,d_i$, whatever the latent
-# does by itself. Where the latent is silent the two agree. Where it is active, an addition stacks on what is there, and the sum is more than was asked
-# for; a second addition stacks again. Clamping ignores both. What would you expect of the latent's part in the activation, the factor of $d_i$, after
+# does by itself. Where the latent is silent the two agree. Where it is active, the addition comes on top of the latent's own activation, and a second addition on top of both.
+# Clamping replaces the latent's own activation, and the last clamp replaces the ones before. What would you expect of the latent's part in the activation, the factor of $d_i$, after
 # each, at the tokens where it was active?
 
 # %%
@@ -238,7 +239,7 @@ assert not last_block or later < 1e-3
 # *Towards Monosemanticity* lets its model continue `1,2,3,4,5,6,7,8,9,10` while a latent is held at the largest value that it was seen to take, and
 # gets base64 text from a base64 latent. We choose latents for what they *write*. The direct path from $d_i$ to the logits gives a number per token of
 # the vocabulary, the logit weights $w_i$ (page 7's [unembedding](07_language_model.ipynb#model) applied to $d_i$). With $\sigma$ the typical scale by
-# which the last norm divides, the latent's *mass* on a class of tokens is the probability that its push alone would give the class:
+# which the last norm divides, the latent's *mass* on a class of tokens is the probability that its push alone, with all other logits left out, would give the class:
 # the sum of $\mathrm{softmax}(f_i^{\max} w_i / \sigma)$ over it.
 
 # %%
@@ -319,10 +320,10 @@ for strength in (0.0, 1.0, 2.0, 5.0):
     assert torch.equal(written[:, : len(prompt)], again[:, : len(prompt)])
 
 # %% [markdown]
-# Look for the strength from which capitals come, and for what else is still written there. To measure this we need a score that a program can compute:
+# Strength 1 is the latent's largest activation. Look for the strength from which capitals come, and for what else is still written there. To measure this we need a score that a program can compute:
 # here the share of characters that are digits, capitals, or brackets.
 #
-# Two more latents are chosen in the other way, for what they *read*: the latent whose activation goes best with a true label, "attribute" (a name
+# Two more latents are chosen in the other way, for what they *read*: those whose activation has the largest correlation with a true label, "attribute" (a name
 # after a dot) and "docstring". Their scores are the share of the text that is a name after a dot, and the share in lines of words alone, as prose has them.
 #
 # ### Controls
@@ -332,7 +333,7 @@ for strength in (0.0, 1.0, 2.0, 5.0):
 # |---|---|
 # | random direction | a random direction of the length of $d_i$, as far as the latent is pushed |
 # | another direction | the decoder direction of another latent, drawn at random for every text, with that length and as far |
-# | as often active | another latent, one of the twenty nearest in density, in multiples of its own largest activation |
+# | as often active | another latent, one of the twenty nearest in density (the number of tokens on which it is active), in multiples of its own largest activation |
 #
 # Every text of a control has a random draw of its own, so that no single lucky one decides.
 
@@ -375,8 +376,8 @@ def pushes(s, latent, arm, count, generator):
 
 
 # %% [markdown]
-# `contrast.Rows` lets every row of a batch have its own push, so that all prompts and strengths are written at once. With a latent's own direction it
-# must be the clamp of section 1, which the assert below compares.
+# `contrast.Rows` lets every row of a batch have its own push, so that all prompts and strengths are written at once. For a row with a latent's own direction
+# the result must be that of the clamp of section 1; the assertion at the end of the cell compares the two.
 
 
 # %%
@@ -464,12 +465,12 @@ def figure_of(names, **beside):
 # %% [markdown]
 # ### What arithmetic predicts
 # For these latents a rise is to be expected: they were chosen by the logits that they raise, and in a model of one layer (at `laptop`) this path is the
-# only one from the neurons to the next token. So how much of the rise is arithmetic? Take text that the model writes without a push. To its own logits at
+# only one from the neurons to the next token. How much of the rise follows from these logit weights alone? We call that part *arithmetic*. Take text that the model writes without a push. To its own logits at
 # every place add the constant shift $m f_i^{\max} w_i / \sigma$ of strength $m$, draw one token per place, and count. Nothing is run under the push.
 #
 # There are two reasons why a held latent could do more or less. The shift is not constant: the last norm divides by the scale of a stream that
-# has the push in it. And the push acts on text that was itself written under it: digits call for digits. To tell them apart we also hold the latent
-# *on the text without a push* and draw one token per place: that has the norm and not the feedback.
+# has the push in it. And the push acts on text that was itself written under it: after digits the model expects more digits. To tell them apart we also hold the latent
+# *on the text without a push* and draw one token per place: that has the effect of the norm and not that of the text.
 
 
 # %%
@@ -509,8 +510,8 @@ def held_logits(text, sae, latent, value, tokens):
 expected = memo.memo(predicted, cfg)
 
 # %% [markdown]
-# The expectation for the figure: blue rises and the grey lines stay where they are; where blue is above orange, writing does more than arithmetic. It
-# does not show that a latent's meaning steers (section 4).
+# If the latents steer, blue rises and the grey lines stay about where they are. Where blue is above orange, writing does more than arithmetic. A rise of blue
+# does not show that a latent steers by what it *reads*; section 4 asks that.
 
 # %%
 by_class = {name: expected["arithmetic"][:, row].numpy() for row, name in enumerate(CLASSES)}
@@ -527,13 +528,13 @@ page.save_figure(
 )
 
 # %% [markdown]
-# What the sentence of the papers says is the *dose*: more strength, more of the effect. The first claim is the rank correlation of strength and share over
+# The papers say that the effect grows with the strength. The first claim is about this: the rank correlation of strength and share over
 # the five strengths, the smallest of the three classes. It says that the share rises step by step and not how far, so the gains at twice the largest
 # activation are printed beside it: the logarithm to base 2 of the share over that of the model as it is (a thousandth is added to both, so that a share
 # of 0 has a logarithm).
 #
-# The second claim is about what remains: at the largest activation the text must hold at least twice as much of the class as arithmetic predicts, in
-# the mean over classes. Its control is the latent held on text without a push.
+# The second claim is about what arithmetic does not predict: at the largest activation the text must hold at least twice as much of the class as arithmetic
+# gives, in the mean over classes. Its control is the latent held on text that was written without a push.
 
 
 # %%
@@ -578,8 +579,9 @@ for arm, row in zip(ARMS, shares["python"].mean(0), strict=True):  # over seeds,
 # %% [markdown]
 # Compare the printed gains: at twice the largest activation arithmetic gives, in the mean, about as much as is written (in the figure, less for digits and
 # more for brackets). At the largest activation the lines under the cards tell where the difference comes from. Held on ordinary text the latent does nearly
-# what arithmetic says. What is written goes on from what has been written: digits and capitals take several times as much as that, and brackets
-# no more. The card is about the mean of the three, which is carried by two of them. The other pushes raise a class
+# what arithmetic says. What is written goes on from what has been written: digits and capitals take clearly more than that, and brackets
+# hardly more. The card is about the mean of the three, which is carried by two of them, so it does not say that writing adds to *every* class. In every
+# dictionary the value lies above a factor of two, but not by much, compared with how far the dictionaries differ; hence the mixed verdict. The other pushes raise a class
 # now and then, and a little in the mean too, perhaps because a large push breaks the text into odd characters.
 #
 # Does the text stay Python? The last table has the share of characters in lines that Python's parser can read, over all classes and the two labels
@@ -592,8 +594,8 @@ for arm, row in zip(ARMS, shares["python"].mean(0), strict=True):  # over seeds,
 # $$ I = H\big(\mathbb{E}_c\, p(\cdot\,|\,c)\big) - \mathbb{E}_c\, H\big(p(\cdot\,|\,c)\big). $$
 #
 # It is 0 if the model predicts the same at every token. What should strength do to it? The last norm divides the stream by its own scale. If the push is
-# so large that it is nearly all of the stream, what is left after the norm is the direction of the push, whatever the text was. So at a large enough
-# strength the model draws every token from one fixed distribution.
+# so large that it is nearly all of the stream, what is left after the norm is the direction of the push, whatever the text was. So in a model of one
+# layer, at a large enough strength, the model draws every token from one fixed distribution.
 
 
 # %%
@@ -614,9 +616,9 @@ assert not last_block or left < 0.05
 # %% [markdown]
 # Is this due to the direction, or would any push of that length do it? And of which length? A push enters at the neurons, but it acts in the residual
 # stream, where it is as long as $d_i W_{down}$. Training has made decoder directions ones that $W_{down}$ writes strongly; a random direction of the same
-# length at the neurons writes less. So we compare, at twice the largest activation, random directions and those of other latents twice: as long as the
-# latent's push at the neurons, and as long in the stream (less the mean, which the last norm takes off). The claim: as long in the stream, a
-# decoder direction of another latent leaves as much information as a random direction. The control is the same difference at equal length at the neurons.
+# length at the neurons writes less. So we compare, at twice the largest activation, random directions and those of other latents in two ways: as long as the
+# latent's push at the neurons, and as long in the stream (less the mean, which the last norm takes off). The claim: at equal length in the stream, a
+# decoder direction of another latent leaves about as much information as a random direction. The control is the same difference at equal length at the neurons.
 
 
 # %%
@@ -685,17 +687,17 @@ page.check(
 )
 
 # %% [markdown]
-# At this strength a push along a decoder direction is longer than the whole stream was, so that little else is left after
-# the norm. A random push as long at the neurons is shorter in the stream and leaves more. Made as long in the stream, it leaves nearly what another latent's
-# direction leaves (see the sign on the card for what remains). So that other decoder directions overwrite more than random ones is mostly a matter of
-# their length in the stream, and not of what they mean. The chosen latents leave less than both at the same length; that may come from their choice, since
-# they were taken for the probability that they move onto a few tokens. The less information is left, the more the dose-response above is that of a model whose
-# guesses hardly depend on the text: the line of the latents belongs beside every text that was written under strong steering.
+# At this strength a push along a decoder direction is longer than the whole stream was, so that after the norm the stream's own part is the smaller
+# one. A random push as long at the neurons is shorter in the stream and leaves more. Made as long in the stream, it leaves nearly what another latent's
+# direction leaves; the decoder directions still leave a little less in every dictionary, as the negative values on the card say. So most of the difference
+# at equal length at the neurons comes from the length in the stream. The chosen latents leave less than both at the same length; that may come from their
+# choice, since they were taken for the probability that they move onto a few tokens. The less information is left, the less do the model's guesses depend on
+# the text. So whoever shows a text that was written under strong steering should say how much of this information was left.
 #
 # <a id="reads"></a>
 # ## 4 What a latent reads and what it writes
-# The latents of "attribute" and "docstring" were chosen like the features of the papers are named: by the text on which they are active. If a latent
-# writes what it reads, their scores gain too.
+# The latents of "attribute" and "docstring" were chosen as the features of the papers are named: by the text on which they are active, which we call what
+# a latent *reads*. What it *writes* is the text that becomes more likely while it is held. If a latent writes what it reads, the scores of these two gain too.
 
 # %%
 figure, numbers = figure_of({"attribute": "attributes", "docstring": "lines of words alone"})
@@ -708,7 +710,8 @@ page.save_figure(
 )
 
 # %% [markdown]
-# The claims say that such a latent at least doubles its share at twice its largest activation. The positive example is the latent of digits.
+# The claims ask whether such a latent at least doubles its share at twice its largest activation. The positive example is the latent of digits, which was chosen by what
+# it writes.
 
 # %%
 page.check(
@@ -725,8 +728,9 @@ page.check(
 )
 
 # %% [markdown]
-# Compare the cards. On the left of the figure the blue lines fall with the strength, and most of the grey ones fall too. On the right they rise at
-# first, in some dictionaries by less than a factor of two, and some fall again at the largest strength. What could make the difference? Prose is
+# Compare the cards. On the left of the figure the blue lines end near zero, and most of the grey ones fall too: a part of the fall is what any strong push does.
+# On the right the blue lines rise at first, in some dictionaries by less than a factor of two, and some fall again at the largest strength. What could make
+# the difference? Prose is
 # followed by more prose, so that a latent which reads it may also write it. A latent that is active on the name of an attribute has read it already;
 # what it writes may be about the token *after* the name. If this is the reason, a latent that is active *before* attributes should raise them. So for
 # each of thirteen labels we choose two latents on the first half of the text: the one that goes best with the label of the token just read, and the one
@@ -797,9 +801,9 @@ page.check(
 # %% [markdown]
 # The claim is about the mean over labels, and single rows depart from it: look for rows where orange lies right of blue, such as the names that a `def`
 # defines, and for rows where blue is at zero or left of it. In two rows, docstrings and comments, both choices fall on latents of the same effect:
-# there the next token mostly has the label of the last one. In the row of attributes blue lies right of orange, as the explanation above says; but we
-# have not let those latents write, so that it is supported and not shown. The name of a latent, taken from the text on which it is active, says what it
-# has read; to steer, look at what comes next too.
+# there the next token mostly has the label of the last one. In the row of attributes blue lies right of orange, as the explanation above says; but
+# the model has not written texts under those latents, so the explanation is supported and not shown. A latent's name that is taken from the text on which it is
+# active says what it reads. To choose a latent for steering, look also at the tokens that follow.
 #
 # <a id="contrast"></a>
 # ## 5 Steering without a dictionary
@@ -821,7 +825,7 @@ for name in ("keyword =", "assignment ="):
 # %% [markdown]
 # The spaces around an assignment make it another token: such pairs would differ in the token and hardly in the context. (Few have the same one, and the
 # difference of their means would mostly be noise.) Names are better. We pair a name that is an argument of a call with the *same* name at the start of a
-# statement; and, as a second contrast, the name that a `def` defines with the same name where it is called. Matching on the token is a few lines. Three
+# statement; and, as a second contrast, the name that a `def` defines with the same name where it is called. Matching on the token is a few lines. There are three
 # checks that any such vector must pass: another order of the pairs changes nothing; swapped sides turn its sign; identical sides give 0.
 
 # %%
@@ -869,7 +873,7 @@ for name, contrasted in CONTRASTS.items():
 # %% [markdown]
 # ### Is there a latent for it?
 # We look for the latent whose direction has the largest cosine with $v$ on the first half of the text, and report its cosine with the $v$ of the
-# second half, the smaller one of the two contrasts. Noise has a best latent too. So a control takes *random halves*: the same places, on sides drawn at
+# second half, the smaller one of the two contrasts. Among many latents one is near to any vector, even to noise. So a control takes *random halves*: the same places, on sides drawn at
 # random. A second control is the dictionary before its training. For both controls the latent is chosen and reported on the same half of the text,
 # which favours them.
 
@@ -919,7 +923,8 @@ page.check(
 # ### Steered side by side
 # What should follow an argument of a call? A comma or a closing bracket, so their share of the text is the score. Along $v$, along the
 # nearest latent's direction, along the difference of random halves and along a random direction we push equally far: multiples of $v$'s own length,
-# which is the scale on which contrastive addition works. Every dictionary has its own nearest latent; the $v$ beside it is from a random half of the pairs.
+# which is the scale on which contrastive addition works. Every dictionary has its own nearest latent. The vector $v$ does not depend on the dictionary; so that
+# its line varies too, it is computed for every dictionary from another random half of the pairs.
 
 # %%
 FOLLOWS, MULTIPLES = r"[),]", (0.5, 1.0, 2.0, 4.0)
@@ -963,9 +968,10 @@ page.save_figure(
 
 # %% [markdown]
 # A difference of random halves of the same places, stretched to the length of $v$, is a push by something that the pairs contain, but not by their
-# contrast. So the claim compares $v$, at four times its length, with that push in the same dictionary: commas and closing brackets must take at least
+# contrast. So the claim compares $v$, at four times its length, with that push under the same seed: commas and closing brackets must take at least
 # twice the share. A random direction must not; it hardly moves the share, so that it is the weaker of the two comparisons. The gain along the nearest
-# latent's direction, over the model without a push, is printed before the card: the orange lines differ more between dictionaries than the blue ones.
+# latent's direction, over the model without a push, is printed before the card: the orange lines differ more than the
+# blue ones, as they should, since only they depend on the dictionary.
 
 
 # %%
@@ -982,7 +988,7 @@ page.check("contrast.steers", over_halves[WAYS[0]], control={WAYS[3]: over_halve
 # <a id="live"></a>
 # ## 6 Steer it yourself
 # Type a prompt and a latent's number, and move the strength (in multiples of the latent's largest activation; 0 ablates it). The chart compares
-# the labels of what is written with those of the model as it is. The latents that were chosen above are printed under it; whatever else is active works too.
+# the labels of what is written with those of the model as it is. The latents that were chosen above are printed under it; any other latent that is active on the text works too.
 
 # %%
 some = labels.ContextLabels(*(part[:64] for part in chosen_labels))
@@ -1067,7 +1073,7 @@ print({name: latent for name, latent in chosen_for(text, s).items() if view.fire
 #    </details>
 # 4. *(10 minutes)* Take the contrast of section 5 without matching the tokens: the mean activation over *all* arguments of calls less that over *all* first
 #    names of statements. Is it the same direction?
-#    <details><summary>Hint</summary>The two sets of names are not the same names, so the difference of means also holds the difference of the names.</details>
+#    <details><summary>Hint</summary>The two sets of names are not the same names, so the difference of means also contains the difference between the names.</details>
 #    <details><summary>Answer</summary>
 #
 #    ```python
@@ -1086,17 +1092,20 @@ print({name: latent for name, latent in chosen_for(text, s).items() if view.fire
 # <a id="limits"></a>
 # ## 8 Limits
 # - One layer. A push at the neurons goes straight to the logits, and reaches later tokens only through what has been written. In a deep model the
-#   layers above can use it, and texts can stay fluent at strengths at which this model only stutters.
+#   layers above can use it, and texts may stay fluent at strengths at which this model only repeats a few tokens.
 # - The latents of section 3 were chosen by the very logits that steering raises, and at `laptop` there is no other path. That held latents raise their
-#   class is arithmetic; only what writing adds to it is not. In a deep model the arithmetic would be of less use.
+#   class is arithmetic; only what writing adds to it is not. In a deep model there are other paths, and the
+#   arithmetic may predict less.
 # - The prediction is a constant shift. At the larger strengths it overshoots for some classes and falls short for others, because the last norm divides
-#   by a stream that holds the push; the claim is at one strength.
+#   by a stream that holds the push; the claim is at one strength. It is about the mean of
+#   three classes and does not hold for each: brackets gain hardly anything by being written.
 # - The classes were chosen because a program can count them. A score of single characters rewards a model that writes nothing else; that is why the
 #   loss and the information stand beside it.
 # - The model writes poor Python even when nobody pushes. Whether a steered text is still good is not a question that it can answer.
 # - Contrastive addition was made for behaviours of chat models (Rimsky et al.). One contrast of syntax says little about those. Its vector and the
 #   nearest latent are compared at one length at the neurons, not at one cost. A cosine with $v$ says that a direction is near, not that the latent
-#   stands for the contrast: even differences of random halves come near to some latent.
+#   stands for the contrast: even differences of random halves come near to some latent. The seeds of the last claim
+#   are other halves of the same pairs and other draws, not other dictionaries.
 #
 # <a id="checked"></a>
 # ## 9 What was checked
