@@ -174,9 +174,9 @@ for name, ablated in bad.items():
     print(f"{name:8} {ablated.mean():5.2f} {both[0]:19.1%} {both[1]:15.1%}")
 
 # %% [markdown]
-# Look at the first column of numbers. Without its neurons this model is far worse than a guess from token frequencies, and with their mean it is so too
-# ([page 7](07_language_model.ipynb#mlp) asks why). So the zero point of the paper's share is worse than knowing nothing, and a high share is easy. The
-# last line is the strict one: its zero is a model that has read nothing.
+# Look at the first column of numbers, the losses. Without its neurons this model is far worse than a guess from token frequencies, and so it is with
+# the mean of its neurons ([page 7](07_language_model.ipynb#mlp) asks why). So in the paper's share, 0 stands for a model that is worse than one that
+# has read nothing, and a high share is easy to reach. The last line is the strict one: there 0 stands for a model that has read nothing.
 #
 # ### Two wrong formulas
 # A public reproduction reports a number of this kind that is wrong in two ways. It divides $L_{sae} - L_{base}$ by $L_{zero} - L_{base}$, which is the
@@ -198,7 +198,7 @@ print(f"tokens that the model guesses no worse without its neurons: {(zero <= cl
 
 # %% [markdown]
 # By context the error is small here. By token the mean of ratios is meaningless: for some tokens the denominator is nearly zero, or negative, because
-# the model without neurons happens to guess them as well. With totals there is nothing to choose.
+# the model without neurons happens to guess them as well. The ratio of the totals does not depend on how the text is cut into batches.
 #
 # ### Measuring a dictionary
 # Every dictionary of this page is measured in the same way. The *density* of a latent is the share of held-out tokens on which it is active. The sum of
@@ -246,7 +246,7 @@ assert np.isclose(found(cfg.topk)["l0"], np.mean(active))
 # %% [markdown]
 # May we ask for the paper's 79 %? Not against zero ablation: in the table above the dictionary *before training* (random directions, of which the best $k$
 # are taken for each token) passes too. That is a finding, and the first claim. The second asks for the paper's number against token frequencies, which
-# is harder than what the paper states. Its controls are the untrained dictionary and the mean.
+# is harder than what the paper states. Its controls are the untrained dictionary, and the mean of every neuron in the dictionary's place.
 
 
 # %%
@@ -316,7 +316,9 @@ by_k = [found(topk(n, 0)) for n in cfg.widths]
 
 # %% [markdown]
 # We expect a larger $\lambda$ to give fewer active latents and a higher loss. TopK fixes $L_0$ at $k$, so that its points stand one above the other, and we
-# expect them below the lines, as on [page 8b](08b_activation_functions.ipynb#frontiers). More latents at the same $\lambda$ should lower the loss.
+# expect them below the lines, as on [page 8b](08b_activation_functions.ipynb#frontiers). That distance is not due to TopK alone: the TopK dictionaries are
+# wider and have seen more tokens (both numbers are in the caption). More latents at the same $\lambda$ should lower the loss; look whether $L_0$ stays
+# the same as they do.
 
 
 # %%
@@ -351,9 +353,10 @@ for penalty, runs in by_width.items():
 # The first claim is about the order of the penalties: from one $\lambda$ to the next larger one, $L_0$ must fall and the loss must rise, in every seed.
 # As the control, four random seeds of one $\lambda$ take the place of the four penalties, since an order could also come about by chance.
 #
-# The second is about width, at equal $L_0$: which share of the rise of the loss disappears when TopK gets four times as many latents, with the same $k$? In
-# the paper 32 times as many leave 5.5 of 21 lost percent; by the same law four times as many would remove two fifths. The control is another seed of the
-# same width. Printed beside it: the same step in width before training, where more latents are only more random directions to choose from.
+# The second is about width, at equal $L_0$. A dictionary raises the loss; which share of this rise disappears when TopK gets four times as many latents,
+# with the same $k$? In the paper 21 % of the loss is lost, and 5.5 % with 32 times as many latents. If every doubling removes the same share, four times as
+# many remove two fifths. We ask for a tenth, as the runs are short. The control is another seed of the same width. Printed below the card: the same
+# step in width before training, where more latents are only more random directions to choose from.
 
 
 # %%
@@ -385,10 +388,11 @@ print(f"the same step before training: {np.mean(widened('untrained', range(cfg.c
 print(f"from {middle} to {wide} latents: {removed(by_k[1], by_k[2]):.0%} (one seed)")
 
 # %% [markdown]
-# The card says in how many seeds four times as many latents help by a tenth. Look at the last printed line too: the widest dictionary has the same few
-# steps for four times as many latents, and need not be better. A random dictionary gains from width as well, nearly as large a share of what it loses:
-# among more directions the best $k$ fit better, learned or not. So the gain from width says nothing yet about what the new latents are; [page
-# 14e](14e_feature_splitting.ipynb) asks that.
+# The second card says in how many seeds four times as many latents help by a tenth. Compare its median with the first printed line: a dictionary that was
+# never trained gains from width as well, because among more directions the best $k$ fit better, learned or not. Where its share is as large as that of
+# the trained ones, the gain from width says nothing about what the new latents are; [page 14e](14e_feature_splitting.ipynb) asks that. The last printed
+# line is one step further in width. The widest dictionary has the same few training steps for four times as many latents, so it need not be better, and
+# a share below 0 says that it is worse.
 #
 # <a id="conventions"></a>
 # ## 3 One penalty, three conventions
@@ -420,9 +424,10 @@ for form, (named, coefficient, width, batch) in FORMS.items():
     print(f"{form.__name__:12} {coefficient:7g} is {converted:5.2f} in the form of April 2024")
 
 # %% [markdown]
-# To trust the conversion we ask for more than equal numbers. The same model with a converted coefficient must get the same *gradient*, up to one factor
-# for all parameters, which Adam does not notice (it divides by the gradient's own size). Below, all three forms get the coefficient that stands for
-# $\lambda = 3$, on a batch of 64 tokens in double precision.
+# In one form, coefficients that are a factor of ten thousand apart become numbers of one order. They need not become equal, since the three authors
+# trained on different models. Is the conversion right? The same model with a converted coefficient must get the same *gradient*, up to one factor for all
+# parameters, which Adam does not notice (it divides by the gradient's own size). Below, all three forms get the coefficient that stands for $\lambda = 3$,
+# on a batch of 64 tokens in double precision.
 
 # %%
 x64 = torch.randn(64, 24, generator=run.generator(0, "conventions"), dtype=torch.float64)
@@ -503,8 +508,9 @@ for name, each in compared.items():
     print(f"{name:22} L0 {each['l0']:5.1f}  loss {each['loss']:.2f}  {text}")
 
 # %% [markdown]
-# The numbers say it already; the histogram shows it. The horizontal axis is logarithmic: one unit is a factor of ten. A dashed line stands
-# in the deepest valley between two peaks, where the rule that follows finds one. It can be shallow: how deep it is, is asked of it afterwards.
+# Two quantiles do not show whether there are two groups; a histogram does. Its horizontal axis is logarithmic: one unit is a factor of ten. The function
+# `valley` looks for the deepest valley between two peaks, and a dashed line is drawn in it. A valley can also be shallow, as any uneven slope has some.
+# So the function returns the depth too, and the claim below is about the depth.
 
 
 # %%
@@ -568,8 +574,9 @@ for n in (narrow, middle):
     print(f"TopK, n = {n}: {np.mean(rarer):.1%} below a tenth of its own median")
 
 # %% [markdown]
-# With the recipe of 2023 there are two groups, and the rare one is the larger; with that of April 2024 there is one, and nothing below it. The last two lines are
-# for orientation: TopK has its own remedy for dead latents (AuxK, [page 8a](08a_sae_recipe.ipynb#dead)), and a tail of rare ones that grows with its width.
+# With the recipe of 2023 there are two groups, and the rare one is the larger; with that of April 2024 there is one, and nothing far below it. The last two
+# lines are for orientation: TopK has its own remedy for dead latents (AuxK, [page 8a](08a_sae_recipe.ipynb#dead)), and a tail of rare ones that grows
+# with its width. (At the same $\lambda$ the two recipes differ in $L_0$ and in the number of steps as well; see the limits.)
 #
 # ### What are the rare latents?
 # The update of February 2024 offers an explanation. A latent is useful if its encoder row (what makes it active) and its decoder row (what it then adds)
@@ -577,7 +584,7 @@ for n in (narrow, middle):
 # active, only the penalty, and becomes rarer and rarer. In the paper's picture, which is three-dimensional, encoder and decoder rows of the ordinary
 # latents have a dot product near 1, and those of the rare group are spread around 0.
 #
-# That cosine alone is a poor witness. A latent that is seldom active is seldom trained, so its rows stay where they were put, and with an independent
+# That cosine alone is poor evidence. A latent that is seldom active is seldom trained, so its rows stay where they were put, and with an independent
 # start they were put at a cosine near 0. So we keep the rows of before the training too, and ask a second question: how near is a decoder row to *its own
 # start*? In the picture a latent is a point, once in each panel. If the rare group is what never left its start, its points lie near 1 on the right.
 
@@ -677,9 +684,9 @@ page.check(
 
 # %% [markdown]
 # So the rare latents are a group of their own: their decoder rows hardly left the random start, while those of common latents have left it, whether these
-# are used much or less. Only the few latents whose density lies between the groups lie between them here too. In this sense rare latents never found a
-# direction. The claim does not say why. That the encoder rows of rare latents are *nearly the same* is not what we see; they are only a little more alike
-# than others.
+# are used much or less. Only the few latents whose density lies between those of the two groups also have a cosine that lies between. In this sense
+# rare latents never found a direction. The claim does not say why. That the encoder rows of rare latents are *nearly the same* is not what we see; they
+# are only a little more alike than others.
 #
 # ### Does it need a long run, or this start?
 # The paper's runs have a million steps. Here are shorter and longer runs of the recipe of 2023 (the rate is constant and the batches are the same, so that
@@ -703,7 +710,8 @@ for name, config in (runs | {"parallel start": parallel}).items():
 # or finds none because it is rare.
 #
 # The parallel start has rare latents too, but fewer, and a lower loss. Their decoder rows are again near their start, and for that reason the cosine of
-# encoder and decoder is the *larger* one among the rare. That cosine, by which the explanation was told, is a trace of how the rows were put at first.
+# encoder and decoder is the *larger* one among the rare. So that cosine, on which the explanation of February 2024 rests, shows how the rows were placed at
+# the start, and not whether a latent has found a direction.
 #
 # Look at the recipes one by one. The menu chooses between dictionaries that the page has trained.
 
@@ -910,9 +918,11 @@ page.check(
 )
 
 # %% [markdown]
-# So it matters where a new latent points. Restarted on an input it finds work; in a random direction (two seeds) it is soon as rare as before, and the
-# error is that of the run without restarts. Whether the input must be a badly reconstructed one is not asked here. Even so many latents are still without use at the end. The parallel start of section 4 does more than the
-# restarts (compare its loss there with the one above), and the recipe of April 2024, which has that start, has no dead latents to revive.
+# So it matters where a new latent points. Restarted on an input, some latents stay active; in a random direction (two seeds) they are soon as rare as
+# before, and the error is that of the run without restarts. Three things are not shown. Whether the input must be a badly reconstructed one is not asked
+# here. The runs have the same $\lambda$ and not the same $L_0$ (compare it in the table above the cards), so that a part of the lower error may be due to more
+# active latents per token. And many latents are still without use at the end. The parallel start of section 4 does more than the restarts (compare its
+# loss there with the one above), and the recipe of April 2024, which has that start, has no dead latents to revive.
 #
 # The paper warns that the loss jumps at every restart, because a dictionary with new rows has to settle again. In the histories of the training runs (the error
 # of every tenth batch) this can be seen, and also whether it pays.
@@ -1014,6 +1024,9 @@ page.save_figure(
 # - One learning rate for both recipes. At three times that rate most latents of the April recipe died within the first steps (seed 100, $n = 512$,
 #   $\lambda = 3$), so that its report of hardly any dead latents holds for a rate that suits the length of the run.
 # - The recipes of 2023 and 2024 differ in six parts and here in the number of steps; only the parallel start is varied alone.
+# - They are compared at the same $\lambda$ and not at the same $L_0$. The recipe of 2023 has fewer active latents per token here, and restarts add some, so
+#   that the losses and errors of the recipes do not say which gives more at equal sparsity.
+# - The share of the loss recovered is of one model, in which zero ablation does unusual harm. In another model it may be a stricter measure.
 # - Restarts come later in the run than the paper's 2.5 to 10 %: at these shares of a short run no latent has been silent yet.
 # - Only neurons of a one-layer model. On a residual stream the loss recovered, and its zero point, are other numbers ([page
 #   8](08_sae_training.ipynb#reconstruction)).
