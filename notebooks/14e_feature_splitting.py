@@ -51,8 +51,8 @@ from companion.sae.recipe import TrainConfig
 claims.opening("14e_feature_splitting")
 
 # %% [markdown]
-# All dictionaries are of the same 512 neurons, those of model A. Narrow ones have as many latents as there are neurons, wide ones four times as many,
-# and one has sixteen times as many. A latent takes part in a comparison if it is active on at least `least` tokens.
+# All dictionaries are of the same 512 neurons, those of the one-layer model of page 7 (model A there). Narrow ones have as many latents as there are
+# neurons, wide ones four times as many, and one has sixteen times as many. A latent takes part in a comparison if it is active on at least `least` tokens.
 
 
 # %% tags=["parameters"]
@@ -100,12 +100,11 @@ site, V, T = cfg.narrow[0].site, len(subject.unembedding()), tokens.shape[1]
 print(f"{len(tokens)} contexts of {T} tokens; {known.values.shape[2]} labels")
 
 # %% [markdown]
-# `fired_by` tells where each latent of a dictionary is active on this text, and how much. The codes are sparse: of each token only the active
-# latents are kept.
+# `fired_by` tells where each latent of a dictionary is active on this text, and how much. Of each token it keeps only the latents that are active.
 #
 # Two dictionaries that are drawn from one random seed begin with the same rows: the narrow one's first directions are the wide one's first
-# directions. They would be alike without having learned anything. So on this page a narrow dictionary is always compared with a wide one of
-# another seed.
+# directions. They would be alike without having learned anything (the cell prints the cosines of the first rows). So on this page a narrow dictionary is
+# always compared with a wide one of another seed.
 
 # %%
 narrow_config, wide_config = cfg.narrow[0], cfg.wide[1]
@@ -139,7 +138,7 @@ plain = torch.cosine_similarity(f, part, dim=0)
 print(f"part of a latent: masked cosine {masked_cosine(f, part):.2f}, cosine {plain:.2f}")
 
 # %% [markdown]
-# The package computes it for all pairs at once, with sparse matrices. It must agree with the two lines above. We take as an example the narrow latent
+# The package computes it for all pairs at once, with sparse matrices. It must agree with `masked_cosine`. We take as an example the narrow latent
 # that goes best with names in capitals, such as `MAX_SIZE` (the label `ALL_CAPS`), chosen by its correlation on the first half of the
 # contexts.
 
@@ -184,15 +183,15 @@ for child in nearest:
     print(f"  {cosines[child]:.2f}  wide {child:4}: {density['wide'][child]:5.1%}  {what}")
 
 # %% [markdown]
-# Compare the tokens and the densities. Some of the nearest latents share tokens with the parent, as children in the paper's tree would. Others are
-# hardly ever active, and on other tokens: their cosine is large all the same. A table like this can be drawn for any pair of dictionaries. How near
-# would latents be by chance?
+# Compare the tokens and the densities. Some of the nearest latents share tokens with the narrow one, as children in the paper's tree would. Others are
+# hardly ever active, and on other tokens: their cosine is large all the same. A table like this can be made for any two dictionaries, so it is no
+# evidence yet. How large would the cosines be by chance?
 
 # %% [markdown]
 # <a id="threshold"></a>
 # ## 2 How large a cosine means something
 # There is a boring way to a large masked cosine. Let a latent be active on three tokens only, and let another be steadily active everywhere around.
-# On the three tokens both are nearly constant, so their cosine is nearly 1, whatever they stand for.
+# On the three tokens both are nearly constant, so the masked cosine of the two is nearly 1, whatever they stand for.
 
 # %%
 steady = 1 + 0.2 * torch.rand(1000, generator=run.generator(0, "steady"))
@@ -202,7 +201,8 @@ print(f"masked cosine {masked_cosine(steady, rare):.3f}; active on {int((rare > 
 assert masked_cosine(steady, rare) > 0.97
 
 # %% [markdown]
-# So a threshold means nothing without a *null*: the same measurement where there is nothing to find. The first line is what is studied, the other four are nulls.
+# So a threshold means nothing without a *null*: the same measurement where there is nothing to find. The first line of the table is what is studied, the
+# other four are nulls.
 #
 # | name | what is compared |
 # |---|---|
@@ -267,9 +267,10 @@ def codes_of(pair, kind):
 # %% [markdown]
 # The null must have the same density, since the cosine that chance reaches depends on it: the line in the second figure below shows how. (The example
 # above is one way to a large cosine. Another is that a dense latent shares many tokens with any other dense one.) So for each trained latent we take
-# the latents of the untrained wide dictionary of about its density (the nearest in rank), and from them the cosine that 95 % of them stay below. A
-# trained latent *has a parent* if its best cosine is above that. By construction 5 % of untrained latents have one. Some trained latents are rarer or
-# denser than nearly all untrained ones. They have no match, and do not count where trained latents are compared with the null.
+# the latents of the untrained wide dictionary of about its density (the nearest in rank), and from them the cosine that 95 % of them stay below. This
+# cosine is the trained latent's *bar*, and the latent *has a parent* if its own best cosine is above the bar. By construction about 5 % of untrained
+# latents have one. Some trained latents are rarer or denser than nearly all untrained ones. They have no *match* in the null, and do not count where
+# trained latents are compared with it.
 
 
 # %%
@@ -295,8 +296,8 @@ def parents_of(best, counts, pair):
 
 # %% [markdown]
 # The last thing to know is whether the children together make up the parent. Their *coverage* is the share of the parent's activation that lies on
-# tokens where at least one child is active; 0 for a latent without children. As controls: children moved to other places of the same token; for each child another
-# wide latent of the same density; and as many latents of the untrained dictionary, those with the largest cosines.
+# tokens where at least one child is active; 0 for a latent without children. As controls: children moved to other places of the same token; for each
+# child another wide latent of the same density; and as many latents of the untrained dictionary, those with the largest cosines.
 
 
 # %%
@@ -333,7 +334,7 @@ def compared(pair: Pair):
 
 
 # %% [markdown]
-# The paper draws an edge at a masked cosine of about .4. Before looking: at how many of the thresholds does a trained dictionary differ from the
+# The paper draws an edge at a masked cosine of about .4. Guess before you look: from which threshold on does a trained dictionary differ from the
 # controls? The paper's dictionaries are trained on about ten thousand times as many tokens, and with a penalty in place of TopK, so its threshold need
 # not be ours.
 
@@ -385,9 +386,10 @@ page.save_figure(
 )
 
 # %% [markdown]
-# The first claim says it in a number: at .4, the edges of untrained wide latents of the same densities, as a share of those of the trained ones. A half
-# or more means that most edges need no training. The control is the same ratio at .8, where it should be small if that threshold is a good one. The last
-# line printed says what the ratio would be if all latents of the two dictionaries were compared, whatever their density.
+# The first claim says it in a number: at .4, the edges of untrained wide latents of the same densities, as a share of those of the trained ones. With a
+# half or more, at least half as many edges are there without any training of the wide dictionary. The control is the same ratio at .8, where it should be
+# small if that threshold is a good one. The last line printed says what the ratio would be if all latents of the two dictionaries were compared, whatever
+# their density.
 
 # %%
 at_paper, at_high = (int(np.abs(THRESHOLDS - at).argmin()) for at in (0.4, 0.8))
@@ -445,9 +447,9 @@ page.save_figure(
 )
 
 # %% [markdown]
-# If most wide latents are parts of narrow ones, more than half of those with a match in the null should be above the bar. What if only the narrow or
-# only the wide dictionary has learned something, if only the tokens agree, or if the wide dictionary is of a model that has learned nothing? Those are
-# the controls.
+# If most wide latents are parts of narrow ones, more than half of those with a match in the null should be above the bar. The controls: only the wide
+# dictionary has learned something; only the tokens agree; or the wide dictionary is of a model whose weights were shuffled. (The remaining case, in which
+# only the narrow dictionary has learned, is the null itself: about 5 %.)
 
 # %%
 page.check(
@@ -465,11 +467,12 @@ for kind in KINDS:
 # %% [markdown]
 # Read the table from its last line up. In the dictionary of the shuffled model and where only the token agrees, many latents are above the bar too, far
 # more than the 5 % of the null. So a part of what looks like parents and children comes from the tokens alone, and no more than the distance from these
-# lines to the first can come from learned contexts. The latents below the bar have no parent that chance would not give as well. How much of a parent
-# do its children account for? If it splits into them, it should be more than half.
+# lines to the first can come from learned contexts. For a latent below the bar, the best parent is no nearer than chance would give. Where the share
+# is little above a half, nearly as many latents are of this second kind.
 #
-# As a positive example, for which this must hold, we cut each narrow latent into four parts, dealing its active tokens at random, and look for its
-# children among these with the same bar.
+# The next question is how much of a parent its children account for. If splitting is all that happens, it should be more than half. As a positive
+# example, for which this must hold, we cut each narrow latent into four parts, dealing its active tokens at random, and look for its children among
+# these with the same bar.
 
 
 # %%
@@ -561,7 +564,7 @@ def masks(sign, known):
 
 
 # %% [markdown]
-# A sign has several tokens: ` =` with a space in front is nearly always an assignment, `=` without one never. We take the token that has the most
+# A sign has several tokens: ` =` with a space in front is nearly always an assignment, `=` without one seldom. We take the token that has the most
 # occurrences outside of its commonest role, so that there is something to tell apart.
 
 
@@ -585,8 +588,8 @@ for sign, (token, number) in found_roles.items():
 
 # %% [markdown]
 # When does a role have a latent of its own? Take the tokens on which a latent is *strongly* active: at half of its largest activation or more. We ask
-# that most of them are the one token, that of these nine in ten have the role, and that they are ten at least; first on the first half of
-# the contexts, where the latent is chosen, and then again on the second half.
+# three things: at least half of them are the one token; of these, at least nine in ten have the role; and those with the role are ten or more. A latent
+# is chosen by this on the first half of the contexts, and must pass again on the second half.
 
 
 # %%
@@ -618,10 +621,10 @@ for sign, found in by_sign.items():
         print(f"{word(token):6} {ROLES[sign][role]:17} {recall}  {names}")
 
 # %% [markdown]
-# The recall is the share of the role's tokens in the second half on which one of its latents is strongly active. Now the number of roles that are told
-# apart, for each width and seed. Finer latents should tell more of them. But more latents are also more chances that one of them tells a role, and
-# there are two rivals with as many chances: a dictionary of the same width that was never trained, and four narrow dictionaries of other random seeds
-# taken together. These have learned, and have as many latents as the wide one, but no finer ones.
+# The recall is the share of the role's tokens in the second half on which one of its latents is strongly active. A role that has a latent of its own is
+# *told apart*. How many are, for each width and seed? Finer latents should tell more of them apart. But more latents are also more chances that one of
+# them does, and there are two controls with as many chances: a dictionary of the same width that was never trained, and four narrow dictionaries of
+# other random seeds taken together. These have learned, and have as many latents as the wide one, but no finer ones.
 
 
 # %%
@@ -648,7 +651,8 @@ def told_apart(config):
 
 
 # %% [markdown]
-# For all sizes and seeds; of the largest size there is one dictionary.
+# For all sizes and seeds; of the largest size there is one dictionary. At the smallest size "narrow ones together" is the one narrow dictionary itself,
+# so in the figure its point lies on that of the trained ones.
 
 # %%
 by_size = (cfg.narrow, cfg.wide, (cfg.widest,))
@@ -675,8 +679,8 @@ page.save_figure(
 
 # %% [markdown]
 # The claim is on the middle width, which has all seeds: wide dictionaries tell more roles apart than narrow ones, than four narrow ones together, and
-# than untrained ones of their own width. Look whether each of the five numbers lies above all three. The band begins half-way between what a wide
-# dictionary and the best control told of seeds that no claim uses.
+# than untrained ones of their own width. Look whether each of the five numbers lies above all three controls and in the band. The band begins half-way
+# between a wide dictionary and the best control, both of seeds that no claim uses.
 
 # %%
 page.check(
@@ -690,10 +694,10 @@ page.check(
 )
 
 # %% [markdown]
-# Compare the two hardest controls. Four narrow dictionaries together have as many latents as a wide one; where they tell hardly more roles than one of
-# them, they have found the same few, and the number of latents alone is not the reason for what the wide ones tell. An untrained dictionary shows how
-# many roles random directions tell. The seeds of one width are far apart, and where the card is mixed, one of them tells hardly more roles than a narrow
-# dictionary can. Of the largest width there is one dictionary, so the last part of the line is a single case.
+# Compare the two controls of as many latents. Where four narrow dictionaries together tell hardly more roles apart than one of them, they have found the
+# same few, and the number of latents alone is not the reason for what the wide ones tell. An untrained dictionary shows how many roles random directions
+# tell. The seeds of one width are far apart. Where a value lies below the band, that wide dictionary tells hardly more roles apart than the best control,
+# so that the sentence does not hold for every dictionary. Of the largest width there is one, so the last part of the line is a single case.
 #
 # Even the largest dictionary leaves most roles without a latent of their own. One condition deserves a look: that most of the strong activations are on
 # the one token. Exercise 2 drops it and counts again, in a trained and in an untrained dictionary.
@@ -793,7 +797,8 @@ explorer.live(children_of, latent=explorer.Number(parent), threshold=explorer.Sl
 #    assert min(lost.values()) > 0
 #    ```
 #
-#    Both lose about as much. The context moves all activations on a token together, so an untrained latent follows it as well.
+#    Compare the two numbers. The untrained latents lose something too, since the context moves all activations on a token together. So a loss by itself
+#    is no sign of learning; only what the trained ones lose beyond it could be.
 #    </details>
 #
 # <a id="limits"></a>
@@ -806,7 +811,10 @@ explorer.live(children_of, latent=explorer.Number(parent), threshold=explorer.Sl
 #   the bar of the nearest density.
 # - A second model (model B of [page 7](07_language_model.ipynb#training)) would be another null, and would cost more time than this page has;
 #   [page 14b](14b_population.ipynb) compares the two models.
-# - The coverage depends on the bar: it says what children above this bar account for, not into how many parts a latent has split.
+# - The coverage depends on the bar: it says what children above this bar account for, not into how many parts a latent has split. A latent that is
+#   active on very many tokens covers much whatever it stands for; only the controls take account of that.
+# - That a wide latent has a parent above the bar says that the two are near, not that one has split from the other. Two dictionaries of the *same* width
+#   and other seeds would also have latents near each other, and are not compared here. The step to the widest dictionary is one pair.
 # - Roles are few and some have little text, so that one role more or less can decide whether a seed lies in the band. A role without a latent of its
 #   own can still be told by several latents together.
 #
