@@ -6,9 +6,9 @@
 # **Pages** [← 14e. Feature splitting](14e_feature_splitting.ipynb) · [Start here](00_start_here.ipynb) · [15. Steering: text that is written while a latent is held →](15_steering.ipynb)
 #
 # Two ways to see many latents at once. The first is a map: the directions of all latents, of dictionaries of several sizes, in one plane, where those that
-# stand for similar things should lie together. The second is a graph: one latent raises the tokens on which another is active next, so that a few of
-# them write a kind of text together, like the states of a small machine. *Towards Monosemanticity* has both. Here each is measured too, and
-# compared with dictionaries that were never trained, and with what would make it look the same without them.
+# stand for similar things should lie together. The second is a graph: one latent raises the probability of tokens on which another is active, and so
+# *hands over* to it. A few latents can write a kind of text together in this way, like the states of a small machine. *Towards Monosemanticity* has
+# both. Here each is also measured, and compared with dictionaries that were never trained and with simpler explanations.
 #
 # **You will** write the gradient of t-SNE and draw thousands of directions · ask how many neighbours share a label, and whether the dictionary is the
 # reason · compute which latents hand over to which · find a loop between capitals and underscores, and ask which half of it is special · test the
@@ -51,8 +51,8 @@ from companion.sae.recipe import TrainConfig
 claims.opening("14f_map_and_automata")
 
 # %% [markdown]
-# All dictionaries are of the same 512 neurons, those of model A. Narrow ones have as many latents as there are neurons, wide ones four times as many,
-# and one has sixteen times as many. A latent takes part if it is active on at least `least` tokens.
+# All dictionaries are of the same 512 neurons, those of the one-layer model of page 7 (model A there). Narrow ones have as many latents as there are
+# neurons, wide ones four times as many, and one has sixteen times as many. A latent takes part if it is active on at least `least` tokens.
 
 
 # %% tags=["parameters"]
@@ -100,11 +100,10 @@ site, V, T = cfg.narrow.site, len(subject.unembedding()), tokens.shape[1]
 print(f"{len(tokens)} contexts of {T} tokens; {known.values.shape[2]} labels")
 
 # %% [markdown]
-# `fired_by` tells where each latent of a dictionary is active on this text, and how much. The codes are sparse: of each token only the active
-# latents are kept.
+# `fired_by` tells where each latent of a dictionary is active on this text, and how much. Of each token it keeps only the latents that are active.
 #
-# One narrow and one wide dictionary serve as examples. Each latent gets a name of two parts, neither of which looks at its direction: the label it
-# goes best with by correlation, and the tokens on which it is most active.
+# One narrow and one wide dictionary serve as examples. Each latent gets a name of two parts, both computed from where it is active and not from its
+# direction: the label it goes best with by correlation, and the tokens on which it is most active. The cell prints four latents of the wide one.
 
 
 # %%
@@ -135,9 +134,10 @@ for latent in wide.counts.argsort(descending=True)[after : after + 4].tolist():
 # %% [markdown]
 # <a id="map"></a>
 # ## 2 A map of all directions
-# Each latent has a direction $d_i$, a row of the decoder, with 512 numbers here. If two latents split from one, their directions should be
-# close. To see it, the paper draws the directions of all dictionaries in one plane, with UMAP. We do the same with **t-SNE**, which fits in a few
-# lines. It gives each pair of directions a closeness $P_{ij}$, large for near neighbours, and each pair of points in the plane another,
+# Each latent has a direction $d_i$, a row of the decoder, with 512 numbers here. If two latents of a wide dictionary share the work of one latent of a
+# narrow one ([page 14e](14e_feature_splitting.ipynb)), their directions should be close. To see it, the paper draws the directions of all dictionaries
+# in one plane, with UMAP. We do the same with **t-SNE**, which fits in a few lines. It gives each pair of directions a closeness $P_{ij}$, large for
+# near neighbours, and each pair of points in the plane another,
 # $Q_{ij} \propto w_{ij} = 1 / (1 + \lVert y_i - y_j \rVert^2)$. It then moves the points by gradient descent until $Q$ resembles $P$. The gradient
 # of $\sum P \log (P / Q)$ pulls together what is close in $P$ and pushes all others apart:
 
@@ -162,7 +162,7 @@ assert torch.allclose(gradient(points.detach(), P), points.grad, atol=1e-9)
 
 # %% [markdown]
 # `maps.tsne` does this with the closeness of the 90 nearest neighbours only, starts from the two *principal components* (the directions in which the
-# points vary most), and takes a few hundred steps with momentum. Its gradient is the one above (a quarter of it):
+# points vary most), and takes a few hundred steps with momentum. Its gradient is a quarter of the one above, which only changes the size of a step:
 
 # %%
 pairs_of = P.nonzero()
@@ -171,7 +171,7 @@ assert torch.allclose(4 * fast, gradient(points.detach(), P), atol=1e-9)
 
 # %% [markdown]
 # The points are all active latents of a narrow and a wide dictionary, and some of the widest. Each is coloured by the label that it goes best with. The
-# colours know nothing of the directions: they come from where the latents are active.
+# colours are not computed from the directions: they come from where the latents are active.
 
 
 # %%
@@ -235,8 +235,8 @@ hovered = plots.hoverable_map(the_map["at"].numpy(), groups, texts, drawn_map)
 # A map in two dimensions can deceive: t-SNE makes clusters of noise too. So the claim is not on the map but on the 512 numbers: of the ten directions
 # nearest to a latent's, how many have the same best label? This is the **purity**.
 #
-# There is a boring way to a high purity. Neurons that see one token have much in common, whatever stands around it, so two latents of the same token would
-# lie together and share a label for that reason alone. So latents with the same *top token* (the token that has most of the latent's activation) do
+# There is a boring way to a high purity. The neurons' values on one token are much alike, whatever stands around it, so two latents of the same token
+# would lie together and share a label for that reason alone. So latents with the same *top token* (the token that has most of the latent's activation) do
 # not count as neighbours of each other.
 
 
@@ -267,10 +267,10 @@ with_all = maps.purity(directions, its_label)
 print(f"purity {by_hand:.3f}; with neighbours of the same top token {with_all:.3f}")
 
 # %% [markdown]
-# Every wide dictionary is measured, and so are two controls: its labels exchanged among latents of about the same density, and an untrained dictionary with
-# the labels that its latents go best with. And there is a rival that needs no learned directions: the neurons' *activations*. In place of each latent's
-# direction we take one vector of activations (less their mean), at a place that is drawn from those where the latent is active; the latents, their
-# labels and the number of neighbours stay the same.
+# Every wide dictionary is measured, and so are two controls: its labels exchanged among latents of about the same density, and an untrained dictionary
+# with the labels that its latents go best with. There is also a rival explanation, which needs no learned directions: the neurons' *activations*. In
+# place of each latent's direction we take one vector of activations (less their mean), at a place that is drawn from those where the latent is active;
+# the latents, their labels and the number of neighbours stay the same.
 
 
 # %%
@@ -308,8 +308,9 @@ def purities(config):
 
 
 # %% [markdown]
-# We expect more agreement than in both controls. Read on the card how far it is from them, and also how large it is: a purity of .5 would mean that half
-# of the neighbours share the label.
+# We expect a higher purity than in both controls. Read on the card how far it is from them, and also how large it is: a purity of .5 would mean that half
+# of the neighbours share the label. A value far below that says that most neighbours of a latent go best with another label, even if more of them share
+# its own than in the controls.
 
 # %%
 pure = [purities(each) for each in cfg.wide]
@@ -324,8 +325,8 @@ page.check(
 )
 
 # %% [markdown]
-# And the rival, on the same scale. In the first column no neighbours of the same token count (for a vector of activations: its own token; for a latent: its
-# top token), in the second all do.
+# And the rival, on the same scale. In the first column no neighbours of the same token count (for a vector of activations: its own token; for a latent:
+# its top token), in the second all do.
 
 # %%
 for name, what in (("trained", "directions of latents"), ("activations", "one activation vector each")):
@@ -344,8 +345,10 @@ for name, what in (("trained", "directions of latents"), ("activations", "one ac
 # underscore, the other is active on the underscore and raises capitals.
 #
 # We make a matrix of it. Let $p(v)$ be the frequency of token $v$ and $w_i(v)$ the *logit weights* of latent $i$, by how much one unit of it raises the
-# logit of $v$ ([page 14](14_anatomy_of_a_feature.ipynb)); $s$ is the mean scale by which the last norm divides. If latent $i$ is at its largest
-# activation, the next token is drawn from $q_i$, and the chance that latent $j$ is then active rises by
+# logit of $v$ ([page 14](14_anatomy_of_a_feature.ipynb)); $s$ is the mean scale by which the last norm divides. Suppose that latent $i$ is at its largest
+# activation $f_i^{\max}$ and that nothing else of the context counts. Then the next token is drawn from a distribution $q_i$. Let $P(f_j > 0 \mid v)$ be
+# the share of the places of token $v$ at which latent $j$ is active, and $P(f_j > 0)$ its share of all places. The chance that $j$ is active next rises
+# by
 #
 # $$ M_{ij} = \sum_v q_i(v)\,P(f_j > 0 \mid v) - P(f_j > 0), \qquad q_i(v) \propto p(v)\,\exp\left(f_i^{\max} w_i(v) / s\right). $$
 #
@@ -374,9 +377,10 @@ on_it = wide.chosen(tokens[wide.context, wide.position] == some_token).counts / 
 assert torch.allclose(given[:, some_token], on_it)
 
 # %% [markdown]
-# As a null the columns are exchanged among latents of about the same density: a dense latent follows many others by chance. *Self-loops* are the entries
-# on the diagonal, such as an indentation that raises indentation; *two-state loops* are pairs with both $M_{ij}$ and $M_{ji}$ large. Are there more of
-# them than in the null? (Latents with few activations are left out; their $P(f_j > 0 \mid v)$ is not known well.)
+# *Self-loops* are latents with a large entry $M_{ii}$ on the diagonal, such as one of indentation that raises indentation; *two-state loops* are pairs
+# with both $M_{ij}$ and $M_{ji}$ large. Some arise by chance, since a dense latent follows many others. So as a null the columns of $M$ are exchanged
+# among latents of about the same density. Are there more loops than in the null? (Latents with few activations are left out; their $P(f_j > 0 \mid v)$
+# is not known well.)
 
 # %%
 ENOUGH = 4 * cfg.least
@@ -397,9 +401,9 @@ print("the trained matrix with exchanged columns, in the mean:", np.mean(null, a
 
 # %% [markdown]
 # Compare the two lines for each kind of loop. Where the exchanged matrix has nearly as many, their number alone shows nothing: a latent that raises
-# much and a latent that is active on many tokens make a large entry by chance. A loop has to be judged by what its latents are. We look for the
-# paper's: the latent that goes best with the letters of names in capitals, and the one that goes best with the underscores in them, both chosen on the
-# first half of the contexts.
+# much and a latent that is active on many tokens make a large entry by chance. Then a loop has to be judged by what its latents stand for. We look for
+# the paper's example: the latent that goes best with the letters of names in capitals, and the one that goes best with the underscores in them, both
+# chosen on the first half of the contexts.
 
 # %%
 in_caps = known.values[..., labels.COLUMN["ALL_CAPS"]] & known.known
@@ -437,13 +441,15 @@ print("letters to its rivals", [round(value, 2) for value in M[letters, rivals].
 print("               and back", [round(value, 2) for value in M[rivals, letters].tolist()])
 
 # %% [markdown]
-# Compare each row with the two entries of the pair. Whatever raises the underscore raises every latent that is active on underscores, so the first arrow
-# says little of where it ends. The second arrow is the one that could single out the pair: after an underscore of a name in capitals more capitals
-# follow, after most other underscores small letters.
+# Compare each row with the two entries of the pair. Call the entry from letters to underscores the first arrow, and the one back the second. Whatever
+# raises the underscore raises every latent that is active on underscores, so the first arrow need not be larger for the pair than for the rivals. The
+# second arrow is the one that could single out the pair: after an underscore of a name in capitals more capitals follow, after most other underscores
+# small letters.
 #
-# A second rival needs no logit weights: the *bigrams* of the text. Which tokens follow the tokens on which latent $i$ is active? With their frequencies in
-# place of $q_i$, the same formula says how much more frequent $j$ would be if only the current token counted. And the text itself has a loop: how much
-# more frequent are underscores after letters of names in capitals, and such letters after such underscores?
+# A second comparison needs no logit weights: the *bigrams* of the text. Which tokens follow the tokens on which latent $i$ is active? With their
+# frequencies in place of $q_i$, the same formula says how much more frequent $j$ would be if only the current token counted. (The two are not on one
+# scale: $q_i$ is for the largest activation of $i$, the bigrams are for its usual ones.) And the text itself has a loop: how much more frequent are
+# underscores after letters of names in capitals, and such letters after such underscores?
 
 # %%
 follows = torch.bincount((tokens[:, :-1] * V + tokens[:, 1:]).flatten(), minlength=V * V).view(V, V).float()
@@ -465,10 +471,10 @@ for name, (i, j), (a, b) in (("there", (letters, joint), (0, 1)), ("back ", (joi
     print(f"{name}: latents {M[i, j]:.2f}, bigrams of their tokens {by_tokens:.2f}, text {then:.2f}")
 
 # %% [markdown]
-# The loop exists if both entries are well above zero; the claim is on the smaller one. It should be much smaller with a rival in place of the second latent
-# (in the mean of the ten), with bigrams in place of logit weights, and in a dictionary that was never trained. The last control is easy to pass, the
-# other two are not. That some rival has as strong a loop is no contradiction: a dictionary may have two latents of underscores in capitals. So we
-# also count those.
+# The loop exists if both entries are well above zero; the claim is on the smaller one. It should be much smaller with a rival in place of the second
+# latent (in the mean of the ten), with bigrams in place of logit weights, and in a dictionary that was never trained. The first control is the strict
+# one. The last is easy to pass, and the bigrams lack the push of a largest activation. That some rival has as strong a loop is no contradiction: a
+# dictionary may have two latents of underscores in capitals. So we also count those.
 
 
 # %%
@@ -499,12 +505,13 @@ page.check(
 print("rivals with as strong a loop, of ten:", *(each["stronger"] for each in found_loops))
 
 # %% [markdown]
-# Rivals and bigrams stay far below the loop: it is not one that any latent of underscores has, and not one that the current token explains. What makes
-# the difference to the rivals is the arrow back, since an underscore alone does not say whether its name is in capitals, and the latent does. The loop is not always
-# strong: the card is mixed because a further dictionary, of a random seed that was looked at when the controls were chosen, lies below the band. There
-# the letters raise the underscore too little.
+# In these five dictionaries the rivals in their mean stay far below the loop, so that not every latent of underscores has it (the last line counts the
+# single rivals that do). The difference to the rivals is in the arrow back: an underscore alone does not say whether its name is in capitals, and the
+# latent does. The bigrams stay below too; as they are not on the scale of the matrix, this says less. And the loop is not always strong: the card is
+# mixed because a further dictionary, of a random seed that was looked at when the controls were chosen, lies below the band. There the letters raise
+# the underscore too little. So we do not claim that every dictionary of this model has the loop.
 #
-# The matrix is a calculation about single tokens. The test is to let the model write: hold latent $i$ at its largest activation while the model reads
+# The matrix is a calculation about single tokens. A test of it is to let the model write: hold latent $i$ at its largest activation while the model reads
 # the beginnings of held-out texts, draw the next token, and count how often latent $j$ is active on it. In the open, for one latent:
 
 # %%
@@ -522,9 +529,9 @@ free = automata.followers(subject, sae, site, prompts, None, 0.0, run.generator(
 print(f"underscore latent active on the next token: {by_hand:.0%} of the texts, {free[joint]:.0%} without")
 
 # %% [markdown]
-# Now for the strongest entries of the matrix, one for each of some latents $i$. If the matrix is right, pinning $i$ makes $j$ more frequent. It should
-# not make another latent of the same density more frequent, nor should another pinned latent do the same to $j$; the strongest entries of an
-# untrained dictionary are a third control.
+# Now for the strongest entries of the matrix, one for each of some latents $i$. If the matrix is right, *pinning* $i$ (holding it at its largest
+# activation) makes $j$ more frequent on the next token. It should not make another latent of the same density more frequent, nor should another pinned
+# latent do the same to $j$; the strongest entries of an untrained dictionary are a third control.
 
 
 # %%
@@ -589,13 +596,13 @@ said, wrote = (written[f"trained/{name}"].mean() for name in ("matrix", "rise"))
 print(f"the matrix says {said:.2f}, the model writes {wrote:.2f}")
 
 # %% [markdown]
-# Compare the two numbers. Two reasons would make the second one smaller. The matrix knows nothing of the context: in a real text the latent has to
+# Compare the two printed numbers. Two things would make the second one smaller. The matrix knows nothing of the context: in a real text the latent has to
 # overcome what the other latents raise. And the edges were chosen because their entries are the largest, so that these are too large on the whole.
-# Which of them counts more is not measured here. So a matrix of this kind says where to look, not how strongly one state follows another.
+# Which of the two counts more is not measured here. So a matrix of this kind says where to look, not how strongly one state follows another.
 #
 # Last, the automaton as a graph: the two latents of the loop, and for each of them the three latents to which its entries are largest. Compare the
-# arrow from letters to underscores with the others that leave the letters. Where latents of other labels follow more strongly, they are active on
-# underscores too: raising the underscore raises all that are. Then look at which of them have an arrow back.
+# arrow from letters to underscores with the others that leave the letters. Where latents of other labels follow more strongly, see by their tokens whether
+# they are active on underscores too: raising the underscore raises all that are. Then look which of them have an arrow back. (Weak arrows are not drawn.)
 
 # %%
 around = {letters: None, joint: None}
@@ -621,8 +628,8 @@ page.save_figure(
 # ## 4 Your turn
 # Write each answer in a new cell below the last one, after the page has run. Say what you expect before you run it.
 #
-# 1. *(10 minutes)* Make the maps of noise: t-SNE of 300 random directions. Then of 300 directions in three tight groups. Can you tell by eye which is which,
-#    and does the purity tell?
+# 1. *(10 minutes)* Make the maps of noise: t-SNE of 300 random directions. Then of 300 directions in three tight groups. Can you tell by eye which is
+#    which, and does the purity tell?
 #    <details><summary>Hint</summary>`maps.tsne(x, generator)` and `maps.purity(x, label)` with the group as label.</details>
 #    <details><summary>Answer</summary>
 #
@@ -680,8 +687,9 @@ page.save_figure(
 # - The matrix of the automaton reads the direct path to the next token and forgets the context. Any latent that is active on a token follows all
 #   latents that raise this token, so that an arrow says less of the two latents than of the token between them. Only single arrows are tested by
 #   writing, not a loop as a whole.
-# - In the loop of capitals only the latent of underscores is exchanged for rivals. Several latents may stand for the letters, and the one that goes best
-#   with the label need not have the strongest loop.
+# - In the loop of capitals the bigrams are a weak control: they follow the usual activations of a latent, and the matrix its largest one. Only the
+#   latent of underscores is exchanged for rivals. Several latents may stand for the letters, and the one that goes best with the label need not have the
+#   strongest loop.
 # - The paper's automata of more than two states, such as the one of HTML, are not looked for here.
 #
 # <a id="checked"></a>
