@@ -6,8 +6,8 @@
 # **Pages** [← 13b. What the ablation score measures](13b_score_taken_apart.ipynb) · [Start here](00_start_here.ipynb) · [14b. All latents at once: would another model have them? →](14b_population.ipynb)
 #
 # The word `is` has two roles in Python files: it is an operator of the language (`x is None`), and it is a word of English in comments and docstrings.
-# The token is the same. On this page you find a direction in a small language model that is active for the first role only, and check in five ways
-# whether that is what it stands for. The model reads Python, so the true role of every token is known and nobody has to judge.
+# The token is the same. On this page you find a direction in a small language model that follows the first role, and check in several ways whether that is
+# what it stands for. The model reads Python, so the true role of every token is known from Python's own parser.
 #
 # **You will** see why a single neuron cannot be trusted to mean one thing · pick a latent and read where it is active · measure how sure and how complete
 # it is · test it without labels, as the paper had to · compare it with neurons · read off what it makes the model say, and remove it · type Python and
@@ -155,8 +155,8 @@ page.check(
 
 # %% [markdown]
 # A loss near $\ln 2$ means two groups of two (the best of four starts counts, for the control too). A neuron with two meanings is not an accident of
-# training here; the loss is lower with it. (The paper's words for the
-# two kinds are *monosemantic* and *polysemantic*.) So the search is not for better neurons but for better directions.
+# training here; the loss is lower with it. (The paper calls a neuron with one meaning *monosemantic*, one with several *polysemantic*.) So the paper does
+# not try to train a model with better neurons. It looks for better directions among the neurons that a model has.
 #
 # <a id="latents"></a>
 # ## 2 From neurons to latents
@@ -226,10 +226,11 @@ density = len(own.value) / tokens.numel()
 print(f"latent {latent}: correlation {by_hand:.2f}; active on {density:.2%} of the tokens")
 
 # %% [markdown]
-# Never judge a latent by its largest activations alone: they show what it is when it is surest. So the paper reads *interval* examples too: the range
-# from 0 to the largest activation is cut into eleven equal parts, and some tokens are drawn from each. (A public reproduction cuts into parts with equal
-# numbers of tokens instead. Most tokens have small activations, so nearly all such parts lie near zero: exercise 2.) Let us read the largest, two from
-# the middle and two from the lowest part. The colour is the activation, and so is the number at the left, which is that of the token in the frame.
+# The largest activations alone do not show what a latent stands for, since most of its activations are smaller. So the paper reads *interval* examples
+# too: the range from 0 to the largest activation is cut into eleven equal parts, and some tokens are drawn from each. (A public reproduction cuts into
+# parts with equal numbers of tokens instead. Most tokens have small activations, so nearly all such parts lie near zero: exercise 2.) Let us read the
+# largest, two from the middle and two from the lowest part. The colour is the activation, and so is the number at the left, which is that of the token
+# in the frame.
 #
 # The cell ends with three checks of the examples themselves: the largest are in order, each of the others lies in its interval, and every value is what
 # the model gives when it reads that context again.
@@ -559,8 +560,9 @@ by_capitals, by_small = (by_alphabet(which) for which in (0, 1))
 page.check("anatomy.proxy-finds-it-too", by_capitals, control={"the proxy of the small letters": by_small})
 
 # %% [markdown]
-# The paper could not ask this question, because it had nothing but the proxy. How well a proxy chooses depends on the text that it is used on: every word in
-# capitals that is no constant, such as a heading in a comment, counts for it all the same.
+# The paper could not ask this question, because it had nothing but the proxy. A difference of 0 says that proxy and label choose the same latent, not
+# that this latent is a good one: compare its correlation with that of the token alone, at the end of section 4. How well a proxy chooses depends on the
+# text that it is used on: every word in capitals that is no constant, such as a heading in a comment, counts for it all the same.
 #
 # <a id="not-a-neuron"></a>
 # ## 6 Is it a neuron?
@@ -622,15 +624,16 @@ print(f"on so many of {len(head)} labels the best latent says more than the toke
 
 # %% [markdown]
 # In the picture blue is ahead of orange on most labels; whether by a tenth, and by more than the dictionaries differ, the card says. (The best of 2,048
-# latents is a choice among more candidates than the best of 512 neurons; the untrained control has as many.) But see the black lines: on many of these labels the token alone says as much as the best latent or more. A
-# good correlation is common and cheap; what made the latent of this page worth a page is that it says more than its token (and, in most dictionaries, than
-# its token with the previous one).
+# latents is a choice among more candidates than the best of 512 neurons; the untrained control has as many.) But see the black lines: on many of these
+# labels the token alone says as much as the best latent or more. So a good correlation by itself shows little. The latents of the first row
+# say more than their token; whether they also say more than the token with the previous one was the question of section 5.
 #
 # ### States that are too broad
 # Look at the last row. A docstring goes on for many tokens, and a large part of the text is inside one. We expect no latent for it: the dictionary
-# allows itself 16 latents per token and spends them on what is special about a token, so a state that lasts may be split among many latents that are each
-# active on a part of it (a guess, which is not tested here). A single neuron may follow it better. (The row above it, ALL_CAPS, lies between: a frequent label whose best latent
-# and best neuron are near each other.)
+# allows itself 16 latents per token and spends them on what is special about a token, so a state that lasts may be split among many latents that are
+# each active on a part of it (a guess, which is not tested here). A single neuron may follow it better, and the card below asks whether one does. See
+# the black line of this row too: where the token alone says more than both, neither the neuron nor the latent need know what a docstring is. (The row
+# above it, ALL_CAPS, lies between: a frequent label whose best latent and best neuron are near each other.)
 
 # %%
 broad = labels.COLUMN[cfg.broad]
@@ -701,8 +704,8 @@ page.save_figure(
 )
 
 # %% [markdown]
-# Look how few different tokens make up the blue bars: the number rests on them. And two rival explanations come to mind. The latent may only know the *word*: after any `is` other tokens come next than
-# elsewhere. A direction that knows nothing but the word is easy to make: the mean of the neurons on it, in both roles, less their mean on all
+# Look how few different tokens make up the blue bars: the number rests on them. And there is a rival explanation. The latent may only know the *word*:
+# after any `is` other tokens come next than elsewhere. A direction that knows nothing but the word is easy to make: the mean of the neurons on it, in both roles, less their mean on all
 # tokens. The fair comparison is with the other role: next tokens where the label holds against next tokens at the *same* token where it does not.
 
 # %%
@@ -716,8 +719,8 @@ for name, weights in {"the latent": w, "the mean on the word": of_word}.items():
     print(f"AUROC of {name}: against other places {both[0]:.2f}, against the other role {both[1]:.2f}")
 
 # %% [markdown]
-# Against other places the mean on the word does as well as the latent. We expect the same of all dictionaries, so that the figure above is explained by
-# the word alone. The control is the same difference against the other role: there the latents should be ahead.
+# Against other places the mean on the word does as well as the latent. We expect the same of all dictionaries; then the word alone would explain the figure
+# above. The control is the same difference against the other role: there the latents should be ahead.
 
 
 # %%
@@ -998,7 +1001,11 @@ with tempfile.TemporaryDirectory() as folder:  # give a folder of your own to ke
 # - One label, chosen on another random seed because its latent was good there. What holds of it need not hold of a latent drawn at random; most labels have no
 #   latent that says more than the token does.
 # - The labels are Python's. A latent may stand for something that no label of ours says, and would then look bad here.
-# - Our stand-in for the paper's analysis is small: a model of less than a million parameters, dictionaries trained on 0.8 million tokens. The paper's has as many
+# - Where a card is mixed, some dictionary lies outside the band or the dictionaries differ too much, so that the sentence is not shown for dictionaries
+#   of this kind in general. That the latent is ahead of the token with the previous one does not exclude a table of longer contexts.
+# - What removing the latent costs is measured at places where it is active and the label holds. It does not say that the model needs the latent there:
+#   other latents may carry the same, and the effect differs much from one dictionary to the next.
+# - Our repetition of the paper's analysis is small: a model of less than a million parameters, dictionaries trained on 0.8 million tokens. The paper's has as many
 #   neurons, a hundred billion tokens of text, and eight billion vectors for the dictionary.
 # - The five seeds are five dictionaries of one language model, all compared with the same best neuron. Whether another model has the same latents is not asked here.
 #
