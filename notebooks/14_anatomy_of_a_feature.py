@@ -705,8 +705,9 @@ page.save_figure(
 
 # %% [markdown]
 # Look how few different tokens make up the blue bars: the number rests on them. And there is a rival explanation. The latent may only know the *word*:
-# after any `is` other tokens come next than elsewhere. A direction that knows nothing but the word is easy to make: the mean of the neurons on it, in both roles, less their mean on all
-# tokens. The fair comparison is with the other role: next tokens where the label holds against next tokens at the *same* token where it does not.
+# after any `is` other tokens come next than elsewhere. A direction that knows nothing but the word is easy to make: the mean of the neurons on it, in
+# both roles, less their mean on all tokens. The fair comparison is with the other role: next tokens where the label holds against next tokens at the
+# *same* token where it does not.
 
 # %%
 word = torch.isin(tokens, tokens[where].unique())

@@ -517,8 +517,8 @@ print(f"children of a narrow latent: mean {children.mean():.1f}; none at all: {a
 # children is active; then splitting into children is not all that happens, at this bar (a lower bar gives more children and more coverage). And the
 # distance to the third control says what training adds: where as many untrained latents cover nearly as much, coverage is no evidence of splitting.
 #
-# The mean number of children is above 1, but with four times as many latents on one side it must be, as soon as a quarter of them has a parent: that number
-# alone is no evidence of splitting. One step further, from the wide dictionary to the widest, where again each could be a child. Is the share above the
+# A mean number of children above 1 is no evidence of splitting either: with four times as many latents on one side it must be 1 or more as soon as a
+# quarter of them has a parent. We go one step further, from the wide dictionary to the widest, where again each could be a child. Is the share above the
 # bar as large as before? (The widest is trained on as many tokens, so that each of its latents has seen fewer on which it is active.)
 
 # %%
