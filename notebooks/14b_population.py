@@ -146,7 +146,7 @@ assert all(torch.equal(ours, theirs) for ours, theirs in zip(*few, strict=True))
 
 # %% [markdown]
 # Now the activations of every dictionary of this page, kept as a list of (context, position, amount) per latent, since most are zero. Beside the
-# trained dictionaries stand two kinds that ought to have nothing to find. Some were *never trained*: they are the random start of the others. And
+# trained dictionaries stand two kinds for comparison. Some were *never trained*: they are the random start of the others. And
 # some are trained on a model with *random weights*: the entries of each weight matrix of model A were shuffled (biases and layer norms stay).
 
 
@@ -498,8 +498,8 @@ page.check(
 # %% [markdown]
 # For each name, compare the numbers of the three printed lines. At `laptop` the previous token takes away nearly half of what was left within
 # tokens, and the place in the context takes away hardly anything more. The additive model tells the same: it explains most of what B's latents do,
-# reaches about a third of the agreement within tokens, and next to nothing within pairs of tokens. What is left, then, needs tokens further back,
-# or a combination that a sum does not have.
+# reaches about a third of the agreement within tokens, and next to nothing within pairs of tokens. Whatever depends on the two tokens alone is gone, sum or not.
+# What is left, then, needs tokens further back, or a finer use of the place.
 #
 # It need not be deep: the last three tokens would do. Compare also with neurons as they are, which the claim does not: at `laptop` they agree more
 # than latents do, in all three lines. A possible reason, not tested here, is that a neuron is active on many tokens and can follow something broad, such
@@ -612,8 +612,8 @@ page.save_figure(
 
 # %% [markdown]
 # Two claims. The paper's sentence is that attributions follow activations more closely than logit weights do. In numbers: over all pairs, how well the
-# dots of the right panel lie on a line, less the same of the left panel. But this difference is large for dictionaries that were never trained
-# and small for two dictionaries of one model, whose logit weights agree already. So it is printed and not judged.
+# dots of the right panel lie on a line, less the same of the left panel. But this difference is no smaller for dictionaries that were never
+# trained than for two dictionaries of one model, whose logit weights agree already. So it is printed and not judged.
 #
 # The claim asks for the reason instead: do partners raise *the tokens that follow* alike? Attributions must then be more alike than if the following
 # tokens came from other places. This leaves activations, logit weights and the frequency of tokens as they are. The first control exchanges the
@@ -681,10 +681,10 @@ for name in (AB, AA):
 print(f"{frequent.sum()} of {occurring.sum()} tokens are frequent")
 
 # %% [markdown]
-# Two latents can be active in the same places of two models and still differ in most of their logit weights, if the value is in the band and the control
-# is not; the noise of a dictionary is then not the reason. What all latents of a dictionary share is not the reason either: at `laptop` the subtraction
+# Two latents can be active in the same places of two models and have logit weights that are less than half as alike, if the value is in the band and the
+# control is not; the noise of a dictionary is then not the reason. What all latents of a dictionary share is not the reason either: at `laptop` the subtraction
 # changes the ratio hardly at all, and strangers are unlike with and without it. A part of the reason is tokens that the models seldom saw: on frequent
-# tokens alone the ratio is larger, about one half. The rest may be interference. The *cause* is not measured. Either way, not every token on a list of
+# tokens alone the ratio is larger, and would just miss the band. The rest may be interference. The *cause* is not measured. Either way, not every token on a list of
 # those that a latent raises most needs to have something to do with where the latent is active.
 #
 # <a id="your-turn"></a>

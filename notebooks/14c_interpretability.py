@@ -148,7 +148,7 @@ neurons = firings(cfg.a[0], neurons_as_dictionary)
 # %% [markdown]
 # Latents are active on few tokens and neurons on many. To know what that alone does to a score, we make *rare neurons*: from each neuron a threshold is
 # subtracted, chosen on the first half so that it is active as often as a latent drawn at random, and what lies above is kept. So the densities of rare
-# neurons are spread as those of latents are.
+# neurons are spread as those of the latents that are active often enough to be counted.
 
 
 # %%
@@ -385,15 +385,15 @@ page.save_figure(
 
 # %% [markdown]
 # At `laptop` latents score higher than neurons, as in the paper, by many standard errors. Of this lead hardly anything remains over neurons of the same
-# rarity: it is positive for each dictionary and smaller than two standard errors of rare neurons (which are the same ones for all dictionaries), and the
-# card is MIXED, since the values lie too near to zero. And being made rarer raises the score of anything: random directions gain about two thirds
-# of what neurons gain, and latents not much less when they are active a quarter as often. So on this page most of the lead of latents over neurons is
-# a matter of density.
+# rarity: it is positive for each dictionary, in the mean at most about two standard errors of rare neurons (which are the same ones for all
+# dictionaries), and the card is MIXED, since the values lie too near to zero. And a higher threshold on the same unit raises the score of anything:
+# random directions gain about two thirds of what neurons gain, and latents not much less when they are active a quarter as often. So on this page most
+# of the lead of latents over neurons is a matter of density.
 #
-# Look at the picture for how far this goes. The lines of latents and of neurons cross: where both are rarest neurons lead, and near one percent latents
+# Look at the picture for how far this goes. The lines of latents and of neurons cross: where both are rarest neurons lead, and at middle densities latents
 # do. Random directions and dictionaries that were never trained lie clearly below both, at the same density; and among the latents that were never
-# trained the rare ones do not score higher. So the score does tell what training has found from arbitrary directions. It hardly tells latents from
-# neurons that were made rare.
+# trained the rare ones do not score higher. So the score tells a trained dictionary from arbitrary directions. It hardly tells latents from neurons
+# that were made rare, and the line of the model with random weights lies with that of the latents (section 4).
 #
 # <a id="logits"></a>
 # ## 3 Explaining which tokens a latent raises
@@ -582,7 +582,8 @@ page.check(
 # %% [markdown]
 # At `laptop` the verdict is MIXED: the sign changes with the seed, and the differences are of the size of their standard errors. So this page finds
 # neither the paper's order nor the opposite one. What it does find: this score does not separate a model that has learned something from one that has
-# not. The answers about logits do (section 3): there the random model is at one half, where guessing is.
+# not. (The control, latents never trained, scores far lower, so that it could hardly have failed.) The answers about logits do tell the two apart
+# (section 3): there the random model is at one half, where guessing is. But its output weights were shuffled as well, and this may show no more.
 #
 # The reason that the paper gives for its order: many of the random model's latents are *single-token*. Take the twenty contexts with a latent's
 # largest activations, and in each the token of the largest. If all twenty are the same, the latent is single-token. By hand for one latent, and then
@@ -664,7 +665,8 @@ page.check(
 # In the paper a person rated 162 latents and neurons without being told which was which. The rubric has 14 points: how sure you are of your
 # interpretation (*confidence*, 0 to 3), how well the strong activations fit it (*consistency*, 0 to 5), how well the raised tokens fit (*logits*, 0
 # to 3), and whether weak activations fit as well (*specificity*, 0 to 3). If the raised tokens do not all fit, a point is given where those that do
-# stand apart (*separation*). The median neuron got 0 points, the median interval of a latent 12.
+# stand apart (*separation*). The median neuron got 0 points, the median interval of a latent 12. (An interval is a
+# range of a latent's activation; the paper's rater saw examples from one range at a time.)
 #
 # Below are some of each, in random order. Activations are told as shares of the largest, so that their units give nothing away. Move the sliders and
 # press the button, and the next card comes; after the last card you see what they were.
