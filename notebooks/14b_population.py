@@ -496,9 +496,9 @@ page.check(
 )
 
 # %% [markdown]
-# For each name, compare the numbers of the three printed lines. At `laptop` the previous token takes away nearly half of what was left within
+# For each name, compare the numbers of the three printed lines. At `laptop` the previous token takes away a good part of what was left within
 # tokens, and the place in the context takes away hardly anything more. The additive model tells the same: it explains most of what B's latents do,
-# reaches about a third of the agreement within tokens, and next to nothing within pairs of tokens. Whatever depends on the two tokens alone is gone, sum or not.
+# reaches a part of the agreement within tokens, and next to nothing within pairs of tokens. Whatever depends on the two tokens alone is gone, sum or not.
 # What is left, then, needs tokens further back, or a finer use of the place.
 #
 # It need not be deep: the last three tokens would do. Compare also with neurons as they are, which the claim does not: at `laptop` they agree more

@@ -387,7 +387,7 @@ page.save_figure(
 # At `laptop` latents score higher than neurons, as in the paper, by many standard errors. Of this lead hardly anything remains over neurons of the same
 # rarity: it is positive for each dictionary, in the mean at most about two standard errors of rare neurons (which are the same ones for all
 # dictionaries), and the card is MIXED, since the values lie too near to zero. And a higher threshold on the same unit raises the score of anything:
-# random directions gain about two thirds of what neurons gain, and latents not much less when they are active a quarter as often. So on this page most
+# random directions gain much of what neurons gain, and so do latents when they are active a quarter as often. So on this page most
 # of the lead of latents over neurons is a matter of density.
 #
 # Look at the picture for how far this goes. The lines of latents and of neurons cross: where both are rarest neurons lead, and at middle densities latents

@@ -33,6 +33,7 @@ if "google.colab" in sys.modules:
 
 # %%
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -164,10 +165,7 @@ def word(token):
     return views.visible(subject.tokenizer.decode([token]))
 
 
-def top_tokens(fired, latent, most=5):
-    own = features.own(fired, latent)
-    mass = torch.bincount(tokens[own.context, own.position], weights=own.value, minlength=V)
-    return " ".join(word(token) for token in mass.topk(most).indices.tolist() if mass[token] > 0)
+top_tokens = partial(views.top_tokens, subject, tokens)
 
 
 def best_labels(fired):

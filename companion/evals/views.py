@@ -145,6 +145,13 @@ def _unlabelled(tokens: Tensor) -> ContextLabels:
     return ContextLabels(*(torch.zeros(*shape, dtype=torch.bool, device=tokens.device) for shape in ((*tokens.shape, len(NAMES)), tokens.shape)))
 
 
+def top_tokens(subject: Subject, tokens: Int[Tensor, "N T"], fired: Firings, latent: int, most: int = 5) -> str:
+    """The tokens on which a latent's activations have the largest sums, as a reader sees them, the largest first."""
+    own = features.own(fired, latent)
+    mass = torch.bincount(tokens[own.context, own.position], weights=own.value)
+    return " ".join(visible(subject.tokenizer.decode([token])) for token in mass.topk(min(most, len(mass))).indices.tolist() if mass[token] > 0)
+
+
 def _words(subject: Subject) -> list[str]:
     """Every token of the vocabulary, on one line."""
     return [visible(word) for word in subject.tokenizer.batch_decode([[i] for i in range(len(subject.unembedding()))])]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from companion.evals import browser, features, live, steering, views
+from companion.evals.n2g import Firings
 from companion.lm import labels, subject
 from companion.sae.models import TopK
 from companion.sae.weights import Raw
@@ -360,3 +361,11 @@ def test_bars_are_as_long_as_their_shares(view):
 def test_steering_that_makes_no_sense(view, latent, strength, message):
     with pytest.raises(ValueError, match=message):
         live.write(view, "import os\n", latent, strength, new=2)
+
+
+def test_top_tokens_are_those_with_the_largest_sums(tiny):
+    tokens = torch.tensor([[40, 41, 40, 42]])
+    fired = Firings(torch.zeros(4, dtype=torch.long), torch.arange(4), torch.tensor([1.0, 3.0, 1.5, 0.5]), torch.tensor([4]))
+    words = [views.visible(tiny.tokenizer.decode([token])) for token in (41, 40, 42)]
+    assert views.top_tokens(tiny, tokens, fired, 0) == " ".join(words)
+    assert views.top_tokens(tiny, tokens, fired, 0, most=1) == words[0]
